@@ -1,0 +1,81 @@
+"""Files read once and again only when they changed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import yaml
+
+# A file written twice within the clock's tick keeps its mtime: what was written this recently when
+# it was read is read again. git calls this "racily clean"; NFS and FAT count in seconds.
+RACY_NS = 2_000_000_000
+SIZE_AT_MOST = 256 * 1024 * 1024
+
+Signature = tuple[int, ...]
+T = TypeVar("T")
+
+
+class UnreadableError(Exception):
+    """A file that cannot be used; the message names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class _Kept(Generic[T]):
+    signature: Signature
+    settled: bool
+    content: bytes
+    value: T
+
+
+class FileCache(Generic[T]):
+    """``parse(bytes)`` of each path, done again only for other bytes."""
+
+    def __init__(self, parse: Callable[[bytes], T]) -> None:
+        self._parse = parse
+        self._kept: dict[str, _Kept[T]] = {}
+
+    def get(self, path: str) -> tuple[bytes, T]:
+        """The file's bytes and their meaning. Raises OSError, or whatever ``parse`` raises."""
+        status = os.stat(path)
+        signature = signature_of(status)
+        kept = self._kept.get(path)
+        if kept and kept.settled and kept.signature == signature:
+            return kept.content, kept.value
+        started = time.time_ns()
+        content = read_bytes(path)
+        value = kept.value if kept and kept.content == content else self._parse(content)
+        settled = is_settled(status, started)
+        self._kept[path] = _Kept(signature, settled, content, value)
+        return content, value
+
+
+def signature_of(status: os.stat_result) -> Signature:
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev)
+
+
+def is_settled(status: os.stat_result, now_ns: int) -> bool:
+    """Whether a later change must show in the signature."""
+    return now_ns - max(status.st_mtime_ns, status.st_ctime_ns) > RACY_NS
+
+
+def read_bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        content = file.read(SIZE_AT_MOST + 1)
+    if len(content) > SIZE_AT_MOST:
+        raise UnreadableError(f"larger than {SIZE_AT_MOST >> 20} MiB")
+    return content
+
+
+def reason(error: Exception) -> str:
+    """``error`` in a few words, for a warning line."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark
+        where = f" at line {mark.line + 1}" if mark else ""
+        return f"not valid YAML{where}: {error.problem or error.context}"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error) or type(error).__name__

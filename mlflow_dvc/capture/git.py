@@ -1,0 +1,169 @@
+"""Which commit the code is at, read from git's own files: no git process, no git library.
+
+The formats are those of https://git-scm.com/docs/gitrepository-layout.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from urllib.parse import urlsplit, urlunsplit
+
+from mlflow_dvc.snapshot import GitState
+
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SECTION = re.compile(r'\s*\[\s*([\w.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
+_SYMREFS_AT_MOST = 5
+
+
+def read_head(root: str, source: str = "working directory") -> tuple[GitState | None, str | None]:
+    """The state of HEAD in the work tree at ``root``, and what is wrong with it, in words.
+
+    ``sha`` is None in a repository with no commit yet (nothing wrong with that).
+    """
+    try:
+        git_dir = find_git_dir(root)
+        common = _common_dir(git_dir)
+        sha, branch = _resolve_head(git_dir, common)
+    except (OSError, ValueError) as error:
+        return None, f"{os.path.join(root, '.git')}: HEAD cannot be read ({_reason(error)})"
+    return GitState(sha, branch, remote_url=remote_url(common, branch), source=source), None
+
+
+def find_git_dir(root: str) -> str:
+    """The git directory of the work tree at ``root``: ``.git``, or what the file ``.git`` names."""
+    path = os.path.join(root, ".git")
+    if os.path.isdir(path):
+        return path
+    content = _read(path)
+    if not content.startswith("gitdir:"):
+        raise ValueError(".git is neither a directory nor a pointer to one")
+    return os.path.normpath(os.path.join(root, content[len("gitdir:") :].strip()))
+
+
+def remote_url(common: str, branch: str | None) -> str | None:
+    """The URL that the branch is pushed to, else origin's, else the only one; no credentials."""
+    try:
+        urls, upstream = _remotes(_read(os.path.join(common, "config")), branch)
+    except (OSError, ValueError):
+        return None  # a repository without a config has no remote
+    url = urls.get(upstream or "origin") or urls.get("origin")
+    if url is None and len(urls) == 1:
+        url = next(iter(urls.values()))
+    return without_credentials(url) if url else None
+
+
+def without_credentials(url: str) -> str:
+    """``url`` less the ``user:password@`` or ``token@`` of a web address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return re.sub(r"//[^/]*@", "//", url)
+    if not parts.scheme or "@" not in parts.netloc:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    keep = f"{user}@" if parts.scheme in ("ssh", "git+ssh") and ":" not in user else ""
+    return urlunsplit(parts._replace(netloc=keep + host))
+
+
+def describe(root: str, sha: str) -> str | None:
+    """The nearest tag as ``git describe --tags`` says it. Runs git; None without a tag or git."""
+    command = ["git", "-C", root, "describe", "--tags", "--abbrev=7", sha]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=20,
+            check=False,
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    text = done.stdout.decode("utf-8", "replace").strip()
+    return text if done.returncode == 0 and text else None
+
+
+def _resolve_head(git_dir: str, common: str) -> tuple[str | None, str | None]:
+    content = _read(os.path.join(git_dir, "HEAD")).strip()
+    if _SHA.fullmatch(content):
+        return content, None
+    if not content.startswith("ref:"):
+        raise ValueError("HEAD names neither a commit nor a branch")
+    ref = content[len("ref:") :].strip()
+    if ref == "refs/heads/.invalid":
+        raise ValueError("the reftable format is not read yet")
+    branch = ref.removeprefix("refs/heads/")
+    return _resolve_ref(ref, git_dir, common), branch
+
+
+def _resolve_ref(ref: str, git_dir: str, common: str) -> str | None:
+    for _ in range(_SYMREFS_AT_MOST):
+        content = _loose_ref(ref, git_dir, common)
+        if content is None:
+            return _packed_ref(ref, common)
+        if _SHA.fullmatch(content):
+            return content
+        if not content.startswith("ref:"):
+            raise ValueError(f"{ref} holds no commit")
+        ref = content[len("ref:") :].strip()
+    raise ValueError(f"{ref} is a chain of references without an end")
+
+
+def _loose_ref(ref: str, git_dir: str, common: str) -> str | None:
+    if ".." in ref.split("/"):
+        raise ValueError(f"{ref!r} is no reference")
+    for home in dict.fromkeys((git_dir, common)):
+        try:
+            return _read(os.path.join(home, ref)).strip()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            continue
+    return None
+
+
+def _packed_ref(ref: str, common: str) -> str | None:
+    try:
+        lines = _read(os.path.join(common, "packed-refs")).splitlines()
+    except FileNotFoundError:
+        return None
+    for line in lines:
+        sha, _, name = line.partition(" ")
+        if name == ref and _SHA.fullmatch(sha):
+            return sha
+    return None
+
+
+def _common_dir(git_dir: str) -> str:
+    """Worktrees share refs and config with the repository they belong to."""
+    try:
+        content = _read(os.path.join(git_dir, "commondir")).strip()
+    except FileNotFoundError:
+        return git_dir
+    return os.path.normpath(os.path.join(git_dir, content))
+
+
+def _remotes(config: str, branch: str | None) -> tuple[dict[str, str], str | None]:
+    urls: dict[str, str] = {}
+    upstream, section, name = None, "", ""
+    for line in config.splitlines():
+        header = _SECTION.match(line)
+        if header:
+            section, name = header[1].lower(), header[2] or ""
+        setting = line[header.end() :] if header else line
+        key, _, value = (part.strip() for part in setting.partition("="))
+        value = value.strip('"')
+        if section == "remote" and key.lower() == "url":
+            urls.setdefault(name, value)
+        elif section == "branch" and name == branch and key.lower() == "remote":
+            upstream = value
+    return urls, upstream
+
+
+def _read(path: str) -> str:
+    with open(path, "rb") as file:
+        return file.read().decode("utf-8", "replace")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

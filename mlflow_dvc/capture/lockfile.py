@@ -1,0 +1,285 @@
+"""What dvc.yaml, dvc.lock and ``*.dvc`` files say, as stages and data entries.
+
+The rules are DVC's own: ``dvc/stage/loader.py`` joins dvc.yaml and dvc.lock, ``dvc/output.py``
+names the hash. A stage that dvc.yaml no longer has is dead, whatever the lock says of it.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mlflow_dvc.capture.git import without_credentials
+from mlflow_dvc.snapshot import DataEntry
+
+PARAMS = "params.yaml"
+_MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
+_HASH_AT_MOST = 1000
+_HASH_NAMES = ("md5", "etag", "checksum")
+# The name under which each kind of storage keeps a hash of its own (PARAM_CHECKSUM in DVC).
+_STORAGE_HASH = {
+    **dict.fromkeys(("s3", "gs", "gcs", "azure", "oss", "webdav", "webdavs"), "etag"),
+    **dict.fromkeys(("http", "https", "hdfs", "webhdfs", "gdrive"), "checksum"),
+}
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a dvc.yaml, or one ``.dvc`` file.
+
+    Paths are relative to the DVC root, or URLs. ``address`` is DVC's name for the stage, seen from
+    the DVC root; ``name`` is None for a ``.dvc`` file.
+    """
+
+    address: str
+    file: str
+    name: str | None
+    wdir: str
+    deps: tuple[str, ...]
+    params: tuple[str, ...]
+    outs: tuple[DataEntry, ...]
+
+
+class MalformedError(Exception):
+    """A part of a DVC file that is not what DVC allows there."""
+
+
+class Reader:
+    """Turns the raw content of one DVC root's files into stages; collects what is wrong."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.faults: list[str] = []
+
+    def single(self, file: str, raw: Any) -> list[Stage]:
+        """The stage of a ``.dvc`` file at ``file`` (relative to the root)."""
+        raw = _mapping(raw, "the file")
+        wdir = self._wdir(file, raw.get("wdir"))
+        source = _source(raw.get("deps"))
+        outs = []
+        for out in _mappings(raw.get("outs"), "outs"):
+            path = _text(out.get("path"), "the path of an output")
+            entry = self._entry(path, wdir, out, file, cached=out.get("cache") is not False)
+            outs.append(_with_source(entry, source))
+        deps = [
+            dep.get("path") for dep in _mappings(raw.get("deps"), "deps") if not dep.get("repo")
+        ]
+        paths = tuple(self._path(wdir, dep) for dep in deps if isinstance(dep, str))
+        return [Stage(file, file, None, wdir, paths, (), tuple(outs))]
+
+    def pipeline(self, file: str, stages: Raw, lock: Raw) -> list[Stage]:
+        """The stages of the dvc.yaml at ``file``: ``stages`` resolved, ``lock`` by stage name."""
+        found = []
+        for name, raw in stages.items():
+            try:
+                found.append(
+                    self._stage(file, str(name), _mapping(raw, f"stage {name!r}"), lock.get(name))
+                )
+            except MalformedError as fault:
+                self.faults.append(f"{file}: {fault}")
+        return found
+
+    def _stage(self, file: str, name: str, raw: Raw, locked: Any) -> Stage:
+        wdir = self._wdir(file, raw.get("wdir"))
+        address = name if file == "dvc.yaml" else f"{file}:{name}"
+        locked_outs = self._locked(file, name, locked)
+        outs = []
+        for path, flags in _declared_outs(raw):
+            info = locked_outs.get(self._as_locked(wdir, path), {})
+            cached = flags.get("cache") is not False
+            outs.append(self._entry(path, wdir, info, address, cached=cached))
+        deps = tuple(
+            self._path(wdir, _text(dep, "a dependency")) for dep in _list(raw.get("deps"), "deps")
+        )
+        params = tuple(self._path(wdir, path) for path in _params_files(raw.get("params")))
+        return Stage(address, file, name, wdir, deps, params, tuple(outs))
+
+    def _locked(self, file: str, name: str, locked: Any) -> dict[str, Raw]:
+        if locked is None:
+            return {}
+        try:
+            outs = _mappings(_mapping(locked, f"stage {name!r}").get("outs"), "outs")
+            return {_text(out.get("path"), "the path of an output"): out for out in outs}
+        except MalformedError as fault:
+            self.faults.append(f"{lock_of(file)}: {fault} in stage {name!r}")
+            return {}
+
+    def _entry(self, path: str, wdir: str, info: Raw, address: str, *, cached: bool) -> DataEntry:
+        shown = self._path(wdir, path)
+        algorithm, value = self._hash(path, shown, info)
+        size, nfiles = _count(info.get("size")), _count(info.get("nfiles"))
+        if files := info.get("files"):
+            files = _mappings(files, "files")
+            nfiles, size = len(files), sum(_count(file.get("size")) or 0 for file in files)
+        if value is not None and not _is_hash(algorithm, value):
+            self.faults.append(f"{address}: {value[:40]!r} is no {algorithm} hash ({shown})")
+            value = None
+        return DataEntry(shown, algorithm, value, size, nfiles, cached, address)
+
+    def _hash(self, path: str, shown: str, info: Raw) -> tuple[str, str | None]:
+        """DVC's name for the hash, and the hash. An md5 with no name beside it is md5-dos2unix."""
+        if not _is_outside(path, shown):
+            algorithm = str(info.get("hash") or "md5-dos2unix")
+            if not info:
+                algorithm = "md5"  # never locked: as DVC would compute it now
+            value = info.get("md5" if algorithm == "md5-dos2unix" else algorithm)
+        else:
+            scheme = path.partition("://")[0] if "://" in path else "local"
+            algorithm = _STORAGE_HASH.get(scheme, "md5")
+            if scheme == "remote":
+                algorithm = next((name for name in _HASH_NAMES if info.get(name)), "md5")
+            value = _cloud(info).get(algorithm)
+        return algorithm, None if value is None else str(value)
+
+    def _wdir(self, file: str, wdir: Any) -> str:
+        base = posixpath.dirname(file)
+        return self._path(base, _text(wdir, "wdir")) if wdir else base or "."
+
+    def _path(self, wdir: str, path: str) -> str:
+        if "://" in path:
+            return path
+        if os.path.isabs(path):
+            inside = _inside(path, self.root)
+            return path if inside is None else inside
+        return posixpath.normpath(posixpath.join(wdir, path))
+
+    def _as_locked(self, wdir: str, path: str) -> str:
+        """The spelling that dvc.lock uses for a path of dvc.yaml."""
+        if os.path.isabs(path) and (inside := _inside(path, self.root)) is not None:
+            return posixpath.relpath(inside, wdir)
+        return path
+
+
+def lock_of(pipeline: str) -> str:
+    """The path of the lock beside a dvc.yaml."""
+    return pipeline.removesuffix(".yaml") + ".lock"
+
+
+def needs_resolving(raw: Any) -> bool:
+    """Whether the text of a stage does not itself say its name, paths and outputs."""
+    if not isinstance(raw, Mapping):
+        return False
+    if "foreach" in raw or "matrix" in raw:
+        return True
+    parts = (raw.get(key) for key in ("wdir", "deps", "params", "outs", "metrics", "plots"))
+    return any("${" in text for part in parts for text in _texts(part))
+
+
+def _declared_outs(raw: Raw) -> Iterator[tuple[str, Raw]]:
+    for key in ("outs", "metrics", "plots"):
+        merged: dict[str, dict[str, Any]] = {}
+        for item in _list(raw.get(key), key):
+            for path, flags in (
+                [(item, {})] if isinstance(item, str) else _mapping(item, key).items()
+            ):
+                merged.setdefault(_text(path, key), {}).update(_flags(flags))
+        yield from merged.items()
+
+
+def _flags(flags: Any) -> Raw:
+    if isinstance(flags, Mapping):
+        return flags
+    if isinstance(flags, list):  # a plot may be drawn in several ways
+        return {
+            key: value for flag in flags if isinstance(flag, Mapping) for key, value in flag.items()
+        }
+    return {}
+
+
+def _params_files(raw: Any) -> Iterator[str]:
+    """``params: [lr, {other.yaml: [a, b]}]``: a bare name is a key of params.yaml."""
+    files = [
+        path
+        for item in _list(raw, "params")
+        for path in (item if isinstance(item, Mapping) else [PARAMS])
+    ]
+    yield from dict.fromkeys(str(path) for path in files)
+
+
+def _source(deps: Any) -> str | None:
+    """``url@rev`` of what ``dvc import`` or ``dvc import-url`` brought."""
+    for dep in _mappings(deps, "deps"):
+        repo = dep.get("repo")
+        if isinstance(repo, Mapping) and repo.get("url"):
+            rev = repo.get("rev_lock") or repo.get("rev")
+            url = without_credentials(str(repo["url"]))
+            return f"{url}@{rev}" if rev else url
+        if dep.get("path"):
+            return without_credentials(str(dep["path"]))
+    return None
+
+
+def _with_source(entry: DataEntry, source: str | None) -> DataEntry:
+    return replace(entry, source=source) if source else entry
+
+
+def _cloud(info: Raw) -> Raw:
+    """A cloud-versioned entry keeps its hash under the name of its remote."""
+    cloud = info.get("cloud")
+    if isinstance(cloud, Mapping):
+        for meta in cloud.values():
+            if isinstance(meta, Mapping):
+                return {**info, **meta}
+    return info
+
+
+def _is_outside(path: str, shown: str) -> bool:
+    return "://" in path or os.path.isabs(shown) or shown == ".." or shown.startswith("../")
+
+
+def _is_hash(algorithm: str, value: str) -> bool:
+    if algorithm.startswith("md5"):
+        return bool(_MD5.fullmatch(value))
+    return 0 < len(value) <= _HASH_AT_MOST and value.isprintable() and " " not in value
+
+
+def _inside(path: str, root: str) -> str | None:
+    path = os.path.normpath(path)
+    start = root.rstrip(os.sep) + os.sep
+    return path[len(start) :].replace(os.sep, "/") if path.startswith(start) else None
+
+
+def _texts(part: Any) -> Iterator[str]:
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, Mapping):
+        for key, value in part.items():
+            yield from _texts(key)
+            yield from _texts(value)
+    elif isinstance(part, Sequence):
+        for item in part:
+            yield from _texts(item)
+
+
+def _mapping(value: Any, what: str) -> Raw:
+    if not isinstance(value, Mapping):
+        raise MalformedError(f"{what} is no mapping")
+    return value
+
+
+def _list(value: Any, what: str) -> Sequence[Any]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise MalformedError(f"{what} is no list")
+    return value
+
+
+def _mappings(value: Any, what: str) -> list[Raw]:
+    return [_mapping(item, f"an entry of {what}") for item in _list(value, what)]
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise MalformedError(f"{what} is no text")
+    return value
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,98 @@
+"""The graph of stages: which one is running, and what lies below it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+from mlflow_dvc.capture.lockfile import Stage
+
+
+def running_stage(stages: Sequence[Stage], address: str, root: str, directory: str) -> list[Stage]:
+    """The stages that ``DVC_STAGE`` may mean; none when it names a stage of another project.
+
+    The address is seen from where ``dvc repro`` was called, which the command cannot know. Its tail
+    and the working directory decide; where they leave several, all are returned.
+    """
+    file, colon, name = address.rpartition(":")
+    if not colon and not address.endswith(".dvc"):
+        file = "dvc.yaml"  # of the directory where DVC was called
+    elif not colon:
+        file, name = address, ""
+    tail = "/" + "/".join(part for part in file.split("/") if part not in ("", ".", ".."))
+    found = [
+        stage for stage in stages if (stage.name or "") == name and f"/{stage.file}".endswith(tail)
+    ]
+    if len(found) > 1:
+        here = [stage for stage in found if _is_at(stage, root, directory)]
+        found = here or found
+    return found
+
+
+def script_stages(stages: Iterable[Stage], script: str, root: str) -> list[Stage]:
+    """The stages of dvc.yaml files that declare the absolute path ``script`` as a dependency."""
+    path = os.path.relpath(script, root).replace(os.sep, "/")
+    return [stage for stage in stages if stage.name is not None and path in stage.deps]
+
+
+def below(stages: Sequence[Stage], starts: Iterable[Stage]) -> set[str]:
+    """The addresses of ``starts``, and of all stages that read what these write, and so on."""
+    readers = _readers(stages)
+    reached = {stage.address: stage for stage in starts}
+    pending = list(reached.values())
+    while pending:
+        for out in pending.pop().outs:
+            for stage in _touching(out.path, readers):
+                if stage.address not in reached:
+                    reached[stage.address] = stage
+                    pending.append(stage)
+    return set(reached)
+
+
+def conflicts(stages: Iterable[Stage]) -> Iterator[str]:
+    """Outputs that two stages claim, or that lie inside one another: DVC refuses such a project."""
+    owners: dict[str, str] = {}
+    for stage in stages:
+        for out in stage.outs:
+            other = owners.setdefault(out.path, stage.address)
+            if other != stage.address:
+                yield f"{out.path} is an output of {other} and of {stage.address}: DVC refuses that"
+    for path, owner in owners.items():
+        for parent in parents(path):
+            if parent in owners:
+                yield f"{path} of {owner} lies in {parent} of {owners[parent]}: DVC refuses that"
+
+
+def parents(path: str) -> Iterator[str]:
+    """Every folder above ``path``, nearest first."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _is_at(stage: Stage, root: str, directory: str) -> bool:
+    return os.path.realpath(os.path.join(root, stage.wdir)) == os.path.realpath(directory)
+
+
+def _readers(stages: Sequence[Stage]) -> tuple[dict[str, list[Stage]], dict[str, list[Stage]]]:
+    """Stages by each path they depend on, and by each folder above such a path."""
+    by_path: dict[str, list[Stage]] = {}
+    by_folder: dict[str, list[Stage]] = {}
+    for stage in stages:
+        for dep in chain(stage.deps, stage.params):
+            by_path.setdefault(dep, []).append(stage)
+            for folder in parents(dep):
+                by_folder.setdefault(folder, []).append(stage)
+    return by_path, by_folder
+
+
+def _touching(
+    path: str, readers: tuple[dict[str, list[Stage]], dict[str, list[Stage]]]
+) -> Iterator[Stage]:
+    """Readers of ``path``, of something inside it, or of a folder it lies in."""
+    by_path, by_folder = readers
+    yield from by_path.get(path, ())
+    yield from by_folder.get(path, ())
+    for folder in parents(path):
+        yield from by_path.get(folder, ())

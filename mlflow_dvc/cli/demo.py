@@ -1,0 +1,167 @@
+"""The story that ``mlflow-dvc demo`` tells: two runs on two versions of real data, found by either."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
+from mlflow_dvc.cli.render import Narrator
+from mlflow_dvc.errors import MlflowDvcError
+from mlflow_dvc.recall.search import search
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+RAW = "data/raw/train.csv"
+PREPARED = "data/prepared/train.pkl"
+_TAIL = 15
+
+
+def tell(directory: str, narrator: Narrator) -> None:
+    """Do everything in ``directory``, which must be empty or not there yet.
+
+    Raises :class:`~mlflow_dvc.errors.MlflowDvcError` with the output of the command that failed.
+    """
+    stage = _Stage(_empty(directory), narrator)
+    stage.lay_out()
+    stage.deliver("dataset-v1", rows="400")
+    stage.train("First model")
+    stage.deliver("dataset-v2")
+    stage.train("Model on all of the data")
+    stage.show()
+
+
+class _Stage:
+    def __init__(self, directory: Path, narrator: Narrator) -> None:
+        self.directory = directory
+        self.uri = f"sqlite:///{directory / 'mlflow.db'}"
+        self.narrator = narrator
+        self._environment = _environment(self.uri)
+
+    def lay_out(self) -> None:
+        with self.narrator.step("lay out the project: git, DVC, a DVC remote"):
+            shutil.copytree(_project(), self.directory, dirs_exist_ok=True)
+            self._run("git", "init", "--quiet", "--initial-branch=main")
+            self._run("git", "config", "user.name", "mlflow-dvc demo")
+            self._run("git", "config", "user.email", "demo@localhost")
+            self._run("git", "config", "commit.gpgsign", "false")
+            self._dvc("init", "--quiet")
+            self._dvc("config", "core.autostage", "true")
+            self._dvc("remote", "add", "--quiet", "-d", "storage", ".storage")
+            self._commit("Pipeline and training code")
+
+    def deliver(self, name: str, rows: str = "") -> None:
+        with self.narrator.step(f"{name}: {rows or 'all'} rows of {RAW}, tracked by DVC"):
+            self._run(sys.executable, "src/get_data.py", *([rows] if rows else []))
+            self._dvc("add", "--quiet", RAW)
+            self._commit(name)
+            self._run("git", "tag", name)
+
+    def train(self, message: str) -> None:
+        with self.narrator.step("dvc repro: prepare, then train, which logs to MLflow"):
+            self._dvc("repro")
+            self._commit(message)
+        with self.narrator.step("dvc push"):
+            self._dvc("push", "--quiet")
+
+    def show(self) -> None:
+        say = self.narrator.say
+        with self.narrator.step("ask MLflow for the runs"):
+            runs = list(tracking.find_runs("", self.uri))
+        runs.sort(key=lambda run: run.info.start_time)
+        if len(runs) != 2 or not all(_prepared(run) for run in runs):
+            raise MlflowDvcError(
+                "the two runs do not carry the hashes they should",
+                "Is the plugin loaded? `python -c 'import mlflow'` must print no warning",
+            )
+        say("\nTwo runs of the same training code. Which data each one saw:\n")
+        self.narrator.table(["", *(run.info.run_name for run in runs)], _compared(runs))
+        for run in runs:
+            what = f"{PREPARED}@{_prepared(run)[:8]}"
+            say()
+            self.narrator.command(f"mlflow-dvc search {what}")
+            self.narrator.runs(what, search(what, tracking_uri=self.uri))
+        say("\nThe same in MLflow's own search box:\n")
+        say(f"  tags.`{tag.OUT}{PREPARED}` = '{_prepared(runs[-1])}'")
+        say(f"  tags.{tag.HASHES} LIKE '% {_prepared(runs[-1])[:8]}%'")
+        say("\nOpen MLflow on these runs, or go on in the project:\n")
+        self.narrator.command(f"mlflow ui --backend-store-uri {self.uri}")
+        self.narrator.command(
+            f"cd {self.directory} && MLFLOW_TRACKING_URI={self.uri} mlflow-dvc show "
+            f"{runs[-1].info.run_id[:8]}"
+        )
+
+    def _dvc(self, *words: str) -> None:
+        self._run(sys.executable, "-m", "dvc", *words)
+
+    def _commit(self, message: str) -> None:
+        self._run("git", "add", "--all")
+        self._run("git", "commit", "--quiet", "--message", message)
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(
+            command,
+            cwd=self.directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        if done.returncode:
+            tail = done.stdout.decode("utf-8", "replace").splitlines()[-_TAIL:]
+            words = " ".join(command).replace(sys.executable, "python")
+            raise MlflowDvcError(f"`{words}` failed in {self.directory}:\n" + "\n".join(tail))
+
+
+def _compared(runs: Sequence[Run]) -> list[list[str]]:
+    rows = {
+        "code (git_describe)": lambda run: run.data.tags.get(tag.GIT_DESCRIBE, "-"),
+        "data version": lambda run: run.data.tags.get(tag.DATA_VERSION, "-"),
+        RAW: lambda run: run.data.tags.get(tag.OUT + RAW, "-"),
+        PREPARED: _prepared,
+        "accuracy": lambda run: f"{run.data.metrics['accuracy']:.4f}",
+    }
+    return [[name, *map(value, runs)] for name, value in rows.items()]
+
+
+def _prepared(run: Run) -> str:
+    return run.data.tags.get(tag.OUT + PREPARED, "")
+
+
+def _project() -> Path:
+    return Path(str(resources.files("mlflow_dvc") / "demo" / "project"))
+
+
+def _empty(directory: str) -> Path:
+    path = Path(directory).resolve()
+    if shutil.which("git") is None:
+        raise MlflowDvcError("the demo needs git, which is not on PATH", "Install git")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise MlflowDvcError(f"{path} is not empty", "Name a directory that does not exist yet")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _environment(uri: str) -> Mapping[str, str]:
+    """This process's, less what would lead git, DVC or MLflow elsewhere; this Python goes first."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MLFLOW_", "DVC_", "GIT_"))
+    }
+    path = os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", os.defpath)])
+    return kept | {
+        "PATH": path,
+        "MLFLOW_TRACKING_URI": uri,
+        "DVC_NO_ANALYTICS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }

@@ -1,0 +1,266 @@
+"""The only printer: data on stdout, messages on stderr, colour only on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mlflow_dvc.capture.project import Project
+    from mlflow_dvc.recall.search import Match
+    from mlflow_dvc.recall.show import RunRecord
+
+SCHEMA = 1
+_SHORT = 8
+_STATUS_FIELDS = (
+    "path", "algorithm", "hash", "size", "nfiles", "cached", "stage", "source", "state",
+)  # fmt: skip
+_GIT_FIELDS = ("sha", "branch", "describe", "dirty", "remote_url")
+_WIDE = 10_000  # a pipe has no width: never cut or fold there
+
+
+# --- JSON --------------------------------------------------------------------------------------
+
+
+def status_json(project: Project, snapshot: Snapshot) -> dict[str, Any]:
+    git = snapshot.git
+    return {
+        "schema": SCHEMA,
+        "root": project.dvc_root,
+        "git": {name: getattr(git, name) for name in _GIT_FIELDS} if git else None,
+        "stage": snapshot.stage or snapshot.script_stage,
+        "experiment": snapshot.experiment,
+        "data_version": snapshot.data_version,
+        "data": [
+            {name: getattr(entry, name) for name in _STATUS_FIELDS} for entry in snapshot.data
+        ],
+        "tags": tag.to_tags(snapshot),
+        "warnings": list(snapshot.warnings),
+    }
+
+
+def search_json(what: str, matches: Sequence[Match]) -> dict[str, Any]:
+    return {"schema": SCHEMA, "what": what, "runs": [asdict(match) for match in matches]}
+
+
+def show_json(record: RunRecord) -> dict[str, Any]:
+    raw = {**vars(record), "snapshot": record.snapshot.to_dict() if record.snapshot else None}
+    return {"schema": SCHEMA, **raw, "artifacts": list(record.artifacts)}
+
+
+# --- people ------------------------------------------------------------------------------------
+
+
+def status(project: Project, snapshot: Snapshot) -> None:
+    console = _console()
+    _facts(console, [*_code(snapshot.git, project), *_data(snapshot)])
+    if snapshot.data:
+        _table(console, snapshot.data)
+    _warn(snapshot.warnings)
+
+
+def search(what: str, matches: Sequence[Match]) -> None:
+    if not matches:
+        _say(f"no run saw {what}")
+        return
+    console = _console()
+    table = _grid("run", "name", "experiment", "started", "commit", "stage", "data version", "saw")
+    for match in matches:
+        saw = [f"{entry.path or '?'} {_short(entry.hash)}" for entry in match.data]
+        table.add_row(
+            match.run_id,
+            plain(match.run_name),
+            plain(match.experiment),
+            match.started,
+            _short(match.git_sha),
+            plain(match.stage or "-"),
+            match.data_version or "-",
+            plain("\n".join(saw)),
+        )
+    console.print(table)
+
+
+def show(record: RunRecord) -> None:
+    console = _console()
+    snapshot = record.snapshot
+    if not snapshot:
+        _say(f"run {record.run_id} carries no record of ours")
+        return
+    facts = [
+        ("run", f"{record.run_id}  {record.run_name}"),
+        ("in", f"{record.experiment}, {record.started}, {record.status.lower()}"),
+        *_code(snapshot.git),
+        *_data(snapshot),
+        ("attached", ", ".join(record.artifacts) or "nothing"),
+    ]
+    _facts(console, facts)
+    if snapshot.data:
+        _table(console, snapshot.data)
+    _warn(snapshot.warnings)
+
+
+@contextmanager
+def waiting(doing: str) -> Iterator[None]:
+    """A spinner on stderr, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with _console(stderr=True).status(f"{doing} ..."):
+        yield
+
+
+class Narrator:
+    """Tells the demo: a line per step with its time, then the result."""
+
+    def __init__(self) -> None:
+        self._console = _console()
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[None]:
+        started = time.perf_counter()
+        with waiting(doing):
+            yield
+        self._console.print(f"[dim]{time.perf_counter() - started:5.1f} s[/dim]  {plain(doing)}")
+
+    def say(self, text: str = "") -> None:
+        self._console.print(plain(text))
+
+    def command(self, command: str) -> None:
+        self._console.print(f"[bold]$ {plain(command)}[/bold]")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        table = _grid(*columns)
+        for row in rows:
+            table.add_row(*map(plain, row))
+        self._console.print(table)
+
+    def runs(self, what: str, matches: Sequence[Match]) -> None:
+        search(what, matches)
+
+
+def plain(text: str) -> str:
+    """``text`` from elsewhere, without markup and without control characters of a terminal."""
+    from rich.markup import escape
+
+    shown = "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+    return escape(shown)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=False)
+    return (
+        console
+        if console.is_terminal
+        else Console(stderr=stderr, highlight=False, emoji=False, width=_WIDE)
+    )
+
+
+def _facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, plain(value))
+    console.print(table)
+
+
+def _code(git: GitState | None, project: Project | None = None) -> Iterator[tuple[str, str]]:
+    if git is None:
+        yield "code", "no git repository"
+        return
+    words = [git.branch or "detached HEAD", git.sha or "no commit yet"]
+    words += [f"({git.describe})"] if git.describe else []
+    yield "code", "  ".join(words)
+    if git.remote_url:
+        yield "", git.remote_url
+    if project and project.script and project.code_source != "script":
+        yield "", f"of the working directory: {project.script} lies in no repository"
+
+
+def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    if snapshot.root is None:
+        yield "data", "no DVC project"
+        return
+    count = len(snapshot.data)
+    version = snapshot.data_version or "unknown"
+    status = f", {snapshot.data_status}" if snapshot.data_status else ""
+    yield "data", f"version {version}  ({count} output{'' if count == 1 else 's'}{status})"
+    if stage := snapshot.stage or snapshot.script_stage:
+        yield "stage", stage + ("" if snapshot.stage else "  (the script is its dependency)")
+    if snapshot.experiment:
+        yield "experiment", snapshot.experiment
+
+
+def _table(console: Console, entries: Iterable[DataEntry]) -> None:
+    table = _grid("path", "hash", "size", "files", "from", "")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for entry in entries:
+        table.add_row(
+            plain(entry.path),
+            _short(entry.hash),
+            _size(entry.size),
+            "" if entry.nfiles is None else str(entry.nfiles),
+            plain(entry.source or entry.stage or ""),
+            plain(_remark(entry)),
+        )
+    console.print()
+    console.print(table)
+
+
+def _remark(entry: DataEntry) -> str:
+    if entry.certainty == "stale":
+        return "of an earlier run: not recorded"
+    if entry.hash is None:
+        return "never locked"
+    return "" if entry.cached else "not cached: not recorded"
+
+
+def _grid(*columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        _say(f"warning: {warning}")
+
+
+def _say(message: str) -> None:
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in message)
+    print(shown, file=sys.stderr)
+
+
+def _short(value: str | None) -> str:
+    if not value:
+        return "-"
+    head, dot, tail = value.partition(".")
+    return head[:_SHORT] + dot + tail
+
+
+def _size(size: int | None) -> str:
+    if size is None:
+        return ""
+    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while amount >= 1000 and len(units) > 1:
+        amount /= 1000
+        units.pop(0)
+    return f"{amount:.0f} B" if units[0] == "B" else f"{amount:.1f} {units[0]}"

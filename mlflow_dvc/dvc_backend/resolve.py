@@ -1,0 +1,183 @@
+"""Templates in dvc.yaml (``foreach``, ``matrix``, ``${}``), resolved by DVC's own resolver.
+
+The answer is remembered outside the project, by the content of everything that went into it, so
+that DVC is asked once for each version of a pipeline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+_VERSION = 1
+_VARIANTS = 8
+_SECONDS = 120
+_KEYS = ("wdir", "deps", "params", "outs", "metrics", "plots")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The stages of one dvc.yaml with every template filled in.
+
+    ``reads`` maps the path of each file that the answer depends on (relative to the DVC root) to
+    the md5 of its bytes, None for a file that was not there. ``faults`` are DVC's own words.
+    """
+
+    stages: Mapping[str, Any]
+    reads: Mapping[str, str | None]
+    faults: tuple[str, ...] = ()
+
+
+def recall(root: str, file: str, content: bytes) -> Resolved | None:
+    """What :func:`resolve` once said, if nothing that it depends on has changed since."""
+    for variant in _variants(_entry(file, content)):
+        if all(_digest(root, path) == md5 for path, md5 in variant.reads.items()):
+            return variant
+    return None
+
+
+def resolve(root: str, file: str, content: bytes) -> Resolved:
+    """Ask DVC, in a child process, about the dvc.yaml ``file`` (relative to ``root``).
+
+    Raises OSError or ValueError where DVC could not be asked.
+    """
+    if known := recall(root, file, content):
+        return known
+    resolved = _parsed(_ask({"root": root, "file": file, "text": content.decode("utf-8-sig")}))
+    _remember(_entry(file, content), resolved)
+    return resolved
+
+
+def resolve_here(root: str, file: str, text: str) -> dict[str, Any]:
+    """The same in this process: imports DVC, changes the working directory and traces ``open``."""
+    os.chdir(root)
+    opened: set[str] = set()
+    sys.addaudithook(lambda event, args: _note_open(event, args, opened))
+
+    from dvc.fs import localfs
+    from dvc.parsing import DataResolver
+    from dvc.utils.serialize import parse_yaml
+
+    stages: dict[str, Any] = {}
+    faults: list[str] = []
+    opened.clear()
+    raw: Any = {}
+    try:
+        raw = parse_yaml(text, file)
+        # The resolver wants a file system and a configuration of the Repo, whose making would
+        # write into the project.
+        repo = SimpleNamespace(fs=localfs, config={})
+        resolver = DataResolver(repo, os.path.dirname(file), raw)
+        names = list(resolver.get_keys())
+    except Exception as error:
+        faults.append(_words(error))
+        names = []
+    for name in names:
+        try:
+            resolved = resolver.resolve_one(name)[name]
+            stages[name] = {key: resolved[key] for key in _KEYS if key in resolved}
+        except Exception as error:
+            faults.append(_words(error))
+    reads = {
+        path: _digest(root, path) for path in sorted(_inside(root, opened) | _named(file, raw))
+    }
+    return asdict(Resolved(stages, reads, tuple(faults)))
+
+
+def _note_open(event: str, args: tuple[Any, ...], opened: set[str]) -> None:
+    if event == "open" and args and isinstance(args[0], str):
+        opened.add(os.path.abspath(args[0]))
+
+
+def _inside(root: str, opened: set[str]) -> set[str]:
+    return {os.path.relpath(path, root) for path in opened if path.startswith(root + os.sep)}
+
+
+def _named(file: str, raw: Any) -> set[str]:
+    """The files that ``vars`` names, and the default one: what is missing now may come later."""
+    here = os.path.dirname(file)
+    named = {os.path.join(here, "params.yaml")}
+    sections = [(here, raw.get("vars"))] if isinstance(raw, dict) else []
+    stages = raw.get("stages") if isinstance(raw, dict) else None
+    for stage in stages.values() if isinstance(stages, dict) else ():
+        if isinstance(stage, dict):
+            sections.append((os.path.join(here, str(stage.get("wdir") or "")), stage.get("vars")))
+    for base, names in sections:
+        for name in names if isinstance(names, list) else ():
+            if isinstance(name, str):
+                named.add(os.path.normpath(os.path.join(base, name.partition(":")[0])))
+    return named
+
+
+def _ask(request: dict[str, str]) -> Any:
+    # Every stream is a file: a child that inherits a pipe keeps `python train.py | tee` waiting.
+    with tempfile.TemporaryFile() as question, tempfile.TemporaryFile() as answer:
+        question.write(json.dumps(request).encode())
+        question.seek(0)
+        done = subprocess.run(
+            [sys.executable, "-m", "mlflow_dvc.dvc_backend"],
+            stdin=question,
+            stdout=answer,
+            stderr=subprocess.DEVNULL,
+            timeout=_SECONDS,
+            check=False,
+            env=os.environ | {"DVC_NO_ANALYTICS": "1"},
+        )
+        answer.seek(0)
+        if done.returncode != 0:
+            raise OSError(f"DVC could not be asked (exit code {done.returncode})")
+        return json.loads(answer.read())
+
+
+def _parsed(raw: Any) -> Resolved:
+    if not isinstance(raw, dict) or not {"stages", "reads", "faults"} <= raw.keys():
+        raise ValueError("not an answer of the resolver")
+    return Resolved(raw["stages"], raw["reads"], tuple(raw["faults"]))
+
+
+def _entry(file: str, content: bytes) -> Path:
+    import platformdirs
+
+    key = hashlib.sha256(b"%d\0%s\0%s" % (_VERSION, os.fsencode(file), content)).hexdigest()
+    return Path(
+        platformdirs.user_cache_dir("mlflow-dvc", appauthor=False), "resolved", f"{key}.json"
+    )
+
+
+def _variants(entry: Path) -> list[Resolved]:
+    try:
+        return [_parsed(raw) for raw in json.loads(entry.read_bytes())]
+    except (OSError, ValueError):
+        return []
+
+
+def _remember(entry: Path, resolved: Resolved) -> None:
+    """Written whole or not at all. A cache that cannot be written costs time, nothing else."""
+    variants = [resolved, *_variants(entry)][:_VARIANTS]
+    with suppress(OSError):
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=entry.parent, delete=False) as file:
+            json.dump([asdict(variant) for variant in variants], file)
+        os.replace(file.name, entry)
+
+
+def _digest(root: str, path: str) -> str | None:
+    try:
+        content = Path(root, path).read_bytes()
+    except OSError:
+        return None
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,60 @@
+"""What an explicit call raises. On the automatic path none of these reaches the user's code."""
+
+from __future__ import annotations
+
+
+class MlflowDvcError(Exception):
+    """Something asked for could not be done.
+
+    ``problem`` says what is wrong and where, ``remedy`` what to do next (may be empty).
+    The command line prints both and exits with 2.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{problem}. {remedy}" if remedy else problem)
+        self.problem = problem
+        self.remedy = remedy
+
+
+class NoProjectError(MlflowDvcError):
+    """Neither a git repository nor a DVC project lies at or above ``path``."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"neither a git repository nor a DVC project at or above {path}",
+            "Give a PATH inside one, or create it with `git init` and `dvc init`",
+        )
+        self.path = path
+
+
+class RunNotFoundError(MlflowDvcError):
+    """``ref`` names no run of the tracking server at ``tracking_uri``."""
+
+    def __init__(self, ref: str, tracking_uri: str, reason: str = "") -> None:
+        super().__init__(
+            f"no run {ref!r} on {tracking_uri}" + (f" ({reason})" if reason else ""),
+            "Check the id, and that MLFLOW_TRACKING_URI names the server the run was logged to",
+        )
+        self.ref = ref
+        self.tracking_uri = tracking_uri
+
+
+class AmbiguousRunError(MlflowDvcError):
+    """``ref`` is a prefix of several run ids."""
+
+    def __init__(self, ref: str, run_ids: list[str]) -> None:
+        shown = ", ".join(run_ids[:5]) + (", ..." if len(run_ids) > 5 else "")
+        super().__init__(f"{ref!r} is the beginning of several run ids: {shown}", "Give more of it")
+        self.ref = ref
+        self.run_ids = run_ids
+
+
+class TrackingUnavailableError(MlflowDvcError):
+    """The tracking server did not answer, or refused."""
+
+    def __init__(self, tracking_uri: str, reason: str) -> None:
+        super().__init__(
+            f"the tracking server at {tracking_uri} could not be asked: {reason}",
+            "Set MLFLOW_TRACKING_URI to the server that holds the runs",
+        )
+        self.tracking_uri = tracking_uri

@@ -1,0 +1,58 @@
+"""The one place where a fault of ours is swallowed, so that it never reaches the user's training.
+
+``with guard("read dvc.lock"):`` goes around our own work and never around a call into MLflow that
+the user made. Only ``Exception`` is caught: Ctrl-C, ``SystemExit`` and the like pass.
+"""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+
+from mlflow_dvc import settings
+
+_logger = logging.getLogger("mlflow_dvc")
+_said: set[str] = set()
+_SAID_AT_MOST = 1000
+
+
+class guard:  # noqa: N801 - used as a statement
+    """Log what goes wrong inside, once per cause, and go on. MLFLOW_DVC_STRICT=1 lets it out.
+
+    ``failed`` is true afterwards when something was swallowed.
+    """
+
+    def __init__(self, doing: str) -> None:
+        self.doing = doing
+        self.failed = False
+
+    def __enter__(self) -> guard:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, Exception) or settings.strict():
+            return False
+        self.failed = True
+        swallowed(self.doing, error)
+        return True
+
+
+def swallowed(doing: str, error: Exception) -> None:
+    """One line for the user; the traceback for those who log at DEBUG."""
+    cause = str(error).strip().split("\n", 1)[0] or type(error).__name__
+    warn_once(f"could not {doing}: {cause} (MLFLOW_DVC_ENABLED=0 turns the plugin off)")
+    _logger.debug("mlflow-dvc: could not %s", doing, exc_info=error)
+
+
+def warn_once(message: str) -> None:
+    """Say ``message`` on the log, unless this process has said it before."""
+    if message in _said:
+        return
+    if len(_said) < _SAID_AT_MOST:
+        _said.add(message)
+    _logger.warning("mlflow-dvc: %s", message)

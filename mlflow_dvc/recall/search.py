@@ -1,0 +1,175 @@
+"""Which runs saw this data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
+from mlflow_dvc.capture.project import find_dvc_root, relative
+from mlflow_dvc.snapshot import DataEntry
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_HEX = re.compile(r"[0-9a-f]{4,32}(?:\.(?:d(?:ir?)?)?)?")
+_SAFE = re.compile(r"[\w.\-+=]+")  # what may stand in a hash of any kind, and in MLflow's filter
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is searched for. ``paths`` are spellings of one path, as tags may have it."""
+
+    paths: tuple[str, ...] = ()
+    hash: str | None = None
+
+    def matches(self, entry: DataEntry) -> bool:
+        return (
+            entry.hash is not None
+            and (not self.paths or entry.path in self.paths)
+            and (self.hash is None or entry.hash.startswith(self.hash))
+        )
+
+
+@dataclass(frozen=True)
+class Match:
+    """One run that saw the data. ``data`` holds the entries that were asked for."""
+
+    run_id: str
+    run_name: str
+    experiment: str
+    started: str
+    status: str
+    git_sha: str | None
+    git_branch: str | None
+    stage: str | None
+    data_version: str | None
+    data: tuple[DataEntry, ...]
+
+
+def search(what: str, *, tracking_uri: str | None = None) -> list[Match]:
+    """The runs of every experiment that saw ``what``, newest first.
+
+    ``what`` is a hash or the beginning of one (4 digits at least), the path of a tracked output,
+    ``path@hash``, or a file on disk that DVC does not track, which is looked for by its content.
+    Raises :class:`~mlflow_dvc.errors.TrackingUnavailableError`.
+    """
+    found: dict[str, tuple[Run, tuple[DataEntry, ...]]] = {}
+    for query in understood(what):
+        for run in _candidates(query, tracking_uri):
+            if run.info.run_id not in found and (entries := _seen(run, query, tracking_uri)):
+                found[run.info.run_id] = (run, entries)
+        if found:
+            break
+    ids = {run.info.experiment_id for run, _ in found.values()}
+    names = tracking.experiment_names(ids, tracking_uri)
+    matches = [_match(run, names, entries) for run, entries in found.values()]
+    return sorted(matches, key=lambda match: (match.started, match.run_id), reverse=True)
+
+
+def understood(what: str) -> Iterator[Query]:
+    """What ``what`` may mean; each meaning counts only where no run has the one before."""
+    path, at, digest = what.rpartition("@")
+    if at and path and _HEX.fullmatch(digest):
+        yield Query(_spellings(path), digest)
+    elif _HEX.fullmatch(what):
+        yield Query(hash=what)
+    yield Query(_spellings(what))
+    if os.path.isfile(what):
+        yield Query(hash=_md5(what))
+    if _SAFE.fullmatch(what) and not _HEX.fullmatch(what):
+        yield Query(hash=what)  # an ETag, say
+
+
+def _candidates(query: Query, tracking_uri: str | None) -> Iterator[Run]:
+    """Every run that can match, by the tags; some that cannot are among them."""
+    for filter_string in dict.fromkeys(_filters(query)):
+        yield from tracking.find_runs(filter_string, tracking_uri)
+
+
+def _filters(query: Query) -> Iterator[str]:
+    like = f"{query.hash}%" if query.hash else "%"
+    for path in query.paths:
+        for suffixed in (False, True):
+            for prefix in (tag.OUT, tag.DEP):
+                key = tag.path_key(prefix, path, suffixed=suffixed)
+                yield f"tags.`{key}` LIKE '{like}'"
+    if query.hash:
+        # A run with more outputs than tags says so in dvc.outs; for others the paths above tell.
+        more = f" AND tags.`{tag.OUTS}` LIKE '%'" if query.paths else ""
+        for number in range(1, tag.HASH_TAGS + 1):
+            yield f"tags.`{tag.hashes_key(number)}` LIKE '% {like}'{more}"
+
+
+def _seen(run: Run, query: Query, tracking_uri: str | None) -> tuple[DataEntry, ...]:
+    """What of the run's data answers the query: by its tags, else by what it has attached."""
+    tags = run.data.tags
+    by_tag = tag.from_tags(tags)
+    keys = {
+        tag.path_key(prefix, path, suffixed=suffixed)[len(prefix) :]
+        for path in query.paths
+        for prefix in (tag.OUT, tag.DEP)
+        for suffixed in (False, True)
+    }
+    shown = Query((*query.paths, *keys), query.hash)
+    found = tuple(entry for entry in (*by_tag.data, *by_tag.deps) if shown.matches(entry))
+    if found:
+        return found
+    attached = tracking.load_snapshot(run, tracking_uri)
+    found = tuple(entry for entry in attached.facts if query.matches(entry))
+    if found or query.paths or not query.hash:
+        return found
+    hashes = sorted(value for value in tag.hashes_in(tags) if value.startswith(query.hash))
+    return tuple(DataEntry("", "md5", value) for value in hashes)
+
+
+def _match(run: Run, names: dict[str, str], entries: Iterable[DataEntry]) -> Match:
+    tags = run.data.tags
+    return Match(
+        run_id=run.info.run_id,
+        run_name=run.info.run_name or "",
+        experiment=names[run.info.experiment_id],
+        started=iso_time(run.info.start_time),
+        status=str(run.info.status),
+        git_sha=tags.get(tag.GIT_SHA),
+        git_branch=tags.get(tag.GIT_BRANCH),
+        stage=tags.get(tag.STAGE) or tags.get(tag.SCRIPT_STAGE),
+        data_version=tags.get(tag.DATA_VERSION),
+        data=tuple(entries),
+    )
+
+
+def iso_time(milliseconds: int | None) -> str:
+    """MLflow's time stamp as ISO 8601 in UTC; empty where there is none."""
+    if milliseconds is None:
+        return ""
+    moment = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _spellings(path: str) -> tuple[str, ...]:
+    """``path`` as given, and as seen from the DVC root when it was given from a directory below."""
+    given = posixpath.normpath(path.replace(os.sep, "/"))
+    spellings = [given]
+    if (root := find_dvc_root(os.path.realpath(os.curdir))) and "://" not in path:
+        # Only the folder is resolved: the output itself may be a link into DVC's cache.
+        folder, name = os.path.split(os.path.abspath(path))
+        inside = relative(os.path.join(os.path.realpath(folder), name), root)
+        if not inside.startswith("../") and os.path.lexists(path):
+            spellings.insert(0, inside)
+    return tuple(dict.fromkeys(spellings))
+
+
+def _md5(path: str) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

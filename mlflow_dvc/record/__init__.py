@@ -1,0 +1,7 @@
+"""The automatic path: what happens to a run that the user starts, with no line of theirs.
+
+MLflow comes first, always: it loads this package while it is being imported itself. If one of these
+modules were imported before MLflow, MLflow would find it half made and drop the plugin.
+"""
+
+import mlflow  # noqa: F401

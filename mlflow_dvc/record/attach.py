@@ -1,0 +1,129 @@
+"""What is done for a run beside the training: late facts as tags, files as artifacts."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+
+from mlflow_dvc import __version__, tracking
+from mlflow_dvc import tags as tag
+from mlflow_dvc.capture import workspace
+from mlflow_dvc.capture.lockfile import lock_of
+from mlflow_dvc.capture.workspace import Moment
+from mlflow_dvc.guard import guard
+from mlflow_dvc.record.ledger import Ledger, Record, same_record
+
+FOLDER = "dvc"
+_FILE_BYTES = 10 * 1024 * 1024
+_ALL_BYTES = 50 * 1024 * 1024
+_DVC_FILES = 100
+
+
+def begin(record: Record, parent: str | None, ledger: Ledger, *, artifacts: bool) -> None:
+    """Complete the record of a new run, and attach it unless the parent run carries the same."""
+    with guard(f"complete the tags of run {record.run_id}"):
+        complete(record)
+    if artifacts and not _same_as_parent(record, parent, ledger):
+        _attach(record, FOLDER)
+
+
+def resume(record: Record, existing: dict[str, str], *, artifacts: bool) -> None:
+    """A run goes on: its first record stays; a different one is put beside it."""
+    moment = workspace.completed(record.moment)
+    found = tag.to_tags(moment.snapshot)
+    record.moment = moment
+    if not tag.ours(existing):
+        late = found | tag.mlflow_git_tags(moment.snapshot.git)
+        _set_tags(record, {key: late[key] for key in late if key not in existing})
+        if artifacts:
+            _attach(record, FOLDER)
+    elif not same_record(tag.ours(existing), found):
+        _add_hashes(record, existing, found)
+        if artifacts:
+            number = tracking.count_artifacts(record.tracking_uri, record.run_id, FOLDER, "resume-")
+            _attach(record, f"{FOLDER}/resume-{number + 1}")
+
+
+def complete(record: Record) -> None:
+    """Facts that cost too much for the start of a run: templates, the nearest git tag."""
+    record.moment = workspace.completed(record.moment)
+    found = tag.to_tags(record.moment.snapshot)
+    late = {key: value for key, value in found.items() if record.tags.get(key) != value}
+    if late:
+        _set_tags(record, late)
+
+
+def copy_to_model(tracking_uri: str, run_id: str, model_id: str) -> None:
+    """Give a logged model the record of its run, which another process made."""
+    found = tag.ours(tracking.run_tags(tracking_uri, run_id))
+    if found:
+        tracking.set_model_tags(tracking_uri, model_id, found)
+
+
+def files(moment: Moment) -> dict[str, bytes]:
+    """Every file worth attaching, by its path below ``dvc/``, as it was when the run started."""
+    found: dict[str, bytes] = {"snapshot.json": _snapshot_json(moment)}
+    if (reading := moment.reading) is None:
+        return found
+    singles = 0
+    for source in reading.sources:
+        if source.lock_content is not None:
+            found[lock_of(source.file)] = source.lock_content
+        if source.file.endswith(".dvc"):
+            singles += 1
+        if singles <= _DVC_FILES or not source.file.endswith(".dvc"):
+            found[source.file] = source.content
+    found.update(reading.params)
+    return _bounded(found)
+
+
+def _same_as_parent(record: Record, parent: str | None, ledger: Ledger) -> bool:
+    if parent is None:
+        return False
+    known = ledger.get(parent)
+    theirs = known.tags if known else tag.ours(tracking.run_tags(record.tracking_uri, parent))
+    return same_record(theirs, record.tags)
+
+
+def _set_tags(record: Record, found: dict[str, str]) -> None:
+    tracking.set_run_tags(record.tracking_uri, record.run_id, found)
+    record.tags |= found
+    for model_id in record.models:
+        tracking.set_model_tags(record.tracking_uri, model_id, found)
+
+
+def _add_hashes(record: Record, existing: dict[str, str], found: dict[str, str]) -> None:
+    """So that the run is found by the data of its second part as well."""
+    known = tag.hashes_in(existing)
+    fresh = [value for value in tag.hashes_in(found) if value not in known]
+    used = sum(tag.hashes_key(number) in existing for number in range(1, tag.HASH_TAGS + 1))
+    if fresh and used < tag.HASH_TAGS:
+        _set_tags(record, tag.hash_tags(sorted(fresh), first=used + 1))
+
+
+def _attach(record: Record, folder: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
+        for path, content in files(record.moment).items():
+            target = os.path.join(directory, *path.split("/"))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(target, "wb") as file:
+                file.write(content)
+        tracking.attach(record.tracking_uri, record.run_id, directory, folder)
+
+
+def _snapshot_json(moment: Moment) -> bytes:
+    raw = {**moment.snapshot.to_dict(), "mlflow_dvc": __version__}
+    return json.dumps(raw, indent=1, ensure_ascii=True).encode()
+
+
+def _bounded(found: dict[str, bytes]) -> dict[str, bytes]:
+    """The record must not flood an artifact store; the snapshot comes first and always goes."""
+    kept: dict[str, bytes] = {}
+    left = _ALL_BYTES
+    for path, content in found.items():
+        inside = ".." not in path.split("/") and not path.startswith("/")
+        if inside and len(content) <= min(_FILE_BYTES, left):
+            kept[path] = content
+            left -= len(content)
+    return kept

@@ -1,0 +1,35 @@
+"""What MLflow's entry point ``mlflow.run_context_provider`` names.
+
+MLflow survives only ImportError and AttributeError while it loads this: nothing here may fail.
+"""
+
+from __future__ import annotations
+
+from mlflow.tracking.context.abstract_context import RunContextProvider
+
+from mlflow_dvc import settings
+from mlflow_dvc.guard import guard
+
+
+class DvcRunContext(RunContextProvider):  # type: ignore[misc, unused-ignore]
+    """Tags every run, and every model logged in one, with the code and the data behind it.
+
+    MLflow asks for tags when a run starts and each time it logs a model or builds a dataset. In a
+    run, the answer is the record of that run; see ``run_hook`` for what a provider cannot do.
+    """
+
+    def __init__(self) -> None:
+        with guard("hook into MLflow"):
+            from mlflow_dvc.record import run_hook
+
+            run_hook.install()
+
+    def in_context(self) -> bool:
+        return settings.enabled()
+
+    def tags(self) -> dict[str, str]:
+        with guard("tag the run"):
+            from mlflow_dvc.record import run_hook
+
+            return run_hook.offer()
+        return {}

@@ -1,0 +1,278 @@
+"""What a context provider cannot do: runs of ``MlflowClient``, resumed runs, artifacts, models.
+
+Four methods of MLflow are wrapped, all of them private or half private, hence each is looked for
+and left alone where it is not as expected; the provider's tags work without. The wrappers run
+MLflow's own code outside our guard and hand its result on.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow_dvc import settings
+from mlflow_dvc import tags as tag
+from mlflow_dvc.capture import workspace
+from mlflow_dvc.capture.workspace import Moment
+from mlflow_dvc.guard import guard, warn_once
+from mlflow_dvc.record import attach
+from mlflow_dvc.record.ledger import Ledger, Record
+from mlflow_dvc.record.worker import Worker
+
+_PARENT = "mlflow.parentRunId"
+_SOURCE_TYPE = "mlflow.source.type"
+_WARNINGS_SHOWN = 2
+
+ledger = Ledger()
+worker = Worker()
+_installed: dict[tuple[type, str], Any] = {}
+# What the provider last told MLflow here: among the tags of a new run these are not the user's.
+_offered: ContextVar[dict[str, str] | None] = ContextVar("mlflow_dvc_offered", default=None)
+_tagged: tuple[Moment, dict[str, str]] | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run about to be created: the arguments for MLflow, with and without our tags."""
+
+    moment: Moment
+    tags: dict[str, str]
+    call: inspect.BoundArguments
+    bare: inspect.BoundArguments
+
+
+def install() -> None:
+    """Wrap MLflow's client. Done when MLflow loads the plugin; a second call changes nothing."""
+    from mlflow.tracking._tracking_service.client import TrackingServiceClient
+
+    _wrap(TrackingServiceClient, "__init__", _client_made)
+    _wrap(TrackingServiceClient, "create_run", _creating_run, needs="tags")
+    _wrap(TrackingServiceClient, "set_terminated", _ending_run, needs="run_id")
+    _wrap(TrackingServiceClient, "create_logged_model", _creating_model, needs="source_run_id")
+    _wrap_active_run()
+
+
+def uninstall() -> None:
+    """Put MLflow's own methods back, wherever nobody has wrapped ours since."""
+    for (owner, name), (original, wrapper) in list(_installed.items()):
+        if owner.__dict__.get(name) is wrapper:
+            setattr(owner, name, original)
+        del _installed[owner, name]
+
+
+def offer() -> dict[str, str]:
+    """What the provider tells MLflow: inside a run the record of that run, else of this moment."""
+    import mlflow
+
+    active = mlflow.active_run() if _installed else None
+    record = ledger.get(active.info.run_id) if active else None
+    found = record.tags if record else _tags_of(workspace.now())
+    offered = tag.core(found)
+    _offered.set(offered)
+    return offered
+
+
+def _creating_run(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> Any:
+    start: Start | None = None
+    if settings.enabled():
+        with guard("tag the run"):
+            start = _prepare(host, client, args, kwargs)
+    if start is None:
+        return host(client, *args, **kwargs)
+    run = _create(host, start)
+    with guard("record the run"):
+        _began(client, run, start)
+    return run
+
+
+def _create(host: Callable[..., Any], start: Start) -> Any:
+    """A server that does not like a tag of ours must not cost the user the run."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return host(*start.call.args, **start.call.kwargs)
+    except MlflowException as error:
+        if error.error_code not in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
+            raise
+        run = host(*start.bare.args, **start.bare.kwargs)
+        warn_once(f"the server refused our tags, the run has none: {str(error).splitlines()[0]}")
+        start.tags.clear()
+        return run
+
+
+def _prepare(
+    host: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Start | None:
+    call = inspect.signature(host).bind(client, *args, **kwargs)
+    given = dict(call.arguments.get("tags") or {})
+    if given.get(_SOURCE_TYPE) == "PROJECT":
+        return None  # `mlflow run` makes the run here; the process that resumes it saw the data
+    offered = _offered.get() or {}
+    theirs = {key: value for key, value in given.items() if offered.get(key) != value}
+    moment = workspace.now()
+    _tell(moment)
+    mine = _tags_of(moment)
+    if not mine:
+        return None
+    fill = mine | tag.mlflow_git_tags(moment.snapshot.git)
+    tags = theirs | {key: value for key, value in fill.items() if key not in theirs}
+    bare = inspect.signature(host).bind(client, *args, **kwargs)
+    call.arguments["tags"] = tags
+    bare.arguments["tags"] = theirs
+    return Start(moment, {key: mine[key] for key in mine if key not in theirs}, call, bare)
+
+
+def _began(client: Any, run: Any, start: Start) -> None:
+    run_id = run.info.run_id
+    record = ledger.add(Record(run_id, client.tracking_uri, start.moment, dict(start.tags)))
+    parent = start.call.arguments["tags"].get(_PARENT)
+    artifacts = settings.artifacts()
+    worker.submit(
+        run_id,
+        f"attach the record to run {run_id}",
+        lambda: attach.begin(record, parent, ledger, artifacts=artifacts),
+    )
+
+
+def _activated(host: Callable[..., Any], active: Any, *args: Any, **kwargs: Any) -> None:
+    host(active, *args, **kwargs)
+    if settings.enabled():
+        with guard("record the resumed run"):
+            _resumed(active)
+
+
+def _resumed(run: Any) -> None:
+    import mlflow
+
+    run_id = run.info.run_id
+    known = ledger.get(run_id)
+    if known and known.new:
+        known.new = False
+        return
+    moment = workspace.now()
+    _tell(moment)
+    if not moment.snapshot:
+        return
+    existing = dict(run.data.tags)
+    uri = known.tracking_uri if known else mlflow.get_tracking_uri()
+    models = known.models if known else []
+    record = ledger.add(Record(run_id, uri, moment, tag.ours(existing), new=False, models=models))
+    artifacts = settings.artifacts()
+    worker.submit(
+        run_id,
+        f"record the resumed run {run_id}",
+        lambda: attach.resume(record, existing, artifacts=artifacts),
+    )
+
+
+def _ending_run(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> Any:
+    ended = host(client, *args, **kwargs)  # first: waiting for us is no part of the run's duration
+    with guard("wait for the record"):
+        run_id = inspect.signature(host).bind(client, *args, **kwargs).arguments["run_id"]
+        worker.wait(run_id)
+    return ended
+
+
+def _creating_model(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> Any:
+    call: inspect.BoundArguments | None = None
+    if settings.enabled():
+        with guard("tag the model"):
+            call = _with_record(host, client, args, kwargs)
+    if call is None:
+        return host(client, *args, **kwargs)
+    model = host(*call.args, **call.kwargs)
+    with guard("tag the model"):
+        _follow(client, model, call.arguments["source_run_id"])
+    return model
+
+
+def _with_record(
+    host: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> inspect.BoundArguments | None:
+    """The call with the tags of the model's run in place of those of this moment."""
+    call = inspect.signature(host).bind(client, *args, **kwargs)
+    run_id = call.arguments.get("source_run_id")
+    if not run_id:
+        return None
+    offered = _offered.get() or {}
+    given = call.arguments.get("tags") or {}
+    theirs = {key: value for key, value in given.items() if offered.get(key) != value}
+    record = ledger.get(run_id)
+    call.arguments["tags"] = {**(record.tags if record else {}), **theirs}
+    return call
+
+
+def _follow(client: Any, model: Any, run_id: str) -> None:
+    """What becomes known of the run later goes to the model as well."""
+    model_id = model.model_id
+    if record := ledger.get(run_id):
+        record.models.append(model_id)
+        return
+    uri = client.tracking_uri
+    worker.submit(
+        run_id,
+        f"give model {model_id} the record of run {run_id}",
+        lambda: attach.copy_to_model(uri, run_id, model_id),
+    )
+
+
+def _client_made(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> None:
+    host(client, *args, **kwargs)
+    with guard("hook into MLflow"):
+        _wrap_active_run()
+
+
+def _wrap_active_run() -> None:
+    """``ActiveRun`` is not there yet when MLflow loads us; a client is made before any run is."""
+    fluent = sys.modules.get("mlflow.tracking.fluent")
+    active = getattr(fluent, "ActiveRun", None)
+    if active is not None and _installed:
+        _wrap(active, "__init__", _activated)
+
+
+def _wrap(owner: type, name: str, around: Callable[..., Any], needs: str | None = None) -> None:
+    original = owner.__dict__.get(name)
+    if (owner, name) in _installed or not inspect.isfunction(original):
+        return
+    if needs and needs not in inspect.signature(original).parameters:
+        warn_once(f"{owner.__name__}.{name} of this MLflow is not as expected and was left alone")
+        return
+
+    @functools.wraps(original)
+    def mlflow_dvc_wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if (owner, name) not in _installed:
+            return original(self, *args, **kwargs)
+        return around(original, self, *args, **kwargs)
+
+    _installed[owner, name] = (original, mlflow_dvc_wrapper)
+    setattr(owner, name, mlflow_dvc_wrapper)
+
+
+def _tags_of(moment: Moment) -> dict[str, str]:
+    global _tagged
+    if _tagged is None or _tagged[0] is not moment:
+        _tagged = (moment, tag.to_tags(moment.snapshot) if moment.snapshot else {})
+    return _tagged[1]
+
+
+def _tell(moment: Moment) -> None:
+    """One line about everything that could not be read."""
+    if warnings := moment.snapshot.warnings:
+        more = len(warnings) - _WARNINGS_SHOWN
+        tail = f" (and {more} more: run `mlflow-dvc status`)" if more > 0 else ""
+        warn_once("; ".join(warnings[:_WARNINGS_SHOWN]) + tail)
+
+
+def _after_fork() -> None:
+    global worker
+    worker = Worker()
+    ledger.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,54 @@
+"""Every environment variable of the package, read at the moment it is needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_OFF = frozenset({"0", "false", "no", "off"})
+_disabled: ContextVar[bool] = ContextVar("mlflow_dvc_disabled", default=False)
+
+
+def enabled() -> bool:
+    return not _disabled.get() and _flag("MLFLOW_DVC_ENABLED", default=True)
+
+
+def strict() -> bool:
+    return _flag("MLFLOW_DVC_STRICT", default=False)
+
+
+def root() -> str | None:
+    return os.environ.get("MLFLOW_DVC_ROOT") or None
+
+
+def artifacts() -> bool:
+    return _flag("MLFLOW_DVC_ARTIFACTS", default=True)
+
+
+def wait() -> float:
+    return _seconds("MLFLOW_DVC_WAIT", default=10.0)
+
+
+@contextmanager
+def disabled() -> Iterator[None]:
+    """Record nothing for runs started inside the ``with`` block, in this thread or async task."""
+    token = _disabled.set(True)
+    try:
+        yield
+    finally:
+        _disabled.reset(token)
+
+
+def _flag(name: str, *, default: bool) -> bool:
+    value = os.environ.get(name, "").strip().lower()
+    return value not in _OFF if value else default
+
+
+def _seconds(name: str, *, default: float) -> float:
+    """A wrong value must not stop a training run: it counts as not set."""
+    try:
+        return max(0.0, float(os.environ[name]))
+    except (KeyError, ValueError):
+        return default

@@ -1,0 +1,147 @@
+"""The one noun of the package: what code and what data a run saw, as one frozen value.
+
+Capture makes a :class:`Snapshot` of the workspace, record writes it to the run, recall reads it
+back. Standard library only, so that it can be read anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+SCHEMA = 1
+
+Role = Literal["input", "output", "code"]
+State = Literal["unverified", "clean", "modified", "missing"]
+# "locked": as a lock file claims. "stale": the lock's entry is of an earlier run of the stage that
+# is running now, or of a stage below it, and so no fact about this run.
+Certainty = Literal["locked", "stale"]
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The code. ``source`` says whose repository it is: the script's or the working directory's."""
+
+    sha: str | None
+    branch: str | None = None
+    describe: str | None = None
+    dirty: bool | None = None
+    remote_url: str | None = None
+    source: str = "working directory"
+
+
+@dataclass(frozen=True)
+class DataEntry:
+    """One DVC-tracked output, or one declared dependency of the stage that is running.
+
+    ``path`` is relative to the DVC root, or a URL; ``hash`` is written as DVC writes it (``….dir``
+    for a directory) and is None where it is not known; ``size`` is in bytes; ``stage`` is the
+    address of the stage or ``.dvc`` file that the fact comes from; ``source`` is the ``url@rev``
+    of imported data.
+    """
+
+    path: str
+    algorithm: str
+    hash: str | None
+    size: int | None = None
+    nfiles: int | None = None
+    cached: bool = True
+    stage: str | None = None
+    source: str | None = None
+    state: State = "unverified"
+    role: Role | None = None
+    certainty: Certainty = "locked"
+
+    @property
+    def known(self) -> bool:
+        """Whether ``hash`` may be given out as a fact about the run."""
+        return self.hash is not None and self.certainty != "stale"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything known of the code and the data behind one run.
+
+    ``data`` holds the project's outputs, ``deps`` the declared file dependencies of the run's
+    stage. ``root`` is the DVC root relative to the git root, None without DVC. ``locks`` maps the
+    path of each lock file to the md5 of its bytes, ``lock`` is the one of the run's own lock.
+    ``warnings`` says in words what could not be read.
+    """
+
+    git: GitState | None = None
+    root: str | None = None
+    stage: str | None = None
+    script_stage: str | None = None
+    experiment: str | None = None
+    data: tuple[DataEntry, ...] = ()
+    deps: tuple[DataEntry, ...] = ()
+    data_version: str | None = None
+    data_status: State | None = None
+    seal: Literal["none", "provisional", "confirmed", "contradicted"] | None = None
+    lock: str | None = None
+    locks: Mapping[str, str] | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to record: a commit or a DVC project."""
+        return self.root is not None or (self.git is not None and self.git.sha is not None)
+
+    @property
+    def facts(self) -> tuple[DataEntry, ...]:
+        """The cached outputs whose hash is a fact about this run."""
+        return tuple(entry for entry in self.data if entry.cached and entry.known)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``dvc/snapshot.json`` holds it: plain JSON values, with a ``schema`` number."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Snapshot:
+        """Read :meth:`to_dict` back. Fields of a newer schema are left out.
+
+        Raises ValueError where ``raw`` is no snapshot.
+        """
+        try:
+            values = _known(cls, raw)
+            git = values.get("git")
+            values["git"] = GitState(**_known(GitState, git)) if git else None
+            for name in ("data", "deps"):
+                entries = values.get(name) or ()
+                values[name] = tuple(DataEntry(**_known(DataEntry, entry)) for entry in entries)
+            values["warnings"] = tuple(values.get("warnings") or ())
+            return cls(**values)
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"not a snapshot: {error}") from error
+
+
+def _known(cls: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(cls)}
+    return {name: value for name, value in raw.items() if name in names}
+
+
+def with_data_version(snapshot: Snapshot) -> Snapshot:
+    """``snapshot`` with the data version of the run's inputs, or with none if one is unknown."""
+    return replace(snapshot, data_version=data_version(inputs(snapshot)))
+
+
+def inputs(snapshot: Snapshot) -> tuple[DataEntry, ...]:
+    """What the run reads: the stage's data dependencies, else every cached output."""
+    if snapshot.stage or snapshot.script_stage:
+        return tuple(dep for dep in snapshot.deps if dep.role == "input")
+    return tuple(entry for entry in snapshot.data if entry.cached)
+
+
+def data_version(entries: Iterable[DataEntry]) -> str | None:
+    """One short name for a set of data: equal data, equal name.
+
+    The first 12 hex digits of sha256 over the sorted lines ``path<TAB>algorithm:hash<LF>``; None
+    when there are no entries or a hash is unknown.
+    """
+    entries = list(entries)
+    if not entries or not all(entry.known for entry in entries):
+        return None
+    lines = {f"{entry.path}\t{entry.algorithm}:{entry.hash}\n" for entry in entries}
+    text = "".join(sorted(lines))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]

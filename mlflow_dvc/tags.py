@@ -1,0 +1,222 @@
+"""A Snapshot as MLflow tags, and back. Every tag name and limit of the package stands here.
+
+The limits are those of MLflow's strictest store. Its SQL stores check nothing when a run is created
+and PostgreSQL then fails on what is too long, taking the user's ``start_run`` with it; the file
+store makes files of keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, inputs
+
+GIT_SHA = "git_sha"
+GIT_BRANCH = "git_branch"
+GIT_DESCRIBE = "git_describe"
+GIT_DIRTY = "git_dirty"
+OUT = "dvc.out."
+DEP = "dvc.dep."
+SOURCE = "dvc.source."
+STAGE = "dvc.stage"
+SCRIPT_STAGE = "dvc.script_stage"
+EXPERIMENT = "dvc.exp"
+ROOT = "dvc.root"
+DATA_VERSION = "dvc.data_version"
+DATA_STATUS = "dvc.data_status"
+HASHES = "dvc.hashes"
+LOCK = "dvc.lock"
+SEAL = "dvc.seal"
+OUTS = "dvc.outs"
+
+# MLflow's own tags for the same facts, filled only where MLflow itself left them empty.
+MLFLOW_GIT_COMMIT = "mlflow.source.git.commit"
+MLFLOW_GIT_BRANCH = "mlflow.source.git.branch"
+MLFLOW_GIT_URL = "mlflow.source.git.repoURL"
+
+KEY_LENGTH = 250
+VALUE_LENGTH = 5000
+PATH_TAGS = 50
+HASHES_AT_MOST = 1000
+HASH_TAGS = 10
+CORE_BYTES = 16_000
+_COMPONENT_BYTES = 250  # a file name has 255 at most, and the file store makes files of keys
+_ILLEGAL = re.compile(r"[^\w./\- ]")
+_SUFFIX = 9  # "-" and 8 hex digits
+
+
+def to_tags(snapshot: Snapshot) -> dict[str, str]:
+    """Every tag that ``snapshot`` is worth, all of them legal in every MLflow store."""
+    tags = {key: value for key, value in _plain(snapshot) if value}
+    ranked = _inputs_first(snapshot)
+    facts = [entry for entry in ranked if entry.cached and entry.known]
+    tags |= path_tags(OUT, {entry.path: entry.hash or "" for entry in facts[:PATH_TAGS]})
+    if len(facts) > PATH_TAGS:
+        tags[OUTS] = f"{PATH_TAGS} of {len(facts)}"
+    sources = {entry.path: entry.source for entry in ranked if entry.source}
+    tags |= path_tags(SOURCE, dict(list(sources.items())[:PATH_TAGS]))
+    return tags | hash_tags(entry.hash or "" for entry in facts)
+
+
+def from_tags(tags: Mapping[str, str]) -> Snapshot:
+    """As much of the Snapshot as the tags hold. Empty (falsy) where they hold none of ours.
+
+    Paths are as the keys spell them, which is not always as the project does; the true ones are in
+    the run's ``dvc/snapshot.json``.
+    """
+    git = GitState(
+        sha=tags.get(GIT_SHA),
+        branch=tags.get(GIT_BRANCH),
+        describe=tags.get(GIT_DESCRIBE),
+        dirty={"true": True, "false": False}.get(tags.get(GIT_DIRTY, "")),
+        remote_url=tags.get(MLFLOW_GIT_URL),
+    )
+    sources = dict(_paths(SOURCE, tags))
+    data = tuple(
+        DataEntry(path, "md5", value, source=sources.get(path)) for path, value in _paths(OUT, tags)
+    )
+    has_dvc = any(key.startswith("dvc.") for key in tags)
+    return Snapshot(
+        git=git if git.sha else None,
+        root=tags.get(ROOT, ".") if has_dvc else None,
+        stage=tags.get(STAGE),
+        script_stage=tags.get(SCRIPT_STAGE),
+        experiment=tags.get(EXPERIMENT),
+        data=data,
+        data_version=tags.get(DATA_VERSION),
+        data_status=tags.get(DATA_STATUS),  # type: ignore[arg-type]
+        seal=tags.get(SEAL),  # type: ignore[arg-type]
+        lock=tags.get(LOCK),
+    )
+
+
+def ours(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags among ``tags`` that carry a name of ours."""
+    return {key: value for key, value in tags.items() if key.startswith(("dvc.", "git_"))}
+
+
+def mlflow_git_tags(git: GitState | None) -> dict[str, str]:
+    """MLflow's own names for the code, to be set only where MLflow did not."""
+    if git is None or not git.sha:
+        return {}
+    named = {
+        MLFLOW_GIT_COMMIT: git.sha,
+        MLFLOW_GIT_BRANCH: git.branch,
+        MLFLOW_GIT_URL: git.remote_url,
+    }
+    return {key: value[:VALUE_LENGTH] for key, value in named.items() if value}
+
+
+def core(tags: Mapping[str, str]) -> dict[str, str]:
+    """``tags`` without the largest, so that they take less than 16 KB of JSON.
+
+    MLflow copies what a context provider returns into the source of every dataset it builds, and
+    fails to log a dataset whose source is longer than 65,535 characters.
+    """
+    kept = dict(tags)
+    for key in sorted(tags, key=lambda key: -len(tags[key]) - len(key)):
+        if len(json.dumps(kept)) <= CORE_BYTES:
+            break
+        del kept[key]
+    return kept
+
+
+def path_tags(prefix: str, values: Mapping[str, str]) -> dict[str, str]:
+    """One tag per path. A key that is another's too, or a folder of another's, gets a suffix."""
+    keys = {path: path_key(prefix, path) for path in values}
+    taken = Counter(keys.values())
+    taken.update({parent for key in keys.values() for parent in _parents(key)})
+    return {
+        (path_key(prefix, path, suffixed=True) if taken[key] > 1 else key): values[path]
+        for path, key in keys.items()
+    }
+
+
+def path_key(prefix: str, path: str, *, suffixed: bool = False) -> str:
+    """The key for ``path``: as it is where that is legal, else spelt legally with a suffix."""
+    exact = unicodedata.normalize("NFC", prefix + path)
+    legal = posixpath.normpath(_ILLEGAL.sub("_", exact))
+    legal = "/".join(_fitted(part, _COMPONENT_BYTES) for part in legal.split("/"))
+    if legal == exact and len(legal) <= KEY_LENGTH and not suffixed:
+        return legal
+    digest = hashlib.md5(path.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[
+        :8
+    ]
+    head, _, tail = legal[: KEY_LENGTH - _SUFFIX].rpartition("/")
+    tail = _fitted(tail, _COMPONENT_BYTES - _SUFFIX)
+    return f"{head}/{tail}-{digest}" if head else f"{tail}-{digest}"
+
+
+def hash_tags(hashes: Iterable[str], first: int = 1) -> dict[str, str]:
+    """``dvc.hashes``, ``dvc.hashes.2``, …: every hash once, each with a space before it.
+
+    Hashes beyond the first 1,000 are left out. ``first`` is the number of the first tag.
+    """
+    packed: list[str] = []
+    for value in list(dict.fromkeys(hashes))[:HASHES_AT_MOST]:
+        piece = f" {value}"
+        if not packed or len(packed[-1]) + len(piece) > VALUE_LENGTH:
+            packed.append("")
+        packed[-1] += piece
+    return {hashes_key(number): value for number, value in enumerate(packed, first)}
+
+
+def hashes_key(number: int) -> str:
+    return HASHES if number == 1 else f"{HASHES}.{number}"
+
+
+def hashes_in(tags: Mapping[str, str]) -> set[str]:
+    """Every hash that the ``dvc.hashes`` tags name."""
+    return {
+        word
+        for number in range(1, HASH_TAGS + 1)
+        for word in tags.get(hashes_key(number), "").split()
+    }
+
+
+def _plain(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
+    if git := snapshot.git:
+        yield GIT_SHA, git.sha
+        yield GIT_BRANCH, _cut(git.branch)
+        yield GIT_DESCRIBE, _cut(git.describe)
+        yield GIT_DIRTY, {True: "true", False: "false", None: None}[git.dirty]
+    yield STAGE, _cut(snapshot.stage)
+    yield SCRIPT_STAGE, _cut(snapshot.script_stage)
+    yield EXPERIMENT, _cut(snapshot.experiment)
+    if snapshot.root not in (None, "."):
+        yield ROOT, _cut(snapshot.root)
+    yield DATA_VERSION, snapshot.data_version
+    yield LOCK, snapshot.lock
+    yield DATA_STATUS, snapshot.data_status
+    yield SEAL, snapshot.seal
+
+
+def _inputs_first(snapshot: Snapshot) -> list[DataEntry]:
+    read = {entry.path for entry in inputs(snapshot)}
+    return sorted(snapshot.data, key=lambda entry: (entry.path not in read, entry.path))
+
+
+def _paths(prefix: str, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for key in sorted(tags):
+        if key.startswith(prefix):
+            yield key[len(prefix) :], tags[key]
+
+
+def _parents(key: str) -> Iterator[str]:
+    while "/" in key:
+        key = key.rpartition("/")[0]
+        yield key
+
+
+def _fitted(part: str, size: int) -> str:
+    return part.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+
+
+def _cut(value: str | None) -> str | None:
+    return value[:VALUE_LENGTH] if value else None

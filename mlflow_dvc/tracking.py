@@ -1,0 +1,296 @@
+"""The only reader and writer of the MLflow tracking server.
+
+Functions that recall uses raise the errors of ``mlflow_dvc.errors``; those that record uses let
+MLflow's own through, to the guard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError, TrackingUnavailableError
+from mlflow_dvc.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+SNAPSHOT = "dvc/snapshot.json"
+_PAGE = 1000
+_SNAPSHOT_BYTES = 100 * 1024 * 1024
+_RUN_ID = re.compile(r"[0-9a-f]{1,32}")
+_MODEL = re.compile(r"models:/(?P<name>.+?)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/]+))")
+
+
+def uri(tracking_uri: str | None = None) -> str:
+    """The server that will be asked: ``tracking_uri``, else the one MLflow would log to here."""
+    import mlflow
+
+    return tracking_uri or mlflow.get_tracking_uri()
+
+
+# --- record ------------------------------------------------------------------------------------
+
+
+def set_run_tags(tracking_uri: str, run_id: str, tags: Mapping[str, str]) -> None:
+    """Add ``tags`` to the run; what it has already under another name stays."""
+    from mlflow.entities import RunTag
+
+    _client(tracking_uri).log_batch(run_id, tags=[RunTag(*pair) for pair in tags.items()])
+
+
+def run_tags(tracking_uri: str, run_id: str) -> dict[str, str]:
+    return dict(_client(tracking_uri).get_run(run_id).data.tags)
+
+
+def set_model_tags(tracking_uri: str, model_id: str, tags: Mapping[str, str]) -> None:
+    """Add ``tags`` to a logged model (MLflow 3)."""
+    _client(tracking_uri).set_logged_model_tags(model_id, dict(tags))
+
+
+def attach(tracking_uri: str, run_id: str, directory: str, folder: str) -> None:
+    """Copy everything in the local ``directory`` to ``folder`` among the run's artifacts.
+
+    File by file: ``log_artifacts`` draws progress bars into the user's terminal on some stores.
+    """
+    client = _client(tracking_uri)
+    for here, _, names in os.walk(directory):
+        inside = os.path.relpath(here, directory).replace(os.sep, "/")
+        for name in sorted(names):
+            client.log_artifact(
+                run_id, os.path.join(here, name), posixpath.normpath(f"{folder}/{inside}")
+            )
+
+
+def count_artifacts(tracking_uri: str, run_id: str, folder: str, prefix: str) -> int:
+    """How many entries of ``folder`` have a name that begins with ``prefix``."""
+    found = _client(tracking_uri).list_artifacts(run_id, folder)
+    return sum(entry.path.rpartition("/")[2].startswith(prefix) for entry in found)
+
+
+# --- recall ------------------------------------------------------------------------------------
+
+
+def find_runs(filter_string: str, tracking_uri: str | None = None) -> Iterator[Run]:
+    """Every run of every active experiment that ``filter_string`` (MLflow's syntax) matches."""
+    with _asking(tracking_uri) as client:
+        experiments = list(_experiments(client))
+        # One request may name only so many experiments before the server or a proxy balks.
+        for start in range(0, len(experiments), _PAGE):
+            yield from _runs(client, experiments[start : start + _PAGE], filter_string)
+
+
+def experiment_names(ids: set[str], tracking_uri: str | None = None) -> dict[str, str]:
+    with _asking(tracking_uri) as client:
+        return {key: client.get_experiment(key).name for key in ids}
+
+
+def get_run(ref: str, tracking_uri: str | None = None) -> Run:
+    """The run that ``ref`` names: a run id or a unique beginning of one, ``models:/name/version``,
+    ``models:/name@alias``, or the id of a logged model.
+
+    Raises RunNotFoundError, AmbiguousRunError or TrackingUnavailableError.
+    """
+    with _asking(tracking_uri) as client:
+        if ref.startswith("models:/"):
+            run_id = _run_of_model(client, ref)
+        elif ref.startswith("m-"):
+            run_id = _logged_model(client, ref).source_run_id
+        elif _RUN_ID.fullmatch(ref):
+            run_id = ref if len(ref) == 32 else _run_beginning(client, ref)
+        else:
+            raise RunNotFoundError(ref, client.tracking_uri, "not the form of a run id")
+        if not run_id:
+            raise RunNotFoundError(ref, client.tracking_uri, "that model was not logged in a run")
+        return _found(client, ref, lambda: client.get_run(run_id))
+
+
+def load_snapshot(run: Run, tracking_uri: str | None = None) -> Snapshot:
+    """The Snapshot of a run: the attached one, else what its tags tell. Falsy where there is none.
+
+    What is attached comes from a shared server: one that cannot be read as a snapshot is passed
+    over, and ``warnings`` says so.
+    """
+    by_tags = tag.from_tags(run.data.tags)
+    if not tag.ours(run.data.tags):
+        return Snapshot()
+    with _asking(tracking_uri) as client:
+        try:
+            content = _artifact(client, run.info.run_id, SNAPSHOT)
+        except Exception as error:
+            return _doubtful(by_tags, f"{SNAPSHOT} could not be downloaded: {error}")
+    if content is None:
+        return _doubtful(by_tags, f"the run has no {SNAPSHOT}; this is what its tags say")
+    try:
+        attached = Snapshot.from_dict(json.loads(content))
+    except ValueError as error:
+        return _doubtful(by_tags, f"{SNAPSHOT} is not readable: {error}")
+    # What became known after the start is in the tags alone.
+    return replace(
+        attached,
+        data_version=by_tags.data_version or attached.data_version,
+        data_status=by_tags.data_status or attached.data_status,
+        seal=by_tags.seal or attached.seal,
+    )
+
+
+def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:
+    """The paths of every artifact below ``dvc/``."""
+    with _asking(tracking_uri) as client:
+        return sorted(_walk(client, run.info.run_id, "dvc"))
+
+
+def _doubtful(snapshot: Snapshot, warning: str) -> Snapshot:
+    return replace(snapshot, warnings=(*snapshot.warnings, warning))
+
+
+def _client(tracking_uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri)
+
+
+@contextmanager
+def _asking(tracking_uri: str | None) -> Iterator[MlflowClient]:
+    """A client; whatever MLflow raises meanwhile says that the server cannot answer."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    where = uri(tracking_uri)
+    _refuse_to_create(where)
+    try:
+        yield _client(where)
+    except (MlflowException, RequestException, OSError) as error:
+        raise TrackingUnavailableError(where, _words(error)) from error
+
+
+def _refuse_to_create(where: str) -> None:
+    """MLflow makes a new, empty store where a local one is missing: looking must not."""
+    parts = urlsplit(where)
+    if parts.scheme == "sqlite":
+        path = unquote(where[len("sqlite:///") :]).partition("?")[0]
+    elif parts.scheme == "file" or "://" not in where:
+        path = unquote(parts.path) if parts.scheme else where
+    else:
+        return
+    if path and not os.path.exists(path):
+        raise TrackingUnavailableError(where, "there is no such file or directory")
+
+
+def _experiments(client: MlflowClient) -> Iterator[str]:
+    token: str | None = None
+    while True:
+        page = client.search_experiments(max_results=_PAGE, page_token=token)
+        yield from (experiment.experiment_id for experiment in page)
+        token = page.token
+        if not token:
+            return
+
+
+def _runs(client: MlflowClient, experiments: list[str], filter_string: str) -> Iterator[Run]:
+    token: str | None = None
+    while True:
+        page = client.search_runs(experiments, filter_string, max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _run_beginning(client: MlflowClient, prefix: str) -> str:
+    from mlflow.entities import ViewType
+
+    found: list[str] = []
+    experiments = list(_experiments(client))
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            experiments,
+            f"attributes.run_id LIKE '{prefix}%'",
+            run_view_type=ViewType.ALL,
+            max_results=_PAGE,
+            page_token=token,
+        )
+        found += [run.info.run_id for run in page if run.info.run_id.startswith(prefix)]
+        token = page.token
+        if not token:
+            break
+    if not found:
+        raise RunNotFoundError(prefix, client.tracking_uri, "no run id begins so")
+    if len(found) > 1:
+        raise AmbiguousRunError(prefix, sorted(found))
+    return found[0]
+
+
+def _run_of_model(client: MlflowClient, ref: str) -> str | None:
+    match = _MODEL.fullmatch(ref)
+    if match is None:
+        if ref.startswith("models:/m-"):
+            return _logged_model(client, ref.removeprefix("models:/")).source_run_id
+        raise RunNotFoundError(
+            ref, client.tracking_uri, "write models:/NAME/VERSION or models:/NAME@ALIAS"
+        )
+    if match["alias"]:
+        version = _found(
+            client, ref, lambda: client.get_model_version_by_alias(match["name"], match["alias"])
+        )
+    else:
+        version = _found(
+            client, ref, lambda: client.get_model_version(match["name"], match["version"])
+        )
+    model_id = getattr(version, "model_id", None)
+    return version.run_id or (_logged_model(client, model_id).source_run_id if model_id else None)
+
+
+def _logged_model(client: MlflowClient, model_id: str) -> Any:
+    get = getattr(client, "get_logged_model", None)
+    if get is None:
+        raise RunNotFoundError(model_id, client.tracking_uri, "logged models came with MLflow 3")
+    return _found(client, model_id, lambda: get(model_id))
+
+
+def _found(client: MlflowClient, ref: str, ask: Any) -> Any:
+    """The answer; RunNotFoundError where the server says that there is no such thing."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise RunNotFoundError(ref, client.tracking_uri) from error
+        raise
+
+
+def _artifact(client: MlflowClient, run_id: str, path: str) -> bytes | None:
+    """None where the run has no such artifact."""
+    folder = path.rpartition("/")[0]
+    sizes = {entry.path: entry.file_size for entry in client.list_artifacts(run_id, folder)}
+    if path not in sizes:
+        return None
+    if (sizes[path] or 0) > _SNAPSHOT_BYTES:
+        raise ValueError(f"larger than {_SNAPSHOT_BYTES >> 20} MiB")
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
+        return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
+
+
+def _walk(client: MlflowClient, run_id: str, folder: str) -> Iterator[str]:
+    for entry in client.list_artifacts(run_id, folder):
+        if entry.is_dir:
+            yield from _walk(client, run_id, entry.path)
+        else:
+            yield entry.path
+
+
+def _words(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -1,0 +1,68 @@
+"""Build mlflow-dvc. Everything static about the tools stands in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (HERE / "mlflow_dvc/__init__.py").read_text("utf-8"), re.MULTILINE
+)
+if VERSION is None:
+    raise SystemExit("mlflow_dvc/__init__.py names no version")
+
+setup(
+    name="mlflow-dvc",
+    version=VERSION[1],
+    description="Every MLflow run records which code and which DVC data it saw",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["mlflow_dvc", "mlflow_dvc.*"]),
+    package_data={"mlflow_dvc": ["py.typed", "demo/project/**", "demo/project/.*"]},
+    # The floors are the versions that the oldest environment of .ci/run tests against.
+    install_requires=[
+        "mlflow>=2.14",
+        "dvc>=3.50",
+        "dvc-data>=3.15",
+        "PyYAML>=6.0",
+        "pathspec>=0.12",
+        "platformdirs>=3.1.1",
+        "click>=8.0",
+        "rich>=12",
+    ],
+    extras_require={
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3",
+            "hypothesis>=6.100",
+            "playwright>=1.40",
+            "mypy>=1.11",
+            "ruff>=0.9",
+            "types-PyYAML",
+        ],
+    },
+    entry_points={
+        "console_scripts": ["mlflow-dvc = mlflow_dvc.cli.main:main"],
+        # MLflow loads this while it is being imported itself, and asks it for tags at every run.
+        "mlflow.run_context_provider": [
+            "dvc = mlflow_dvc.record.run_context:DvcRunContext",
+        ],
+    },
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Typing :: Typed",
+    ],
+)
