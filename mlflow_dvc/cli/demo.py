@@ -1,4 +1,4 @@
-"""The story that ``mlflow-dvc demo`` tells: two runs on two versions of real data, found by either."""
+"""The story that ``mlflow-dvc demo`` tells: two runs on two versions of real data."""
 
 from __future__ import annotations
 

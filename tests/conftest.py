@@ -1,0 +1,343 @@
+"""Every test works on real git, DVC and MLflow, in a directory and a home of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+HOST_PREFIXES = ("MLFLOW_", "DVC_", "GIT_", "CI_", "GITHUB_")
+HOSTS = ("mlflow", "dvc", "dvc-data", "PyYAML", "pathspec")
+
+
+def pytest_report_header() -> str:
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in HOSTS)
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the developer's home, git configuration, MLflow server or DVC remotes."""
+    for name in list(os.environ):
+        if name.startswith(HOST_PREFIXES):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text("[user]\nname=Test\nemail=test@localhost\n")
+    python = os.path.dirname(sys.executable)
+    for name, value in {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+        "PATH": os.pathsep.join([python, os.environ["PATH"]]),
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def nothing_swallowed(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[str]]:
+    """What the guard swallowed fails the test, unless it is marked ``swallows``."""
+    from mlflow_dvc import guard
+
+    caught: list[str] = []
+    real = guard.swallowed
+
+    def swallowed(doing: str, error: Exception) -> None:
+        caught.append(f"{doing}: {error!r}")
+        real(doing, error)
+
+    monkeypatch.setattr(guard, "swallowed", swallowed)
+    monkeypatch.setattr(guard, "_said", set())
+    yield caught
+    if not request.node.get_closest_marker("swallows"):
+        assert caught == [], "swallowed on the automatic path"
+
+
+@dataclass
+class Project:
+    """A directory that is a git repository, a DVC project, both or neither."""
+
+    root: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *command: str, cwd: Path | None = None, ok: bool = True, **env: str) -> str:
+        """Run a command; its stdout. Fails the test on another exit code than 0 (with ``ok``)."""
+        done = self.call(*command, cwd=cwd, **env)
+        if ok:
+            assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def call(
+        self, *command: str, cwd: Path | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=cwd or self.root,
+            env=os.environ | self.env | env,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=120,
+        )
+
+    def git(self, *words: str) -> str:
+        return self.run("git", *words).strip()
+
+    def dvc(self, *words: str, **env: str) -> str:
+        return self.run(sys.executable, "-m", "dvc", *words, **env)
+
+    def python(self, script: str, *words: str, cwd: Path | None = None, **env: str) -> str:
+        """Run a Python file; anything our plugin logs fails the test."""
+        done = self.call(sys.executable, script, *words, cwd=cwd, **env)
+        assert done.returncode == 0, done.stderr
+        assert "mlflow-dvc" not in done.stderr, done.stderr
+        return done.stdout
+
+    def cli(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return self.call(sys.executable, "-m", "mlflow_dvc", *words, cwd=cwd)
+
+    def write(self, path: str, content: str | bytes) -> Path:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            target.write_bytes(content)
+        else:
+            target.write_text(content, encoding="utf-8")
+        return target
+
+    def commit(self, message: str = "change") -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def lock(self, path: str = "dvc.lock") -> dict[str, str]:
+        """Path and hash of every output in a lock file, by the plainest reading there is."""
+        import yaml
+
+        raw = yaml.safe_load((self.root / path).read_text(encoding="utf-8"))
+        outs = [out for stage in raw["stages"].values() for out in stage.get("outs", [])]
+        return {out["path"]: out["md5"] for out in outs}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Project:
+    """An empty directory that is nothing yet."""
+    root = tmp_path / "project"
+    root.mkdir()
+    return Project(root)
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> Callable[..., Project]:
+    """``make_project("name", git=True, dvc=True)``: a fresh project in the test's directory."""
+
+    def make(name: str = "project", *, git: bool = True, dvc: bool = True) -> Project:
+        root = tmp_path / name
+        root.mkdir(parents=True, exist_ok=True)
+        project = Project(root)
+        if git:
+            project.git("init", "--quiet", "--initial-branch=main")
+        if dvc:
+            project.dvc("init", "--quiet", *([] if git else ["--no-scm"]))
+        if git:
+            project.commit("start")
+        return project
+
+    return make
+
+
+PIPELINE = """\
+stages:
+  prepare:
+    cmd: python src/prepare.py
+    deps: [data/raw.csv, src/prepare.py]
+    outs: [data/prepared.csv, data/parts]
+  train:
+    cmd: python src/train.py
+    deps: [data/prepared.csv, src/train.py]
+    params: [lr]
+    outs: [models/model.txt]
+    metrics: [{metrics.json: {cache: false}}]
+  report:
+    cmd: python src/report.py
+    deps: [models/model.txt]
+    outs: [report.txt]
+"""
+PREPARE = """\
+from pathlib import Path
+
+text = Path("data/raw.csv").read_text()
+Path("data/prepared.csv").write_text(text * 2)
+Path("data/parts").mkdir()
+for number, line in enumerate(text.splitlines()):
+    Path(f"data/parts/{number}.csv").write_text(line)
+"""
+TRAIN = """\
+import mlflow
+from pathlib import Path
+
+with mlflow.start_run() as run:
+    mlflow.log_metric("x", 1)
+Path("models").mkdir(exist_ok=True)
+Path("models/model.txt").write_text("model of " + Path("data/prepared.csv").read_text())
+Path("metrics.json").write_text('{"x": 1}')
+"""
+REPORT = """\
+from pathlib import Path
+
+Path("report.txt").write_text("report on " + Path("models/model.txt").read_text())
+"""
+FIVE_LINES = """\
+import mlflow
+
+with mlflow.start_run():
+    mlflow.log_metric("x", 1)
+"""
+
+
+def lay_out(project: Project) -> None:
+    """A pipeline of three stages, not run yet: raw.csv, prepare, train (which logs), report."""
+    project.write("dvc.yaml", PIPELINE)
+    project.write("params.yaml", "lr: 0.1\n")
+    project.write("src/prepare.py", PREPARE)
+    project.write("src/train.py", TRAIN)
+    project.write("src/report.py", REPORT)
+    project.write("run.py", FIVE_LINES)
+    project.write("data/raw.csv", "a,b\n1,2\n")
+    project.write(".gitignore", "/mlflow.db\n/mlruns/\n")
+    project.dvc("add", "--quiet", "data/raw.csv")
+    project.commit("pipeline")
+
+
+@pytest.fixture(scope="session")
+def reproduced_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline after one ``dvc repro`` in which nothing was recorded; tests take a copy."""
+    root = tmp_path_factory.mktemp("reproduced") / "project"
+    root.mkdir()
+    home = root.parent / "home"
+    home.mkdir()
+    python = os.path.dirname(sys.executable)
+    env = {
+        "HOME": str(home),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(home),
+        "GIT_AUTHOR_NAME": "Test",
+        "GIT_AUTHOR_EMAIL": "test@localhost",
+        "GIT_COMMITTER_NAME": "Test",
+        "GIT_COMMITTER_EMAIL": "test@localhost",
+        "MLFLOW_DVC_ENABLED": "0",
+        "MLFLOW_TRACKING_URI": f"file:{home}/mlruns",
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+        "PATH": os.pathsep.join([python, os.environ["PATH"]]),
+    }
+    project = Project(root, env)
+    project.git("init", "--quiet", "--initial-branch=main")
+    project.dvc("init", "--quiet")
+    lay_out(project)
+    project.dvc("repro")
+    project.commit("reproduced")
+    return root
+
+
+@pytest.fixture
+def pipeline(reproduced_once: Path, tmp_path: Path, tracking_uri: str) -> Project:
+    """The three-stage pipeline, reproduced and committed, with an MLflow store of its own."""
+    root = tmp_path / "project"
+    shutil.copytree(reproduced_once, root, symlinks=True)
+    project = Project(root)
+    project.git("update-index", "-q", "--refresh")
+    return project
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs: making one takes MLflow a second."""
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    code = "import mlflow; mlflow.MlflowClient().search_experiments()"
+    env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{path}", "MLFLOW_DISABLE_TELEMETRY": "1"}
+    subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=path.parent, check=True, capture_output=True
+    )
+    return path
+
+
+@pytest.fixture(params=["sqlite"])
+def tracking_uri(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    empty_database: Path,
+) -> Iterator[str]:
+    """An empty MLflow store, chosen for this process and its children; ``both_stores`` for both."""
+    import mlflow
+
+    if request.param == "sqlite":
+        shutil.copy(empty_database, tmp_path / "mlflow.db")
+        uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    else:
+        uri = (tmp_path / "mlruns").as_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    mlflow.set_tracking_uri(uri)
+    name = "tests"
+    artifacts = (tmp_path / "artifacts").as_uri()
+    experiment = mlflow.MlflowClient().create_experiment(name, artifact_location=artifacts)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+    yield uri
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+
+
+both_stores = pytest.mark.parametrize("tracking_uri", ["sqlite", "file"], indirect=True)
+
+
+@pytest.fixture
+def runs(tracking_uri: str) -> Callable[[], list[object]]:
+    """``runs()``: every run of the store, oldest first."""
+    import mlflow
+
+    def read() -> list[object]:
+        client = mlflow.MlflowClient(tracking_uri)
+        experiments = [found.experiment_id for found in client.search_experiments()]
+        return list(client.search_runs(experiments, order_by=["attributes.start_time ASC"]))
+
+    return read
+
+
+@pytest.fixture
+def attached(tracking_uri: str, tmp_path: Path) -> Callable[[str], dict[str, bytes]]:
+    """``attached(run_id)``: the content of every artifact below ``dvc/``, by its path there."""
+    import mlflow
+
+    def read(run_id: str) -> dict[str, bytes]:
+        client = mlflow.MlflowClient(tracking_uri)
+        if not any(entry.path == "dvc" for entry in client.list_artifacts(run_id)):
+            return {}
+        target = tmp_path / "downloaded" / run_id
+        target.mkdir(parents=True, exist_ok=True)
+        root = Path(client.download_artifacts(run_id, "dvc", str(target)))
+        return {
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        }
+
+    return read
