@@ -43,7 +43,7 @@ class Source:
     faults: tuple[str, ...]
     lock_content: bytes | None = None
     pending: bool = False
-    reads: tuple[str, ...] = ()
+    answer: Resolved | None = field(default=None, repr=False)
     raw: Any = field(default=None, repr=False)
     lock: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -58,16 +58,21 @@ def params_of(source: Source) -> Iterator[str]:
     """The files whose values went into the stages; vars files of a template among them."""
     if os.path.basename(source.file) == PIPELINE:
         yield posixpath.join(posixpath.dirname(source.file), PARAMS)
-    for path in (*source.reads, *(path for stage in source.stages for path in stage.params)):
+    for path in (*_reads(source), *(path for stage in source.stages for path in stage.params)):
         if not path.startswith(("/", "../")) and "://" not in path:
             yield path
 
 
+def _reads(source: Source) -> list[str]:
+    """The files, there now, that DVC filled the templates in from."""
+    return [path for path, md5 in source.answer.reads.items() if md5] if source.answer else []
+
+
 def is_stale(source: Source, root: str) -> bool:
     """Whether a template's answer may have changed: its parameters did, or it is known by now."""
-    return (
-        bool(source.pending or source.reads) and recall(root, source.file, source.content) is None
-    )
+    if not source.pending and source.answer is None:
+        return False
+    return recall(root, source.file, source.content) != source.answer
 
 
 def single(root: str, file: str, loaded: Loaded) -> Source:
@@ -111,7 +116,7 @@ def _filled(root: str, source: Source, resolved: Resolved) -> Source:
     known = replace(
         source,
         pending=False,
-        reads=tuple(path for path, md5 in resolved.reads.items() if md5),
+        answer=resolved,
         faults=source.faults + tuple(f"{source.file}: {fault}" for fault in resolved.faults),
     )
     order = {name: position for position, name in enumerate(source.raw)}

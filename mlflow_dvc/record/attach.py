@@ -35,7 +35,7 @@ def resume(record: Record, existing: dict[str, str], *, artifacts: bool) -> None
     record.moment = moment
     if not tag.ours(existing):
         late = found | tag.mlflow_git_tags(moment.snapshot.git)
-        _set_tags(record, {key: late[key] for key in late if key not in existing})
+        _set_tags(record, late)
         if artifacts:
             _attach(record, FOLDER)
     elif not same_record(tag.ours(existing), found):
@@ -87,10 +87,15 @@ def _same_as_parent(record: Record, parent: str | None, ledger: Ledger) -> bool:
 
 
 def _set_tags(record: Record, found: dict[str, str]) -> None:
-    tracking.set_run_tags(record.tracking_uri, record.run_id, found)
-    record.tags |= found
+    """On the run and its models; what the user has set under such a name meanwhile stays."""
+    there = tracking.run_tags(record.tracking_uri, record.run_id)
+    mine = {key: found[key] for key in found if there.get(key) in (None, record.tags.get(key))}
+    if not mine:
+        return
+    tracking.set_run_tags(record.tracking_uri, record.run_id, mine)
+    record.tags |= mine
     for model_id in record.models:
-        tracking.set_model_tags(record.tracking_uri, model_id, found)
+        tracking.set_model_tags(record.tracking_uri, model_id, mine)
 
 
 def _add_hashes(record: Record, existing: dict[str, str], found: dict[str, str]) -> None:
