@@ -132,10 +132,11 @@ def path_tags(prefix: str, values: Mapping[str, str]) -> dict[str, str]:
     keys = {path: path_key(prefix, path) for path in values}
     taken = Counter(keys.values())
     taken.update({parent for key in keys.values() for parent in _parents(key)})
-    return {
-        (path_key(prefix, path, suffixed=True) if taken[key] > 1 else key): values[path]
-        for path, key in keys.items()
-    }
+    tags = {}
+    for path, value in values.items():
+        in_the_way = taken[keys[path]] > 1
+        tags[path_key(prefix, path, suffixed=in_the_way)] = value[:VALUE_LENGTH]
+    return tags
 
 
 def path_key(prefix: str, path: str, *, suffixed: bool = False) -> str:

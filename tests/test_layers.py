@@ -1,0 +1,164 @@
+"""The cut of the package: who may import whom, and what importing costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mlflow_dvc
+
+PACKAGE = Path(mlflow_dvc.__file__).parent
+# Lowest first; what stands on one line may import one another only within the same package.
+LAYERS = [
+    ["errors", "settings"],
+    ["guard"],
+    ["snapshot"],
+    ["tags"],
+    ["dvc_backend"],
+    ["capture"],
+    ["tracking"],
+    ["report"],
+    ["record", "recall"],
+    ["cli"],
+]
+SLOW = {"dvc", "dvc_data", "pandas", "rich", "git", "pygit2", "dulwich", "scmrepo", "mlflow"}
+MODULES = sorted(
+    path for path in PACKAGE.rglob("*.py") if "demo" not in path.relative_to(PACKAGE).parts
+)
+
+
+def level(module: str) -> int:
+    top = module.split(".")[1]
+    return next(number for number, names in enumerate(LAYERS) if top in names)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def at_module_level(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imported(node)
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_down(path: Path):
+    """A module imports only from layers below its own; record and recall not from one another."""
+    name = name_of(path)
+    if name in ("mlflow_dvc", "mlflow_dvc.__main__"):
+        return
+    for other in imported(ast.parse(path.read_text("utf-8"))):
+        if not other.startswith("mlflow_dvc.") or other == "mlflow_dvc.__version__":
+            continue
+        same = name.split(".")[1] == other.split(".")[1]
+        assert same or level(other) < level(name), f"{name} imports {other}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_slow_at_module_level(path: Path):
+    """Hosts and slow libraries are imported where they are used; MLflow only by its entry point."""
+    name = name_of(path)
+    allowed = {
+        "mlflow_dvc.record": {"mlflow"},
+        "mlflow_dvc.record.run_context": {
+            "mlflow.tracking.context.abstract_context.RunContextProvider"
+        },
+    }.get(name, set())
+    found = {
+        other
+        for other in at_module_level(ast.parse(path.read_text("utf-8")))
+        if other.split(".")[0] in SLOW
+    }
+    assert found == allowed
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_one_seam_per_host(path: Path):
+    """DVC is imported in ``dvc_backend`` alone; tag names are spelt in ``tags`` alone."""
+    name = name_of(path)
+    tree = ast.parse(path.read_text("utf-8"))
+    if not name.startswith("mlflow_dvc.dvc_backend"):
+        assert not {other for other in imported(tree) if other.split(".")[0] in ("dvc", "dvc_data")}
+    if name != "mlflow_dvc.tags":
+        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert not words & {"git_sha", "git_branch", "dvc.out.", "dvc.hashes", "dvc.data_version"}
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import mlflow_dvc", {"mlflow", "dvc", "yaml", "click"}),
+        ("import mlflow_dvc; dir(mlflow_dvc); mlflow_dvc.Snapshot", {"mlflow", "dvc", "yaml"}),
+        ("from mlflow_dvc.cli.main import cli; cli(['--help'], standalone_mode=False)",
+         {"mlflow", "dvc", "yaml", "rich"}),
+        ("from mlflow_dvc.cli.main import cli; cli(['status', '--json'], standalone_mode=False)",
+         {"mlflow", "dvc", "dvc_data", "git", "rich"}),
+        ("from mlflow_dvc.cli.main import cli; cli(['status'], standalone_mode=False)",
+         {"mlflow", "dvc", "dvc_data", "git"}),
+    ],
+)  # fmt: skip
+def test_light_imports(code: str, absent: set[str], make_project):
+    """``import mlflow_dvc``, ``--help`` and ``status`` import neither MLflow nor DVC."""
+    project = make_project()
+    check = f"""
+import sys
+try:
+    exec({code!r})
+except SystemExit:
+    pass
+print(sorted({absent!r} & set(sys.modules)))
+"""
+    assert project.run(sys.executable, "-c", check).splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import mlflow",
+        "import mlflow_dvc; import mlflow",
+        "import mlflow_dvc.record.run_context",
+        "import mlflow_dvc.record.run_hook",
+        "import mlflow_dvc.record.attach",
+        "from mlflow_dvc.record.run_context import DvcRunContext",
+        "from mlflow_dvc import search, show, status",
+    ],
+)
+def test_any_order_of_imports(first: str, tmp_path: Path):
+    """Whatever is imported first, MLflow has the plugin and warns of nothing."""
+    code = f"""
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    {first}
+    import mlflow
+from mlflow.tracking.context.registry import _run_context_provider_registry as registry
+print([type(provider).__name__ for provider in registry].count("DvcRunContext"))
+print([str(w.message) for w in caught if "context provider" in str(w.message)])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.splitlines()[-2:] == ["1", "[]"]
+
+
+def test_public_names():
+    """Every public name can be had from the package, and no other."""
+    for name in mlflow_dvc.__all__:
+        assert getattr(mlflow_dvc, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = mlflow_dvc.nothing
