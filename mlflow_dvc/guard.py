@@ -45,14 +45,16 @@ class guard:  # noqa: N801 - used as a statement
 def swallowed(doing: str, error: Exception) -> None:
     """One line for the user; the traceback for those who log at DEBUG."""
     cause = str(error).strip().split("\n", 1)[0] or type(error).__name__
-    warn_once(f"could not {doing}: {cause} (MLFLOW_DVC_ENABLED=0 turns the plugin off)")
+    line = f"could not {doing}: {cause} (MLFLOW_DVC_ENABLED=0 turns the plugin off)"
+    warn_once(line, cause=f"{type(error).__name__}: {cause}")
     _logger.debug("mlflow-dvc: could not %s", doing, exc_info=error)
 
 
-def warn_once(message: str) -> None:
-    """Say ``message`` on the log, unless this process has said it before."""
-    if message in _said:
+def warn_once(message: str, cause: str = "") -> None:
+    """Say ``message`` on the log, unless this process has named the same cause before."""
+    key = cause or message
+    if key in _said:
         return
     if len(_said) < _SAID_AT_MOST:
-        _said.add(message)
+        _said.add(key)
     _logger.warning("mlflow-dvc: %s", message)

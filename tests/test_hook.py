@@ -1,0 +1,382 @@
+"""Between MLflow and us: hooked reversibly, and no fault of ours or a server's reaches the user."""
+
+from __future__ import annotations
+
+import http.server
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+from conftest import Project
+from mlflow.exceptions import MlflowException
+from mlflow.tracking._tracking_service.client import TrackingServiceClient
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc.record import run_hook
+
+METHODS = [
+    (TrackingServiceClient, "__init__"),
+    (TrackingServiceClient, "create_run"),
+    (TrackingServiceClient, "set_terminated"),
+    (mlflow.ActiveRun, "__init__"),
+]
+if hasattr(TrackingServiceClient, "create_logged_model"):
+    METHODS.append((TrackingServiceClient, "create_logged_model"))
+
+
+@pytest.fixture
+def here(pipeline: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.chdir(pipeline.root)
+    return pipeline
+
+
+@pytest.fixture
+def hooked() -> Iterator[None]:
+    """Whatever a test does to the hook, it is in place again afterwards."""
+    yield
+    run_hook.uninstall()
+    run_hook.install()
+
+
+def is_hooked() -> list[bool]:
+    return [hasattr(getattr(owner, name), "__wrapped__") and is_ours(owner, name)
+            for owner, name in METHODS]  # fmt: skip
+
+
+def is_ours(owner: type, name: str) -> bool:
+    return getattr(owner, name).__code__.co_name == "mlflow_dvc_wrapper"
+
+
+def record_of_a_run() -> dict[str, str]:
+    with mlflow.start_run() as run:
+        pass
+    return tag.ours(mlflow.get_run(run.info.run_id).data.tags)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ("", True),
+        ("i", True),
+        ("ii", True),
+        ("u", False),
+        ("uu", False),
+        ("ui", True),
+        ("uii", True),
+        ("uiu", False),
+        ("iuiui", True),
+    ],
+)
+def test_life_cycle(hooked, steps: str, expected: bool):
+    """``install`` and ``uninstall`` undo one another, however often and in whatever order."""
+    mlflow.MlflowClient()  # ActiveRun is wrapped when the first client is made
+    for step in steps:
+        run_hook.install() if step == "i" else run_hook.uninstall()
+    assert is_hooked() == [expected] * len(METHODS)
+    run_hook.uninstall()
+    assert not any(hasattr(getattr(owner, name), "__wrapped__") and is_ours(owner, name)
+                   for owner, name in METHODS)  # fmt: skip
+
+
+def test_without_the_hook(here: Project, hooked):
+    """Uninstalled, the provider still tags, and nothing is attached."""
+    run_hook.uninstall()
+    with mlflow.start_run() as run:
+        pass
+    tags = tag.ours(mlflow.get_run(run.info.run_id).data.tags)
+    assert tags["git_sha"] == here.git("rev-parse", "HEAD")
+    assert tags["dvc.out.data/prepared.csv"] == here.lock()["data/prepared.csv"]
+    assert mlflow.MlflowClient().list_artifacts(run.info.run_id) == []
+    run_hook.install()
+    assert record_of_a_run() == tags
+
+
+def test_wrapped_by_somebody_else(here: Project, hooked):
+    """When somebody wrapped our wrapper, ``uninstall`` leaves theirs and ours passes through."""
+    inner = TrackingServiceClient.create_run
+    calls = []
+
+    def theirs(self, *args, **kwargs):
+        calls.append(kwargs)
+        return inner(self, *args, **kwargs)
+
+    TrackingServiceClient.create_run = theirs
+    try:
+        run_hook.uninstall()
+        assert TrackingServiceClient.create_run is theirs
+        with mlflow.start_run():
+            pass
+        assert len(calls) == 1
+    finally:
+        TrackingServiceClient.create_run = inner.__wrapped__
+
+
+def test_the_hosts_own_errors(here: Project):
+    """What MLflow says to a wrong call is what it says without us."""
+    client = mlflow.MlflowClient()
+    with pytest.raises(MlflowException, match="No Experiment with id=4711"):
+        client.create_run("4711")
+    with pytest.raises(TypeError):
+        client.create_run()
+    with pytest.raises(MlflowException, match="not found"):
+        client.set_terminated("0" * 32)
+
+
+@pytest.mark.swallows
+def test_a_fault_of_ours(here: Project, caplog, monkeypatch, nothing_swallowed):
+    """A fault of ours costs one line on the log, with the way to turn us off, and nothing else."""
+
+    def fails(*args: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(run_hook.workspace, "now", fails)
+    for _ in range(3):
+        assert record_of_a_run() == {}
+    lines = [record.getMessage() for record in caplog.records if record.name == "mlflow_dvc"]
+    assert len(lines) == 1
+    assert "a fault of ours" in lines[0]
+    assert "MLFLOW_DVC_ENABLED=0" in lines[0]
+    assert nothing_swallowed
+
+
+def test_strict(here: Project, monkeypatch):
+    """MLFLOW_DVC_STRICT=1 raises what would be swallowed: for continuous integration."""
+
+    def fails(*args: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setenv("MLFLOW_DVC_STRICT", "1")
+    monkeypatch.setattr(run_hook.workspace, "now", fails)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        mlflow.start_run()
+
+
+def test_ctrl_c_passes(here: Project, monkeypatch):
+    """Ctrl-C while we work is the user's, not ours."""
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_hook.workspace, "now", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        mlflow.start_run()
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "SyntaxError", "ValueError", "ImportError"])
+def test_import_mlflow_never_fails(error: str, tmp_path: Path):
+    """Whatever breaks when the hook is loaded, ``import mlflow`` works: MLflow itself would not
+    survive a RuntimeError there."""
+    code = f"""
+import sys, importlib.abc
+class Broken(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "mlflow_dvc.record.run_hook":
+            raise {error}("broken on purpose")
+sys.meta_path.insert(0, Broken())
+import mlflow
+mlflow.set_tracking_uri("file:{tmp_path}/mlruns")
+with mlflow.start_run():
+    mlflow.log_metric("x", 1)
+print("fine")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "fine", done.stderr
+    assert "could not hook into MLflow: broken on purpose" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "reason"),
+    [
+        ("dvc.lock", "", "holds no stages"),
+        ("dvc.lock", "schema: '2.0'\nstages:\n  train: {outs: [", "not valid YAML at line"),
+        ("dvc.lock", "<<<<<<< HEAD\nschema: '2.0'\n=======\n", "not valid YAML at line"),
+        ("dvc.lock", b"\x00\xff\xfe", "cannot be read"),
+        ("dvc.yaml", "stages: [", "not valid YAML at line"),
+        ("data/raw.csv.dvc", b"\x80", "cannot be read"),
+        (".git/HEAD", "", "HEAD"),
+        (".git/HEAD", b"\xff\x00", "HEAD"),
+    ],
+)
+def test_broken_files(here: Project, path: str, content: str | bytes, reason: str):
+    """A broken file: the run starts, one line names the file and the reason, the rest is there."""
+    sha = here.git("rev-parse", "HEAD")
+    here.write(path, content)
+    done = here.call(sys.executable, "run.py")
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "mlflow-dvc" in line]
+    assert path in line
+    assert reason in line
+    [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    tags = tag.ours(run.data.tags)
+    if path != ".git/HEAD":
+        assert tags["git_sha"] == sha
+    if not path.endswith(".dvc"):
+        assert "dvc.out.data/raw.csv" in tags
+    if path == "dvc.lock":
+        assert "dvc.out.data/prepared.csv" not in tags
+    if path == "data/raw.csv.dvc":
+        assert "dvc.out.data/prepared.csv" in tags
+
+
+def in_experiment(artifact_location: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = mlflow.MlflowClient().create_experiment("elsewhere", artifact_location)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+
+
+def test_a_store_that_refuses_artifacts(here: Project, monkeypatch, tmp_path: Path):
+    """Where nothing can be attached the run has its tags, and one line says why."""
+    (tmp_path / "a-file").write_text("not a directory")
+    in_experiment((tmp_path / "a-file" / "inside").as_uri(), monkeypatch)
+    done = here.call(sys.executable, "run.py")
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "mlflow-dvc" in line]
+    assert "attach the record" in line
+    [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["git_sha"] == here.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """A server that takes every connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        held = []
+        ended = threading.Event()
+        listening.settimeout(0.1)
+
+        def accept() -> None:
+            while not ended.is_set():
+                try:
+                    held.append(listening.accept()[0])
+                except TimeoutError:
+                    continue
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/artifacts"
+        ended.set()
+        thread.join()
+        for connection in held:
+            connection.close()
+
+
+def test_a_store_that_never_answers(here: Project, monkeypatch, silent_server: str):
+    """The end of a run and of the process wait for MLFLOW_DVC_WAIT seconds and no longer."""
+    in_experiment(silent_server, monkeypatch)
+    here.write("timed.py", "import mlflow, time\nstart = time.monotonic()\n"
+               "with mlflow.start_run(): pass\nprint(time.monotonic() - start)\n")  # fmt: skip
+    start = time.monotonic()
+    done = here.call(sys.executable, "timed.py", MLFLOW_DVC_WAIT="1")
+    assert done.returncode == 0, done.stderr
+    waited = float(done.stdout.splitlines()[-1])
+    assert 1 <= waited < 20, "neither without waiting nor for the two minutes of a HTTP time-out"
+    assert time.monotonic() - start < 60
+    lines = [line for line in done.stderr.splitlines() if "mlflow-dvc" in line]
+    assert "is not complete after 1 s" in lines[0]
+    assert "MLFLOW_DVC_WAIT" in lines[0]
+
+
+class Picky(http.server.BaseHTTPRequestHandler):
+    """An MLflow server in front of the real one that does not take a tag of ours."""
+
+    upstream = ""
+
+    def do_GET(self) -> None:
+        self.forward(None)
+
+    def do_POST(self) -> None:
+        self.forward(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def forward(self, body: bytes | None) -> None:
+        if self.path.endswith("runs/create") and b"dvc.data_status" in (body or b""):
+            refusal = b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "no such tags"}'
+            self.answer(400, refusal)
+            return
+        import requests
+
+        headers = {"Content-Type": "application/json"}
+        url = self.upstream + self.path
+        reply = requests.request(self.command, url, data=body, headers=headers, timeout=30)
+        self.answer(reply.status_code, reply.content)
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def mlflow_server(tracking_uri: str, tmp_path: Path) -> Iterator[str]:
+    """A real ``mlflow server`` on the test's database."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking_uri,
+        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        "--artifacts-destination", str(tmp_path / "served"),
+    ]  # fmt: skip
+    log = (tmp_path / "server.log").open("wb")
+    server = subprocess.Popen(
+        command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING")},
+    )  # fmt: skip
+    try:
+        wait_for(port, server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, 9)
+        server.wait()
+        log.close()
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    import requests
+
+    for _ in range(300):
+        assert server.poll() is None, "the server ended"
+        try:
+            if requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.2)
+    raise AssertionError("the server does not answer")
+
+
+def test_a_server_and_its_refusals(here: Project, mlflow_server: str, monkeypatch, caplog):
+    """Over HTTP a run has the same record; a server that refuses our tags costs the tags, never
+    the run."""
+    mlflow.set_tracking_uri(mlflow_server)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+    with mlflow.start_run() as run:
+        pass
+    tags = mlflow.get_run(run.info.run_id).data.tags
+    assert tags["git_sha"] == here.git("rev-parse", "HEAD")
+    names = [entry.path for entry in mlflow.MlflowClient().list_artifacts(run.info.run_id, "dvc")]
+    assert {"dvc/dvc.lock", "dvc/snapshot.json"} <= set(names)
+
+    Picky.upstream = mlflow_server
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Picky) as picky:
+        thread = threading.Thread(target=picky.serve_forever)
+        thread.start()
+        mlflow.set_tracking_uri(f"http://127.0.0.1:{picky.server_port}")
+        with caplog.at_level(logging.WARNING), mlflow.start_run(tags={"mine": "kept"}) as run:
+            pass
+        stored = mlflow.get_run(run.info.run_id)
+        picky.shutdown()
+        thread.join()
+    assert stored.data.tags["mine"] == "kept"
+    assert stored.info.status == "FINISHED"
+    assert "no such tags" in caplog.text
