@@ -10,6 +10,7 @@ import json
 import os
 import posixpath
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -164,15 +165,21 @@ def _client(tracking_uri: str) -> MlflowClient:
 @contextmanager
 def _asking(tracking_uri: str | None) -> Iterator[MlflowClient]:
     """A client; whatever MLflow raises meanwhile says that the server cannot answer."""
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
-
     where = uri(tracking_uri)
     _refuse_to_create(where)
     try:
         yield _client(where)
-    except (MlflowException, RequestException, OSError) as error:
+    except _store_errors() as error:
         raise TrackingUnavailableError(where, _words(error)) from error
+
+
+def _store_errors() -> tuple[type[Exception], ...]:
+    """What MLflow's stores raise: its own errors, the network's and those of databases."""
+    from mlflow.exceptions import MlflowException
+
+    database = sys.modules.get("sqlalchemy.exc")
+    found = (MlflowException, OSError, ImportError)
+    return (*found, database.SQLAlchemyError) if database else found
 
 
 def _refuse_to_create(where: str) -> None:

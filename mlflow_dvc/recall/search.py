@@ -70,8 +70,8 @@ def search(what: str, *, tracking_uri: str | None = None) -> list[Match]:
             break
     ids = {run.info.experiment_id for run, _ in found.values()}
     names = tracking.experiment_names(ids, tracking_uri)
-    matches = [_match(run, names, entries) for run, entries in found.values()]
-    return sorted(matches, key=lambda match: (match.started, match.run_id), reverse=True)
+    newest_first = sorted(found.values(), key=lambda pair: -(pair[0].info.start_time or 0))
+    return [_match(run, names, entries) for run, entries in newest_first]
 
 
 def understood(what: str) -> Iterator[Query]:
@@ -120,10 +120,10 @@ def _seen(run: Run, query: Query, tracking_uri: str | None) -> tuple[DataEntry, 
     }
     shown = Query((*query.paths, *keys), query.hash)
     found = tuple(entry for entry in (*by_tag.data, *by_tag.deps) if shown.matches(entry))
-    if found:
+    if found and tag.OUTS not in tags:  # else there is more than the tags tell
         return found
     attached = tracking.load_snapshot(run, tracking_uri)
-    found = tuple(entry for entry in attached.facts if query.matches(entry))
+    found = tuple(entry for entry in attached.facts if query.matches(entry)) or found
     if found or query.paths or not query.hash:
         return found
     hashes = sorted(value for value in tag.hashes_in(tags) if value.startswith(query.hash))

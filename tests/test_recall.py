@@ -1,0 +1,311 @@
+"""Search and show: from data to runs, from a run to its data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+
+import mlflow
+import pytest
+from conftest import Project, both_stores
+
+import mlflow_dvc
+from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError, TrackingUnavailableError
+
+RAW = "data/raw.csv"
+
+
+@pytest.fixture
+def two_runs(pipeline: Project, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """The ids of two runs of ``run.py``, the second on other data and in another experiment."""
+    monkeypatch.chdir(pipeline.root)
+    with mlflow.start_run() as first:
+        pass
+    pipeline.write(RAW, "a,b\n7,8\n")
+    pipeline.dvc("add", "--quiet", RAW)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+    mlflow.set_experiment("another")
+    try:
+        with mlflow.start_run() as second:
+            pass
+    finally:
+        mlflow.tracking.fluent._active_experiment_id = None
+    return first.info.run_id, second.info.run_id
+
+
+def ids(what: str) -> list[str]:
+    return [match.run_id for match in mlflow_dvc.search(what)]
+
+
+def raw_hash(content: str) -> str:
+    return hashlib.md5(content.encode()).hexdigest()
+
+
+@both_stores
+def test_search(two_runs: tuple[str, str], pipeline: Project):
+    """A hash, a beginning of one, a path and ``path@hash`` find the runs of every experiment,
+    newest first."""
+    first, second = two_runs
+    old, new = raw_hash("a,b\n1,2\n"), raw_hash("a,b\n7,8\n")
+    assert ids(old) == ids(old[:6]) == ids(f"{RAW}@{old[:6]}") == [first]
+    assert ids(new) == ids(f"./{RAW}@{new}") == [second]
+    assert ids(RAW) == [second, first]
+    shared = pipeline.lock()["data/parts"]
+    assert shared.endswith(".dir")
+    assert ids(shared) == ids(shared[:32]) == ids(f"data/parts@{shared}") == [second, first]
+    assert ids(f"data/parts@{old}") == []
+    assert ids("nothing.csv") == []
+    assert ids('it\'s `odd` "and" 100%_wrong') == []
+    [match] = mlflow_dvc.search(new)
+    assert match.experiment == "another"
+    assert match.git_sha == pipeline.git("rev-parse", "HEAD")
+    assert [(entry.path, entry.hash) for entry in match.data] == [(RAW, new)]
+
+
+def test_search_by_content(two_runs: tuple[str, str], pipeline: Project, tmp_path: Path):
+    """A file on disk that is tracked nowhere finds the runs that saw its content."""
+    copy = tmp_path / "somebody's copy.csv"
+    copy.write_text("a,b\n1,2\n")
+    assert ids(str(copy)) == [two_runs[0]]
+
+
+def test_search_from_below(two_runs: tuple[str, str], pipeline: Project, monkeypatch):
+    """A path is understood as seen from the working directory as well as from the DVC root."""
+    monkeypatch.chdir(pipeline.root / "data")
+    assert set(ids("raw.csv")) == set(ids(RAW)) == set(two_runs)
+
+
+def test_search_beyond_the_tags(pipeline: Project, monkeypatch):
+    """With more outputs than tags, a hash still leads to the run and to the path."""
+    monkeypatch.chdir(pipeline.root)
+    for number in range(80):
+        text = f"outs:\n- md5: a{number:02x}{0:029}\n  hash: md5\n  path: f{number:02}\n"
+        pipeline.write(f"zz/f{number:02}.dvc", text)
+    with mlflow.start_run() as run:
+        pass
+    last = f"a{79:02x}{0:029}"
+    assert "dvc.out.zz/f79" not in mlflow.get_run(run.info.run_id).data.tags
+    for what in (last, last[:6], f"zz/f79@{last}"):
+        [match] = mlflow_dvc.search(what)
+        assert match.run_id == run.info.run_id
+        assert [(entry.path, entry.hash) for entry in match.data] == [("zz/f79", last)]
+
+
+@both_stores
+def test_show(two_runs: tuple[str, str], pipeline: Project):
+    """A run's record is read back as it was recorded, by id or by the beginning of it."""
+    record = mlflow_dvc.show(two_runs[0])
+    assert mlflow_dvc.show(two_runs[0][:8]) == record
+    assert record.snapshot.git.sha == pipeline.git("rev-parse", "HEAD")
+    data = {entry.path: entry for entry in record.snapshot.data}
+    assert data[RAW].hash == raw_hash("a,b\n1,2\n")
+    assert data[RAW].size == 8
+    assert data["data/parts"].nfiles == 2
+    assert data["metrics.json"].cached is False
+    assert "dvc/dvc.lock" in record.artifacts
+    assert record.experiment == "tests"
+
+
+def test_show_of_a_model(two_runs: tuple[str, str]):
+    """A registered version, an alias and a logged model lead to the run, and so to the data."""
+    first, _ = two_runs
+    client = mlflow.MlflowClient()
+    client.create_registered_model("m")
+    version = client.create_model_version("m", f"runs:/{first}/model", run_id=first)
+    client.set_registered_model_alias("m", "prod", version.version)
+    for ref in ("models:/m/1", "models:/m@prod"):
+        assert mlflow_dvc.show(ref).run_id == first
+    if hasattr(mlflow, "create_external_model"):
+        model = mlflow.create_external_model(name="x", source_run_id=first)
+        for ref in (model.model_id, f"models:/{model.model_id}"):
+            assert mlflow_dvc.show(ref).run_id == first
+    for ref in ("models:/m/2", "models:/other/1", "models:/m@nobody", "models:/m", "m-0"):
+        with pytest.raises(RunNotFoundError):
+            mlflow_dvc.show(ref)
+
+
+def test_no_such_run(two_runs: tuple[str, str], tracking_uri: str):
+    """A ref that names nothing is refused in words."""
+    for ref in ("0" * 32, "ffffffffff", "not-an-id", "'; drop", "models:/"):
+        with pytest.raises(RunNotFoundError, match="no run"):
+            mlflow_dvc.show(ref)
+
+
+def test_ambiguous(tracking_uri: str):
+    """The beginning of several run ids names them instead of choosing one."""
+    for _ in range(17):  # 16 hex digits: two of them begin alike
+        with mlflow_dvc.disabled(), mlflow.start_run():
+            pass
+    found = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    digits = [run.info.run_id[0] for run in found]
+    digit = next(one for one in digits if digits.count(one) > 1)
+    with pytest.raises(AmbiguousRunError) as caught:
+        mlflow_dvc.show(digit)
+    assert len(caught.value.run_ids) == digits.count(digit)
+
+
+def test_run_without_record(tracking_uri: str):
+    """A run without a record is shown as having none."""
+    with mlflow_dvc.disabled(), mlflow.start_run() as run:
+        pass
+    assert not mlflow_dvc.show(run.info.run_id).snapshot
+
+
+@pytest.mark.parametrize("content", [None, b"{", b"[]", b'{"data": 7}', b"\xff\xfe"])
+def test_snapshot_of_others(two_runs: tuple[str, str], tmp_path: Path, content: bytes | None):
+    """A snapshot that is gone or no snapshot leaves what the tags say, with a warning."""
+    run = mlflow.get_run(two_runs[0])
+    path = Path(run.info.artifact_uri.removeprefix("file://")) / "dvc/snapshot.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    snapshot = mlflow_dvc.show(two_runs[0]).snapshot
+    assert "snapshot.json" in snapshot.warnings[-1]
+    assert {entry.path: entry.hash for entry in snapshot.data}[RAW] == raw_hash("a,b\n1,2\n")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sqlite:///{tmp}/none.db",
+        "sqlite:///{tmp}/broken.db",
+        "{tmp}/no-directory",
+        "http://127.0.0.1:9/",
+        "nonsense://x",
+    ],
+)
+def test_no_server(uri: str, tmp_path: Path, monkeypatch):
+    """A server that cannot be asked is an error that names it; no empty store is made by asking."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (tmp_path / "broken.db").write_bytes(b"not a database" * 100)
+    uri = uri.format(tmp=tmp_path)
+    before = sorted(tmp_path.iterdir())
+    for ask in (mlflow_dvc.search, mlflow_dvc.show):
+        with pytest.raises(TrackingUnavailableError) as caught:
+            ask("abcdef", tracking_uri=uri)
+        assert caught.value.tracking_uri == uri
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+def test_status_command(pipeline: Project):
+    """``status --json`` prints the documented fields, equal to what a run would record."""
+    done = pipeline.cli("status", "--json")
+    assert done.returncode == 0
+    answer = json.loads(done.stdout)
+    assert list(answer) == [
+        "schema", "root", "git", "stage", "experiment", "data_version", "data", "tags", "warnings",
+    ]  # fmt: skip
+    assert answer["schema"] == 1
+    assert answer["root"] == str(pipeline.root)
+    assert answer["git"] == {
+        "sha": pipeline.git("rev-parse", "HEAD"),
+        "branch": "main",
+        "describe": None,
+        "dirty": None,
+        "remote_url": None,
+    }
+    rows = {row["path"]: row for row in answer["data"]}
+    assert list(rows["data/parts"]) == [
+        "path", "algorithm", "hash", "size", "nfiles", "cached", "stage", "source", "state",
+    ]  # fmt: skip
+    assert rows["data/parts"]["nfiles"] == 2
+    assert rows["metrics.json"]["cached"] is False
+    assert rows[RAW]["stage"] == "data/raw.csv.dvc"
+    pipeline.python("run.py")
+    [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert answer["tags"].items() <= run.data.tags.items()
+
+
+def test_status_for_people(pipeline: Project):
+    """``status`` names the commit, the data version and each path; messages go to stderr."""
+    pipeline.write("broken.dvc", "outs: [")
+    done = pipeline.cli("status")
+    assert done.returncode == 0
+    for word in (pipeline.git("rev-parse", "HEAD"), "data/parts", "not cached", ".dir"):
+        assert word in done.stdout
+    assert "warning: broken.dvc" in done.stderr
+    assert "\x1b" not in done.stdout, "no colour into a pipe"
+
+
+def test_status_of_a_path(pipeline: Project, tmp_path: Path):
+    """``status PATH`` looks at PATH, from anywhere."""
+    done = pipeline.cli("status", str(pipeline.root / "data"), "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["root"] == str(pipeline.root)
+
+
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"]])
+def test_status_of_nothing(directory: Project, words: list[str]):
+    """Where there is neither git nor DVC ``status`` says so, what to do, and exits with 2."""
+    done = directory.cli(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "neither a git repository nor a DVC project" in done.stderr
+    assert "git init" in done.stderr
+
+
+def test_search_command(two_runs: tuple[str, str], pipeline: Project):
+    """``search`` prints the runs and exits with 0, or with 1 when no run saw it."""
+    done = pipeline.cli("search", RAW, "--json")
+    assert done.returncode == 0
+    assert [run["run_id"] for run in json.loads(done.stdout)["runs"]] == list(reversed(two_runs))
+    done = pipeline.cli("search", raw_hash("a,b\n7,8\n")[:8])
+    assert done.returncode == 0
+    assert two_runs[1] in done.stdout
+    assert two_runs[0] not in done.stdout
+    done = pipeline.cli("search", "nothing")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no run saw nothing" in done.stderr
+
+
+def test_show_command(two_runs: tuple[str, str], pipeline: Project):
+    """``show`` prints the record and exits with 0, with 1 for a run without, with 2 for no run."""
+    done = pipeline.cli("show", two_runs[0], "--json")
+    assert done.returncode == 0
+    answer = json.loads(done.stdout)
+    assert answer["snapshot"]["git"]["sha"] == pipeline.git("rev-parse", "HEAD")
+    assert answer["tags"]["git_sha"] == pipeline.git("rev-parse", "HEAD")
+    done = pipeline.cli("show", two_runs[0])
+    assert done.returncode == 0
+    assert RAW in done.stdout
+    assert "Downloading" not in done.stderr
+    with mlflow_dvc.disabled(), mlflow.start_run() as run:
+        pass
+    assert pipeline.cli("show", run.info.run_id).returncode == 1
+    done = pipeline.cli("show", "0" * 32)
+    assert done.returncode == 2
+    assert "MLFLOW_TRACKING_URI" in done.stderr
+
+
+def test_no_server_command(pipeline: Project, tmp_path: Path):
+    """A server that cannot be asked is exit code 2 and no traceback."""
+    done = pipeline.cli("search", "abcd", "--tracking-uri", f"sqlite:///{tmp_path}/none.db")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "none.db" in done.stderr
+
+
+def test_names_with_escapes(pipeline: Project, tracking_uri: str):
+    """Names that come from a shared server cannot steer the reader's terminal."""
+    evil = "evil \x1b[31m[bold]name[/bold]\x07"
+    pipeline.python("run.py")
+    [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    mlflow.MlflowClient().set_tag(run.info.run_id, "mlflow.runName", evil)
+    for command in (["show", run.info.run_id], ["search", RAW]):
+        done = pipeline.cli(*command)
+        assert "\x1b" not in done.stdout
+        assert "\x07" not in done.stdout
+        assert "[bold]name[/bold]" in done.stdout
+
+
+def test_a_newer_database(pipeline: Project, tmp_path: Path):
+    """A database of another MLflow version is an answer in words, not a traceback."""
+    path = tmp_path / "mlflow.db"
+    with sqlite3.connect(path) as database:
+        database.execute("update alembic_version set version_num = 'ffffffffffff'")
+    database.close()
+    done = pipeline.cli("search", "abcd")
+    assert done.returncode == 2
+    assert "could not be asked" in done.stderr
