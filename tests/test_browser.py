@@ -1,0 +1,245 @@
+"""What a person sees of it: MLflow's own pages, searched and read in a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+from conftest import HOST_PREFIXES, Project
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytestmark = pytest.mark.browser
+
+OUT = "data/prepared.csv"
+COMMANDS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PAGE_SECONDS = 30
+START_SECONDS = 90
+STOP_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run in the server, and what git and DVC said when it was made."""
+
+    name: str
+    sha: str
+    md5: str
+    data_version: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running MLflow server with two runs of one script, on two versions of the data."""
+
+    page: str
+    old: Recorded
+    new: Recorded
+
+
+def missing(what: str) -> NoReturn:
+    """Skip on a developer's machine; in CI a browser test that does not run is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}: CI must run the browser tests")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        missing("Playwright is not installed (pip install playwright)")
+    command = next(filter(None, map(shutil.which, COMMANDS)), None)
+    return command or missing("Chromium is not installed (.ci/browser installs it on Debian)")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What ``isolated`` is to a test, for the server and the runs that the tests here share."""
+    home = tmp_path_factory.mktemp("site")
+    python = os.path.dirname(sys.executable)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(HOST_PREFIXES)]:
+            patch.delenv(name)
+        for name, value in {
+            "HOME": str(home),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes that nobody needs
+            "PATH": os.pathsep.join([python, os.environ["PATH"]]),
+        }.items():
+            patch.setenv(name, value)
+        (home / ".gitconfig").write_text("[user]\nname=Test\nemail=test@localhost\n")
+        yield home
+
+
+@pytest.fixture(scope="module")
+def site(chromium: str, home: Path, empty_database: Path, reproduced_once: Path) -> Iterator[Site]:
+    import mlflow
+
+    shutil.copy(empty_database, home / "mlflow.db")
+    shutil.copytree(reproduced_once, home / "project", symlinks=True)
+    with served(home) as url:
+        # In an experiment of its own, as the server makes it: the artifacts go through the server.
+        experiment = mlflow.MlflowClient(url).create_experiment("tests")
+        env = {"MLFLOW_TRACKING_URI": url, "MLFLOW_EXPERIMENT_ID": experiment}
+        project = Project(home / "project", env)
+        old = record(project, url)
+        project.write("data/raw.csv", "a,b\n3,4\n5,6\n")
+        project.dvc("add", "--quiet", "data/raw.csv")
+        project.dvc("repro", "prepare")
+        project.commit("other data")
+        new = record(project, url)
+        assert old.md5 != new.md5
+        assert old.data_version != new.data_version
+        yield Site(f"{url}/#/experiments/{experiment}/runs", old, new)
+
+
+@contextmanager
+def served(home: Path) -> Iterator[str]:
+    """A real ``mlflow server`` on a free port; it and all that it started end with the block."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    words = f"-m mlflow server --host 127.0.0.1 --port {port} --workers 1".split()
+    stores = ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"]
+    stores += ["--artifacts-destination", str(home / "artifacts")]
+    log = home / "server.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, *words, *stores],
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        until_it_answers(server, f"{url}/health", log)
+        yield url
+    finally:
+        end(server)
+
+
+def until_it_answers(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"MLflow's server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """End the whole process group: politely, then for sure."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_SECONDS)
+
+
+def record(project: Project, url: str) -> Recorded:
+    """Run the plain script; its run, with hash and commit as DVC and git have them."""
+    import mlflow
+
+    project.python("run.py")
+    experiment = project.env["MLFLOW_EXPERIMENT_ID"]
+    [run, *_] = mlflow.MlflowClient(url).search_runs([experiment], order_by=["start_time DESC"])
+    return Recorded(
+        name=run.info.run_name,
+        sha=project.git("rev-parse", "HEAD"),
+        md5=project.lock()[OUT],
+        data_version=run.data.tags["dvc.data_version"],
+    )
+
+
+@pytest.fixture
+def page(chromium: str, site: Site, tmp_path: Path) -> Iterator[Page]:
+    """The runs of the experiment, in a browser that nobody used before."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PAGE_SECONDS * 1000)
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path / "chromium",
+            executable_path=chromium,
+            args=FLAGS,
+            viewport={"width": 1600, "height": 1000},
+        )
+        page = context.new_page()
+        page.goto(site.page)
+        expect(names(page)).to_have_text([site.new.name, site.old.name])
+        yield page
+        context.close()
+
+
+def names(page: Page) -> Locator:
+    """The run names in the table, from top to bottom."""
+    return page.get_by_role("row").locator("a[href*='/runs/']")
+
+
+def this_path(run: Recorded) -> str:
+    return f"tags.`dvc.out.{OUT}` = '{run.md5}'"
+
+
+def any_path(run: Recorded) -> str:
+    return f"tags.dvc.hashes LIKE '% {run.md5[:7]}%'"
+
+
+@pytest.mark.parametrize("typed", [this_path, any_path])
+def test_search_box(page: Page, site: Site, typed: Callable[[Recorded], str]):
+    """A data hash typed into MLflow's search box leaves the run that saw that data, alone."""
+    from playwright.sync_api import expect
+
+    box = page.get_by_placeholder("metrics.rmse")
+    for run in (site.old, site.new):
+        box.fill("")
+        box.press_sequentially(typed(run))
+        box.press("Enter")
+        expect(names(page)).to_have_text([run.name])
+        expect(page.get_by_text("1 matching run", exact=True)).to_be_visible()
+        expect(box).to_have_value(typed(run))
+
+
+def test_run_page(page: Page, site: Site):
+    """A run's page shows commit and data version among its tags, and the record below ``dvc/``."""
+    from playwright.sync_api import expect
+
+    names(page).get_by_text(site.old.name, exact=True).click()
+    expect(page.get_by_text(f"dvc.data_version: {site.old.data_version}")).to_be_visible()
+    page.get_by_text("git_sha", exact=True).click()  # shows the value that the list cuts
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(site.old.sha)
+    dialog.get_by_role("button", name="Close").click()
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text("dvc", exact=True).click()
+    expect(page.get_by_text("dvc.lock", exact=True)).to_be_visible()
+    page.get_by_text("snapshot.json", exact=True).click()
+    expect(page.get_by_text(site.old.md5)).to_be_visible()
