@@ -24,14 +24,14 @@ setup(
     package_data={"mlflow_dvc": ["py.typed", "demo/project/**", "demo/project/.*"]},
     # The floors are the versions that the oldest environment of .ci/run tests against.
     install_requires=[
-        "mlflow>=2.14",
-        "dvc>=3.50",
-        "dvc-data>=3.15",
-        "PyYAML>=6.0",
-        "pathspec>=0.12",
+        "mlflow>=2.14.0",
+        "dvc>=3.50.0",
+        "dvc-data>=3.15.2",
+        "PyYAML>=6.0.1",
+        "pathspec>=0.12.1",
         "platformdirs>=3.1.1",
-        "click>=8.0",
-        "rich>=12",
+        "click>=8.1.0",
+        "rich>=12.0.0",
     ],
     extras_require={
         "test": [
@@ -55,7 +55,6 @@ setup(
         "Development Status :: 4 - Beta",
         "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
-        "License :: OSI Approved :: Apache Software License",
         "Operating System :: MacOS",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",

@@ -127,10 +127,11 @@ def with_data_version(snapshot: Snapshot) -> Snapshot:
 
 
 def inputs(snapshot: Snapshot) -> tuple[DataEntry, ...]:
-    """What the run reads: the stage's data dependencies, else every cached output."""
-    if snapshot.stage or snapshot.script_stage:
-        return tuple(dep for dep in snapshot.deps if dep.role == "input")
-    return tuple(entry for entry in snapshot.data if entry.cached)
+    """What the run reads: the stage's data dependencies, else every cached output ever made."""
+    known = snapshot.stage or snapshot.script_stage
+    return tuple(
+        entry for entry in (snapshot.deps if known else snapshot.data) if entry.role == "input"
+    )
 
 
 def data_version(entries: Iterable[DataEntry]) -> str | None:

@@ -9,7 +9,7 @@ from mlflow_dvc.capture.lockfile import Stage, lock_of
 from mlflow_dvc.capture.pipeline import below, parents, running_stage, script_stages
 from mlflow_dvc.capture.project import Project
 from mlflow_dvc.capture.reading import Reading
-from mlflow_dvc.snapshot import DataEntry, Role, Snapshot, with_data_version
+from mlflow_dvc.snapshot import Certainty, DataEntry, Role, Snapshot, with_data_version
 
 
 def with_data(snapshot: Snapshot, project: Project, reading: Reading) -> Snapshot:
@@ -30,7 +30,7 @@ def with_data(snapshot: Snapshot, project: Project, reading: Reading) -> Snapsho
         warnings=snapshot.warnings + reading.warnings,
     )
     if reading.pending:
-        return replace(snapshot, data=_entries(_singles(reading.stages), (), set()))
+        return replace(snapshot, data=_entries(reading, _singles(reading.stages), (), set()))
     own, by_script = _own_stages(project, reading)
     known = own[0] if len(own) == 1 else None
     stale = below(reading.stages, own)
@@ -38,7 +38,7 @@ def with_data(snapshot: Snapshot, project: Project, reading: Reading) -> Snapsho
         snapshot,
         stage=known.address if known and not by_script else None,
         script_stage=known.address if known and by_script else None,
-        data=_entries(reading.stages, own, stale),
+        data=_entries(reading, reading.stages, own, stale),
         deps=_dependencies(known, reading.stages, stale) if known else (),
         lock=_the_lock(locks, own),
         warnings=snapshot.warnings + _doubts(own),
@@ -64,25 +64,29 @@ def _own_stages(project: Project, reading: Reading) -> tuple[Sequence[Stage], bo
 
 
 def _entries(
-    stages: Iterable[Stage], own: Sequence[Stage], stale: set[str]
+    reading: Reading, stages: Iterable[Stage], own: Sequence[Stage], stale: set[str]
 ) -> tuple[DataEntry, ...]:
-    """Every output, once; those of ``stale`` stages are of an earlier run."""
+    """Every output, once; those of ``stale`` stages are of an earlier run.
+
+    Without a known stage the inputs are the cached outputs that were ever made. Where files could
+    not be read, one that seems never made may well have been, and counts: its hash is unknown.
+    """
     mine = {stage.address for stage in own}
     reads = {dep for stage in own for dep in stage.deps}
+    doubtful = bool(reading.warnings)
+
+    def role(out: DataEntry) -> Role | None:
+        if out.stage in stale:
+            return "output" if out.stage in mine else None
+        is_input = _touches(out.path, reads) if own else out.cached and (out.hash or doubtful)
+        return "input" if is_input else None
+
     entries: dict[str, DataEntry] = {}
     for stage in stages:
+        certainty: Certainty = "stale" if stage.address in stale else "locked"
         for out in stage.outs:
-            entries.setdefault(out.path, _placed(out, mine, stale, reads))
+            entries.setdefault(out.path, replace(out, role=role(out), certainty=certainty))
     return tuple(sorted(entries.values(), key=lambda entry: entry.path))
-
-
-def _placed(out: DataEntry, mine: set[str], stale: set[str], reads: set[str]) -> DataEntry:
-    if out.stage in stale:
-        role: Role | None = "output" if out.stage in mine else None
-        return replace(out, certainty="stale", role=role)
-    if mine:
-        return replace(out, role="input") if _touches(out.path, reads) else out
-    return replace(out, role="input") if out.cached else out
 
 
 def _dependencies(stage: Stage, stages: Iterable[Stage], stale: set[str]) -> tuple[DataEntry, ...]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 RAW = "data/raw/train.csv"
 PREPARED = "data/prepared/train.pkl"
 _TAIL = 15
+_SHORT = 8
 
 
 def tell(directory: str, narrator: Narrator) -> None:
@@ -85,19 +86,22 @@ class _Stage:
         say("\nTwo runs of the same training code. Which data each one saw:\n")
         self.narrator.table(["", *(run.info.run_name for run in runs)], _compared(runs))
         for run in runs:
-            what = f"{PREPARED}@{_prepared(run)[:8]}"
+            what = f"{PREPARED}@{_prepared(run)[:_SHORT]}"
             say()
             self.narrator.command(f"mlflow-dvc search {what}")
             self.narrator.runs(what, search(what, tracking_uri=self.uri))
         say("\nThe same in MLflow's own search box:\n")
         say(f"  tags.`{tag.OUT}{PREPARED}` = '{_prepared(runs[-1])}'")
-        say(f"  tags.{tag.HASHES} LIKE '% {_prepared(runs[-1])[:8]}%'")
-        say("\nOpen MLflow on these runs, or go on in the project:\n")
-        self.narrator.command(f"mlflow ui --backend-store-uri {self.uri}")
+        say(f"  tags.{tag.HASHES} LIKE '% {_prepared(runs[-1])[:_SHORT]}%'")
+        where = os.path.relpath(self.directory)
+        say("\nOpen MLflow on these runs:\n")
         self.narrator.command(
-            f"cd {self.directory} && MLFLOW_TRACKING_URI={self.uri} mlflow-dvc show "
-            f"{runs[-1].info.run_id[:8]}"
+            f"{_named('mlflow')} ui --backend-store-uri sqlite:///{where}/mlflow.db"
         )
+        say("\nOr go on in the project:\n")
+        self.narrator.command(f"cd {where}")
+        self.narrator.command("export MLFLOW_TRACKING_URI=sqlite:///mlflow.db")
+        self.narrator.command(f"{_named('mlflow-dvc')} show {runs[-1].info.run_id[:_SHORT]}")
 
     def _dvc(self, *words: str) -> None:
         self._run(sys.executable, "-m", "dvc", *words)
@@ -120,6 +124,13 @@ class _Stage:
             tail = done.stdout.decode("utf-8", "replace").splitlines()[-_TAIL:]
             words = " ".join(command).replace(sys.executable, "python")
             raise MlflowDvcError(f"`{words}` failed in {self.directory}:\n" + "\n".join(tail))
+
+
+def _named(command: str) -> str:
+    """How this environment's ``command`` can be called from anywhere."""
+    ours = os.path.join(os.path.dirname(sys.executable), command)
+    on_path = shutil.which(command)
+    return command if on_path and os.path.realpath(on_path) == os.path.realpath(ours) else ours
 
 
 def _compared(runs: Sequence[Run]) -> list[list[str]]:

@@ -68,16 +68,16 @@ def status(project: Project, snapshot: Snapshot) -> None:
     _warn(snapshot.warnings)
 
 
-def search(what: str, matches: Sequence[Match]) -> None:
+def search(what: str, matches: Sequence[Match], console: Console | None = None) -> None:
     if not matches:
         _say(f"no run saw {what}")
         return
-    console = _console()
+    console = console or _console()
     table = _grid("run", "name", "experiment", "started", "commit", "stage", "data version", "saw")
     for match in matches:
         saw = [f"{entry.path or '?'} {_short(entry.hash)}" for entry in match.data]
         table.add_row(
-            match.run_id,
+            match.run_id if console.width == _WIDE else _short(match.run_id),
             plain(match.run_name),
             plain(match.experiment),
             match.started,
@@ -121,8 +121,8 @@ def waiting(doing: str) -> Iterator[None]:
 class Narrator:
     """Tells the demo: a line per step with its time, then the result."""
 
-    def __init__(self) -> None:
-        self._console = _console()
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or _console()
 
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
@@ -144,7 +144,7 @@ class Narrator:
         self._console.print(table)
 
     def runs(self, what: str, matches: Sequence[Match]) -> None:
-        search(what, matches)
+        search(what, matches, self._console)
 
 
 def plain(text: str) -> str:
