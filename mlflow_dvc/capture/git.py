@@ -10,10 +10,10 @@ import re
 import subprocess
 from urllib.parse import urlsplit, urlunsplit
 
+from mlflow_dvc.capture.config import settings
 from mlflow_dvc.snapshot import GitState
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_SECTION = re.compile(r'\s*\[\s*([\w.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
 _SYMREFS_AT_MOST = 5
 
 
@@ -45,7 +45,7 @@ def find_git_dir(root: str) -> str:
 def remote_url(common: str, branch: str | None) -> str | None:
     """The URL that the branch is pushed to, else origin's, else the only one; no credentials."""
     try:
-        urls, upstream = _remotes(_read(os.path.join(common, "config")), branch)
+        urls, upstream = _remotes(os.path.join(common, "config"), branch)
     except (OSError, ValueError):
         return None  # a repository without a config has no remote
     url = urls.get(upstream or "origin") or urls.get("origin")
@@ -145,18 +145,12 @@ def _common_dir(git_dir: str) -> str:
 
 def _remotes(config: str, branch: str | None) -> tuple[dict[str, str], str | None]:
     urls: dict[str, str] = {}
-    upstream, section, name = None, "", ""
-    for line in config.splitlines():
-        header = _SECTION.match(line)
-        if header:
-            section, name = header[1].lower(), header[2] or ""
-        setting = line[header.end() :] if header else line
-        key, _, value = (part.strip() for part in setting.partition("="))
-        value = value.strip('"')
-        if section == "remote" and key.lower() == "url":
-            urls.setdefault(name, value)
-        elif section == "branch" and name == branch and key.lower() == "remote":
-            upstream = value
+    upstream = None
+    for setting in settings(config):
+        if (setting.section, setting.key) == ("remote", "url"):
+            urls.setdefault(setting.name, setting.value)
+        elif (setting.section, setting.key) == ("branch", "remote") and setting.name == branch:
+            upstream = setting.value
     return urls, upstream
 
 

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 
 import pathspec
 
 from mlflow_dvc.capture import git
+from mlflow_dvc.capture.config import last_value
 from mlflow_dvc.capture.project import relative
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The rules of one file.
+
+    ``inside``: those that name what a directory holds (``data/*``), last first, each with whether
+    it hides.
+    """
+
+    spec: pathspec.GitIgnoreSpec
+    inside: tuple[tuple[pathspec.GitIgnoreSpec, bool], ...]
 
 
 class IgnoreRules:
@@ -23,22 +38,40 @@ class IgnoreRules:
     def __init__(self, root: str, name: str, extra: Iterable[str] = ()) -> None:
         self.root = root
         self._name = name
-        self._extra = [spec for spec in map(_spec, extra) if spec]
+        self._extra = [rules for rules in map(_rules, extra) if rules]
 
     def ignores(self, path: str, *, is_dir: bool) -> bool:
         """Whether the absolute ``path`` is hidden; the file nearest to it has the last word."""
-        directory = os.path.dirname(path)
-        while True:
-            spec = _spec(os.path.join(directory, self._name))
-            if spec and (verdict := _verdict(spec, path, directory, is_dir)) is not None:
-                return verdict
-            if directory == self.root or len(directory) <= len(self.root):
-                break
-            directory = os.path.dirname(directory)
-        for spec in self._extra:
-            if (verdict := _verdict(spec, path, self.root, is_dir)) is not None:
+        for rules, base in self._near(path):
+            name = relative(path, base) + ("/" if is_dir else "")
+            verdict = rules.spec.check_file(name).include
+            if verdict is not None:
                 return verdict
         return False
+
+    def ignores_content(self, directory: str) -> bool:
+        """Whether a rule hides whatever lies in ``directory``.
+
+        DVC does not enter such a directory even where a later rule shows some of it again.
+        """
+        for rules, base in self._near(directory):
+            name = relative(directory, base)
+            for spec, hides in rules.inside:
+                if spec.match_file(f"{name}/x") or spec.match_file(f"{name}/x/"):
+                    return hides
+        return False
+
+    def _near(self, path: str) -> Iterator[tuple[_Rules, str]]:
+        """The rules that speak of ``path``, nearest first, and where each of them lies."""
+        directory = os.path.dirname(path)
+        while True:
+            if rules := _rules(os.path.join(directory, self._name)):
+                yield rules, directory
+            if len(directory) <= len(self.root):
+                break
+            directory = os.path.dirname(directory)
+        for rules in self._extra:
+            yield rules, self.root
 
     def ignores_tree(self, directory: str) -> bool:
         """Whether ``directory`` or one above it, up to the root, is hidden."""
@@ -60,16 +93,18 @@ def dvc_rules(dvc_root: str) -> IgnoreRules:
 
 
 def _user_excludes() -> str:
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    return os.path.join(home, "git", "ignore")
+    """What ``core.excludesFile`` names in the user's configuration, else git's own default."""
+    home = os.path.expanduser("~")
+    xdg = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "git")
+    own = os.environ.get("GIT_CONFIG_GLOBAL")
+    configs = [own] if own else [os.path.join(home, ".gitconfig"), os.path.join(xdg, "config")]
+    for config in configs:
+        if chosen := last_value(config, "core", "excludesfile"):
+            return os.path.expanduser(chosen.value)
+    return os.path.join(xdg, "ignore")
 
 
-def _verdict(spec: pathspec.GitIgnoreSpec, path: str, base: str, is_dir: bool) -> bool | None:
-    name = relative(path, base) + ("/" if is_dir else "")
-    return spec.check_file(name).include
-
-
-def _spec(path: str) -> pathspec.GitIgnoreSpec | None:
+def _rules(path: str) -> _Rules | None:
     try:
         status = os.stat(path)
     except OSError:
@@ -78,12 +113,30 @@ def _spec(path: str) -> pathspec.GitIgnoreSpec | None:
 
 
 @lru_cache(maxsize=4096)
-def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> pathspec.GitIgnoreSpec | None:
+def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> _Rules | None:
     """None for a file without rules, or one that cannot be read: git passes over it as well."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.rstrip("\n") for line in file]
+            lines = [line.rstrip("\r\n") for line in file]
     except OSError:
         return None
-    rules = [line for line in lines if line.strip() and not line.startswith("#")]
-    return pathspec.GitIgnoreSpec.from_lines(rules) if rules else None
+    lines = [line for line in lines if line.strip() and not line.startswith("#")]
+    spec = _spec(lines)
+    if spec is None:
+        return None
+    inside = [
+        (only, not line.startswith("!"))
+        for line in reversed(lines)
+        if line.rstrip("/ ").endswith(("/*", "/**")) and (only := _spec([line.removeprefix("!")]))
+    ]
+    return _Rules(spec, tuple(inside))
+
+
+def _spec(lines: list[str]) -> pathspec.GitIgnoreSpec | None:
+    """Less the patterns that make no sense; git passes over those."""
+    sound = []
+    for line in lines:
+        with suppress(ValueError, re.error):
+            pathspec.GitIgnoreSpec.from_lines([line])
+            sound.append(line)
+    return pathspec.GitIgnoreSpec.from_lines(sound) if sound else None

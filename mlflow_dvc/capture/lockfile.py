@@ -1,32 +1,23 @@
 """What dvc.yaml, dvc.lock and ``*.dvc`` files say, as stages and data entries.
 
 The rules are DVC's own: ``dvc/stage/loader.py`` joins dvc.yaml and dvc.lock, ``dvc/output.py``
-names the hash. A stage that dvc.yaml no longer has is dead, whatever the lock says of it.
+names a path. A stage that dvc.yaml no longer has is dead, whatever the lock says of it.
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
+from mlflow_dvc.capture.entry import SCHEMES, Raw, hash_of, is_hash, size_of
 from mlflow_dvc.capture.git import without_credentials
 from mlflow_dvc.snapshot import DataEntry
 
 PARAMS = "params.yaml"
-_MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
-_HASH_AT_MOST = 1000
-_HASH_NAMES = ("md5", "etag", "checksum")
-# The name under which each kind of storage keeps a hash of its own (PARAM_CHECKSUM in DVC).
-_STORAGE_HASH = {
-    **dict.fromkeys(("s3", "gs", "gcs", "azure", "oss", "webdav", "webdavs"), "etag"),
-    **dict.fromkeys(("http", "https", "hdfs", "webhdfs", "gdrive"), "checksum"),
-}
-
-Raw = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -57,21 +48,23 @@ class Reader:
         self.root = root
         self.faults: list[str] = []
 
-    def single(self, file: str, raw: Any) -> list[Stage]:
-        """The stage of a ``.dvc`` file at ``file`` (relative to the root)."""
-        raw = _mapping(raw, "the file")
+    def single(self, file: str, raw: Raw) -> Stage:
+        """The stage of a ``.dvc`` file at ``file`` (relative to the root).
+
+        Raises :class:`MalformedError` for what DVC's schema allows and DVC refuses.
+        """
         wdir = self._wdir(file, raw.get("wdir"))
-        source = _source(raw.get("deps"))
-        outs = []
-        for out in _mappings(raw.get("outs"), "outs"):
-            path = _text(out.get("path"), "the path of an output")
-            entry = self._entry(path, wdir, out, file, cached=out.get("cache") is not False)
-            outs.append(_with_source(entry, source))
-        deps = [
-            dep.get("path") for dep in _mappings(raw.get("deps"), "deps") if not dep.get("repo")
+        deps = raw.get("deps") or ()
+        source = _source(deps)
+        outs = [
+            self._entry(out["path"], wdir, out, file, cached=out.get("cache") is not False)
+            for out in raw.get("outs") or ()
         ]
-        paths = tuple(self._path(wdir, dep) for dep in deps if isinstance(dep, str))
-        return [Stage(file, file, None, wdir, paths, (), tuple(outs))]
+        # What `dvc import` brought lies in another project.
+        own = [dep["path"] for dep in deps if dep.get("path") and not dep.get("repo")]
+        paths = tuple(self._path(wdir, path) for path in own)
+        outs = [replace(out, source=source) for out in outs] if source else outs
+        return Stage(file, file, None, wdir, paths, (), tuple(outs))
 
     def pipeline(self, file: str, stages: Raw, lock: Raw) -> list[Stage]:
         """The stages of the dvc.yaml at ``file``: ``stages`` resolved, ``lock`` by stage name."""
@@ -85,10 +78,10 @@ class Reader:
                 self.faults.append(f"{file}: {fault}")
         return found
 
-    def _stage(self, file: str, name: str, raw: Raw, locked: Any) -> Stage:
+    def _stage(self, file: str, name: str, raw: Raw, locked: Raw | None) -> Stage:
         wdir = self._wdir(file, raw.get("wdir"))
         address = name if file == "dvc.yaml" else f"{file}:{name}"
-        locked_outs = self._locked(file, name, locked)
+        locked_outs = {out["path"]: out for out in (locked or {}).get("outs") or ()}
         outs = []
         for path, flags in _declared_outs(raw):
             info = locked_outs.get(self._as_locked(wdir, path), {})
@@ -100,48 +93,25 @@ class Reader:
         params = tuple(self._path(wdir, path) for path in _params_files(raw.get("params")))
         return Stage(address, file, name, wdir, deps, params, tuple(outs))
 
-    def _locked(self, file: str, name: str, locked: Any) -> dict[str, Raw]:
-        if locked is None:
-            return {}
-        try:
-            outs = _mappings(_mapping(locked, f"stage {name!r}").get("outs"), "outs")
-            return {_text(out.get("path"), "the path of an output"): out for out in outs}
-        except MalformedError as fault:
-            self.faults.append(f"{lock_of(file)}: {fault} in stage {name!r}")
-            return {}
-
     def _entry(self, path: str, wdir: str, info: Raw, address: str, *, cached: bool) -> DataEntry:
+        if path.endswith(".dvc") or posixpath.basename(path) == "dvc.yaml":
+            raise MalformedError(f"the output {path!r} has the name of a DVC file")
         shown = self._path(wdir, path)
-        algorithm, value = self._hash(path, shown, info)
-        size, nfiles = _count(info.get("size")), _count(info.get("nfiles"))
-        if files := info.get("files"):
-            files = _mappings(files, "files")
-            nfiles, size = len(files), sum(_count(file.get("size")) or 0 for file in files)
-        if value is not None and not _is_hash(algorithm, value):
+        algorithm, value = hash_of(path, shown, info)
+        size, nfiles = size_of(info)
+        if value is not None and not is_hash(algorithm, value):
             self.faults.append(f"{address}: {value[:40]!r} is no {algorithm} hash ({shown})")
             value = None
         return DataEntry(shown, algorithm, value, size, nfiles, cached, address)
-
-    def _hash(self, path: str, shown: str, info: Raw) -> tuple[str, str | None]:
-        """DVC's name for the hash, and the hash. An md5 with no name beside it is md5-dos2unix."""
-        if not _is_outside(path, shown):
-            algorithm = str(info.get("hash") or "md5-dos2unix")
-            if not info:
-                algorithm = "md5"  # never locked: as DVC would compute it now
-            value = info.get("md5" if algorithm == "md5-dos2unix" else algorithm)
-        else:
-            scheme = path.partition("://")[0] if "://" in path else "local"
-            algorithm = _STORAGE_HASH.get(scheme, "md5")
-            if scheme == "remote":
-                algorithm = next((name for name in _HASH_NAMES if info.get(name)), "md5")
-            value = _cloud(info).get(algorithm)
-        return algorithm, None if value is None else str(value)
 
     def _wdir(self, file: str, wdir: Any) -> str:
         base = posixpath.dirname(file)
         return self._path(base, _text(wdir, "wdir")) if wdir else base or "."
 
     def _path(self, wdir: str, path: str) -> str:
+        scheme = _scheme(path)
+        if scheme and scheme not in SCHEMES:
+            raise MalformedError(f"{path!r} is of no storage that DVC knows")
         if "://" in path:
             return path
         if os.path.isabs(path):
@@ -202,41 +172,23 @@ def _params_files(raw: Any) -> Iterator[str]:
     yield from dict.fromkeys(str(path) for path in files)
 
 
-def _source(deps: Any) -> str | None:
+def _source(deps: Sequence[Raw]) -> str | None:
     """``url@rev`` of what ``dvc import`` or ``dvc import-url`` brought."""
-    for dep in _mappings(deps, "deps"):
-        repo = dep.get("repo")
-        if isinstance(repo, Mapping) and repo.get("url"):
+    for dep in deps:
+        if repo := dep.get("repo"):
             rev = repo.get("rev_lock") or repo.get("rev")
-            url = without_credentials(str(repo["url"]))
+            url = without_credentials(repo["url"])
             return f"{url}@{rev}" if rev else url
         if dep.get("path"):
-            return without_credentials(str(dep["path"]))
+            return without_credentials(dep["path"])
     return None
 
 
-def _with_source(entry: DataEntry, source: str | None) -> DataEntry:
-    return replace(entry, source=source) if source else entry
-
-
-def _cloud(info: Raw) -> Raw:
-    """A cloud-versioned entry keeps its hash under the name of its remote."""
-    cloud = info.get("cloud")
-    if isinstance(cloud, Mapping):
-        for meta in cloud.values():
-            if isinstance(meta, Mapping):
-                return {**info, **meta}
-    return info
-
-
-def _is_outside(path: str, shown: str) -> bool:
-    return "://" in path or os.path.isabs(shown) or shown == ".." or shown.startswith("../")
-
-
-def _is_hash(algorithm: str, value: str) -> bool:
-    if algorithm.startswith("md5"):
-        return bool(_MD5.fullmatch(value))
-    return 0 < len(value) <= _HASH_AT_MOST and value.isprintable() and " " not in value
+def _scheme(path: str) -> str:
+    try:
+        return urlsplit(path).scheme
+    except ValueError:  # such as brackets that are no address
+        raise MalformedError(f"{path!r} is no path and no URL") from None
 
 
 def _inside(path: str, root: str) -> str | None:
@@ -271,15 +223,7 @@ def _list(value: Any, what: str) -> Sequence[Any]:
     return value
 
 
-def _mappings(value: Any, what: str) -> list[Raw]:
-    return [_mapping(item, f"an entry of {what}") for item in _list(value, what)]
-
-
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str) or not value:
         raise MalformedError(f"{what} is no text")
     return value
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

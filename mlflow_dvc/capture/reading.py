@@ -90,11 +90,8 @@ class ProjectReader:
                 os.path.join(self.root, out.path) for stage in source.stages for out in stage.outs
             }
 
-        for path in self._tree.dvc_files(outs_of):
-            if os.path.basename(path) == PIPELINE and self._tree.git_ignores(lock_of(path)):
-                faults.append(
-                    f"{lock_of(relative(path, self.root))} is git-ignored: DVC refuses that"
-                )
+        for _ in self._tree.dvc_files(outs_of):
+            pass
         self._sources = {source.file: source for source in found}
         reading = Reading(self.root, tuple(found), tuple(faults), self._read_params(found))
         last = self._last
@@ -120,14 +117,21 @@ class ProjectReader:
         if loaded is None:
             return None
         is_pipeline = os.path.basename(path) == PIPELINE
-        locked = is_pipeline and os.path.lexists(lock_of(path))
-        lock = self._load(lock_of(path), faults) if locked else None
+        lock = self._lock(lock_of(path), faults) if is_pipeline else None
         kept = self._sources.get(file)
         if kept and kept.is_of(loaded, lock) and not sources_of.is_stale(kept, self.root):
             return kept
         if is_pipeline:
             return sources_of.pipeline(self.root, file, loaded, lock)
         return sources_of.single(self.root, file, loaded)
+
+    def _lock(self, path: str, faults: list[str]) -> Loaded | None:
+        if self._tree.git_ignores(path):
+            faults.append(f"{relative(path, self.root)} is git-ignored: DVC refuses that")
+            return None
+        if not os.path.lexists(path) or self._tree.dvc_ignores(path):
+            return None
+        return self._load(path, faults)
 
     def _load(self, path: str, faults: list[str]) -> Loaded | None:
         """None, and a fault that names the file, for whatever cannot be read."""

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mlflow_dvc.capture import schema
+from mlflow_dvc.capture.entry import Raw
 from mlflow_dvc.capture.files import reason
 from mlflow_dvc.capture.lockfile import (
     PARAMS,
@@ -19,8 +21,6 @@ from mlflow_dvc.capture.lockfile import (
 )
 from mlflow_dvc.capture.tree import PIPELINE
 from mlflow_dvc.dvc_backend.resolve import Resolved, recall, resolve
-
-_LOCK_SCHEMA = "2.0"
 
 
 @dataclass(frozen=True)
@@ -77,27 +77,30 @@ def is_stale(source: Source, root: str) -> bool:
 
 def single(root: str, file: str, loaded: Loaded) -> Source:
     """What a ``.dvc`` file says."""
+    raw, faults = _allowed(file, loaded.raw, schema.SINGLE)
+    if faults:
+        return Source(file, loaded.content, (), faults)
     reader = Reader(root)
     try:
-        stages = reader.single(file, {} if loaded.raw is None else loaded.raw)
+        stage = reader.single(file, raw)
     except MalformedError as fault:
-        stages, reader.faults = [], [f"{file}: {fault}"]
-    return Source(file, loaded.content, tuple(stages), tuple(reader.faults))
+        return Source(file, loaded.content, (), (f"{file}: DVC refuses it: {fault}",))
+    return Source(file, loaded.content, (stage,), tuple(reader.faults))
 
 
 def pipeline(root: str, file: str, loaded: Loaded, lock: Loaded | None) -> Source:
     """What a dvc.yaml says together with its lock."""
-    faults: list[str] = []
+    raw, faults = _allowed(file, loaded.raw, schema.PIPELINE)
+    locked, lock_faults = _locked(lock_of(file), lock) if lock else ({}, ())
     source = Source(
         file=file,
         content=loaded.content,
         stages=(),
-        faults=(),
+        faults=faults + lock_faults,
         lock_content=lock.content if lock else None,
-        raw=_stages(loaded.raw, file, faults),
-        lock=_locked_stages(lock.raw, lock_of(file), faults) if lock else {},
+        raw=raw.get("stages") or {},
+        lock=locked.get("stages") or {},
     )
-    source = replace(source, faults=tuple(faults))
     if any(map(needs_resolving, source.raw.values())):
         if known := recall(root, file, loaded.content):
             return _filled(root, source, known)
@@ -144,25 +147,16 @@ def resolved(root: str, source: Source) -> Source:
         return replace(source, pending=False, faults=(*source.faults, fault))
 
 
-def _stages(raw: Any, file: str, faults: list[str]) -> Mapping[str, Any]:
-    stages = raw.get("stages") if isinstance(raw, Mapping) else raw
-    if stages is None:
-        return {}
-    if not isinstance(stages, Mapping):
-        faults.append(f"{file}: holds no stages")
-        return {}
-    return stages
+def _allowed(file: str, raw: Any, rule: schema.Rule) -> tuple[Raw, tuple[str, ...]]:
+    """What a file may say as DVC sees it; nothing, and the reason, where DVC refuses the file."""
+    raw = raw or {}  # an empty file, to DVC
+    fault = schema.fault_in(raw, rule)
+    return ({}, (f"{file}: DVC refuses it: {fault}",)) if fault else (raw, ())
 
 
-def _locked_stages(lock: Any, file: str, faults: list[str]) -> Mapping[str, Any]:
-    if not isinstance(lock, Mapping):
-        faults.append(f"{file}: holds no stages: DVC refuses that")
-        return {}
-    if "schema" not in lock and "stages" not in lock:  # as DVC 1 wrote it
-        faults.append(f"{file}: is of DVC 1, which DVC 3 refuses; run `dvc repro` or `dvc commit`")
-        return lock
-    if lock.get("schema") != _LOCK_SCHEMA:
-        faults.append(
-            f"{file}: its schema is {lock.get('schema')!r} where DVC wants {_LOCK_SCHEMA!r}"
-        )
-    return _stages(lock, file, faults)
+def _locked(file: str, lock: Loaded) -> tuple[Raw, tuple[str, ...]]:
+    raw, faults = _allowed(file, lock.raw, schema.LOCK)
+    if faults and isinstance(lock.raw, Mapping) and not {"schema", "stages"} & lock.raw.keys():
+        hint = "it is of DVC 1; `dvc repro` or `dvc commit` with DVC 2 makes a new one"
+        return {}, (f"{faults[0]} ({hint})",)
+    return raw, faults

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mlflow_dvc.capture.config import last_value
 from mlflow_dvc.capture.files import Signature, is_settled, signature_of
 from mlflow_dvc.capture.ignore import IgnoreRules, dvc_rules, git_rules
 from mlflow_dvc.capture.project import find_git_root
@@ -54,19 +55,36 @@ class Tree:
                     yield path
             for name in reversed(listing.directories):
                 path = os.path.join(directory, name)
-                if path not in outs and not any(rule.ignores(path, is_dir=True) for rule in rules):
+                if path not in outs and not self._hides(rules, path):
                     pending.append(path)
 
     def git_ignores(self, path: str) -> bool:
         """Whether git hides the file at the absolute ``path`` (of a directory that it shows)."""
         return any(rule.ignores(path, is_dir=False) for rule in self._git_rules())
 
+    def dvc_ignores(self, path: str) -> bool:
+        """The same of DVC's own rules."""
+        return dvc_rules(self.root).ignores(path, is_dir=False)
+
+    def _hides(self, rules: list[IgnoreRules], directory: str) -> bool:
+        hidden = any(rule.ignores(directory, is_dir=True) for rule in rules)
+        # The first rules are DVC's own, which know no such thing.
+        return hidden or any(rule.ignores_content(directory) for rule in rules[1:])
+
     def _rules(self) -> list[IgnoreRules]:
         return [dvc_rules(self.root), *self._git_rules()]
 
     def _git_rules(self) -> list[IgnoreRules]:
         git_root = find_git_root(self.root)
-        return [git_rules(git_root)] if git_root else []
+        return [git_rules(git_root)] if git_root and not self._is_without_git() else []
+
+    def _is_without_git(self) -> bool:
+        """As ``dvc init --no-scm`` leaves it: DVC then looks at no rule of git's."""
+        chosen = None
+        for name in ("config", "config.local"):
+            path = os.path.join(self.root, ".dvc", name)
+            chosen = last_value(path, "core", "no_scm") or chosen
+        return chosen is not None and chosen.is_true
 
     def _list(self, directory: str) -> _Listing | None:
         """None for a directory that is gone or may not be read: DVC passes over it as well."""
@@ -88,8 +106,8 @@ def _scan(directory: str, status: os.stat_result) -> _Listing:
     directories, dvc_files, is_project = [], [], False
     with os.scandir(directory) as entries:
         for entry in entries:
+            is_project = is_project or entry.name == ".dvc"
             if entry.is_dir(follow_symlinks=False):
-                is_project = is_project or entry.name == ".dvc"
                 if entry.name not in _NEVER_ENTERED:
                     directories.append(entry.name)
             elif entry.name == PIPELINE or entry.name.endswith(".dvc"):

@@ -1,0 +1,222 @@
+"""What DVC allows in its files. It refuses a file as a whole where one part breaks these rules.
+
+The rules are those of ``dvc/schema.py``, written for :func:`fault_in`: DVC and its validator take
+longer to import than all files take to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+# A type; a list of one rule for every item; a tuple of alternatives; a mapping of fields, where the
+# key ``str`` stands for every other name; or a check that returns what is wrong.
+Rule = Any
+Check = Callable[[Any], "str | None"]
+
+_WORDS = {str: "text", bool: "true or false", int: "a number", list: "a list", dict: "a mapping"}
+
+
+class Required(str):
+    """The name of a field that must be there."""
+
+    __slots__ = ()
+
+
+def fault_in(value: Any, rule: Rule, where: str = "") -> str | None:
+    """The first thing in ``value`` that breaks ``rule``, in words; None when nothing does."""
+    if rule is object:
+        return None
+    if isinstance(rule, tuple):
+        return _no_alternative(value, rule, where)
+    if isinstance(rule, Mapping):
+        return next(_field_faults(value, rule, where), None)
+    if isinstance(rule, list):
+        return next(_item_faults(value, rule[0], where), None)
+    if isinstance(rule, type):
+        return None if isinstance(value, rule) else f"{where or 'it'} is not {_word(rule)}"
+    fault = rule(value)
+    return f"{where} {fault}" if fault else None
+
+
+def _field_faults(value: Any, rule: Mapping[Any, Rule], where: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield f"{where or 'it'} is not a mapping"
+        return
+    for name in rule:
+        if isinstance(name, Required) and name not in value:
+            yield f"{name!s} is missing{' in ' + where if where else ''}"
+    for name, item in value.items():
+        place = f"{where}.{name}" if where else str(name)
+        inner = rule.get(name, rule.get(str)) if isinstance(name, str) else None
+        if inner is None:
+            yield f"{place} is not allowed"
+        elif fault := fault_in(item, inner, place):
+            yield fault
+
+
+def _item_faults(value: Any, rule: Rule, where: str) -> Iterator[str]:
+    if not isinstance(value, list):
+        yield f"{where or 'it'} is not a list"
+        return
+    for position, item in enumerate(value):
+        if fault := fault_in(item, rule, f"{where}[{position}]"):
+            yield fault
+
+
+def _no_alternative(value: Any, rules: tuple[Rule, ...], where: str) -> str | None:
+    """The fault is that of the alternative which ``value`` has the form of, if any."""
+    for rule in rules:
+        fault = fault_in(value, rule, where)
+        if fault is None:
+            return None
+        if isinstance(value, (dict, list)) and type(rule) is type(value):
+            return fault
+    return f"{where or 'it'} is not {' or '.join(_word(rule) for rule in rules)}"
+
+
+def _word(rule: Rule) -> str:
+    if rule is type(None):
+        return "empty"
+    kind = rule if isinstance(rule, type) else type(rule)
+    return _WORDS.get(kind, "as DVC wants it")
+
+
+def _checksum(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, (str, int)) or len(str(value)) < 3:
+        return "is no hash"
+    return None
+
+
+def _schema_version(value: Any) -> str | None:
+    return None if value == "2.0" else f"is {value!r}, not '2.0'"
+
+
+def _one_remote(value: Any) -> str | None:
+    if fault := fault_in(value, {str: {**_META, **_HASHES}}):
+        return f"is not as DVC wants it ({fault})"
+    return None if len(value) <= 1 else "names more than one remote"
+
+
+def _stage(value: Any) -> str | None:
+    is_foreach = isinstance(value, dict) and not {"foreach", "do"}.isdisjoint(value)
+    fault = fault_in(value, _FOREACH if is_foreach else _STAGE)
+    return f"is refused: {fault}" if fault else None
+
+
+_NONE = type(None)
+_HASHES: dict[Any, Rule] = dict.fromkeys(("md5", "checksum", "etag"), _checksum)
+_META: dict[Any, Rule] = {"size": int, "nfiles": int, "isexec": bool, "version_id": str}
+_ANNOTATION: dict[Any, Rule] = {"desc": str, "type": str, "labels": [str], "meta": object}
+_FILES = [{**_HASHES, **_META, Required("relpath"): str, "cloud": _one_remote}]
+_PLACED: dict[Any, Rule] = {
+    **_HASHES,
+    **_META,
+    "path": str,
+    "persist": bool,
+    "cloud": _one_remote,
+    "hash": str,
+}
+_OUT = {
+    **_PLACED,
+    **_ANNOTATION,
+    Required("path"): str,
+    "cache": bool,
+    "remote": str,
+    "push": bool,
+    "files": _FILES,
+    "fs_config": dict,
+}
+_REPO = {
+    Required("url"): str,
+    "rev": str,
+    "rev_lock": str,
+    "config": (str, dict),
+    "remote": (str, dict),
+}
+_DEP = {
+    **_PLACED,
+    "repo": _REPO,
+    "db": dict.fromkeys(("query", "connection", "file_format", "table"), str),
+    "files": _FILES,
+    "fs_config": dict,
+}
+SINGLE: Rule = {
+    "md5": _checksum,
+    "wdir": (str, _NONE),
+    "deps": ([_DEP], _NONE),
+    "outs": ([_OUT], _NONE),
+    "locked": bool,
+    "frozen": bool,
+    "meta": object,
+    "always_changed": bool,
+    "desc": str,
+}
+
+_LOCKED = {
+    **_HASHES,
+    **_META,
+    Required("path"): str,
+    "cloud": _one_remote,
+    "files": _FILES,
+    "hash": str,
+    "dataset": dict,
+}
+LOCK: Rule = {
+    Required("schema"): _schema_version,
+    "datasets": object,
+    "stages": {
+        str: {
+            Required("cmd"): (str, list),
+            "deps": [_LOCKED],
+            "params": {str: {str: object}},
+            "outs": [_LOCKED],
+        }
+    },
+}
+
+_OUT_FLAGS = {
+    **_ANNOTATION,
+    "cache": bool,
+    "persist": bool,
+    "checkpoint": bool,
+    "remote": str,
+    "push": bool,
+}
+_PLOT_FLAGS = {
+    **_OUT_FLAGS,
+    **dict.fromkeys(("template", "x", "y", "x_label", "y_label", "title"), str),
+    "header": bool,
+}
+_STAGE = {
+    "matrix": {str: (str, list)},
+    Required("cmd"): (str, list),
+    "wdir": str,
+    "deps": [str],
+    "params": [(str, dict)],
+    "vars": [(str, dict)],
+    "frozen": bool,
+    "meta": object,
+    "desc": str,
+    "always_changed": bool,
+    "outs": [(str, {str: _OUT_FLAGS})],
+    "metrics": [(str, {str: _OUT_FLAGS})],
+    "plots": [(str, {str: (_PLOT_FLAGS, [_PLOT_FLAGS])})],
+}
+_FOREACH = {Required("foreach"): (dict, list, str), Required("do"): _STAGE}
+_DRAWN = {
+    "x": (str, {str: str}),
+    "y": (str, [str], {str: (str, [str])}),
+    **dict.fromkeys(("x_label", "y_label", "title", "template"), str),
+}
+PIPELINE: Rule = {
+    "datasets": object,
+    "plots": [(str, {str: (_DRAWN, _NONE)})],
+    "stages": {str: _stage},
+    "vars": [(str, dict)],
+    "params": [str],
+    "metrics": [str],
+    "artifacts": {str: {**_ANNOTATION, Required("path"): str}},
+}
