@@ -1,0 +1,124 @@
+"""The first thing a newcomer sees: ``mlflow-dvc demo``, and the README's transcript after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Project
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "quickstart"
+PACKAGED = ROOT / "mlflow_dvc" / "demo" / "project"
+
+pytestmark = pytest.mark.slow
+
+
+def test_demo(tmp_path: Path):
+    """``demo`` ends with its two runs, told apart by their data and each found by its hash; the
+    README's transcript is what its project prints."""
+    outside = Project(tmp_path)
+    done = outside.cli("demo", "story")
+    assert done.returncode == 0, done.stderr
+    project = Project(tmp_path / "story", {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"})
+    hashes = re.search(
+        r"^data/prepared/train.pkl +([0-9a-f]{32}) +([0-9a-f]{32})", done.stdout, re.M
+    )
+    assert hashes, done.stdout
+    first, second = hashes.groups()
+    assert first != second
+    assert project.lock()["data/prepared/train.pkl"] == second
+    for md5, tagged in ((first, "dataset-v1"), (second, "dataset-v2")):
+        answer = project.cli("search", f"data/prepared/train.pkl@{md5}", "--json")
+        [run] = json.loads(answer.stdout)["runs"]
+        assert run["git_sha"] == project.git("rev-parse", tagged)
+        assert run["run_id"][:8] in done.stdout
+    assert project.git("status", "--porcelain") == ""
+    assert f"tags.`dvc.out.data/prepared/train.pkl` = '{second}'" in done.stdout
+    assert "ui --backend-store-uri sqlite:///story/mlflow.db" in done.stdout
+    follows_the_readme(project)
+
+
+def follows_the_readme(project: Project) -> None:
+    """Every command of the README's transcript prints what stands there, but for ids and times."""
+    transcript = re.search(r"\$ export MLFLOW_TRACKING_URI.*?\n(.*?)```", readme(), re.S)[1]
+    for block in re.split(r"^\$ ", transcript, flags=re.M)[1:]:
+        command, _, printed = block.partition("\n")
+        done = project.call(*command.split())
+        assert done.returncode == 0
+        assert normal(done.stdout) == normal(printed), done.stdout
+
+
+def normal(text: str) -> list[str]:
+    """Less what differs from run to run: hashes, run names, times, sizes, the width of columns."""
+    text = re.sub(r"\b[0-9a-f]{7,40}\b", "HASH", text)
+    text = re.sub(r"g[0-9a-f]{7}\b", "gHASH", text)
+    text = re.sub(r"\b[a-z]+-[a-z]+-\d+\b", "NAME", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", text)
+    text = re.sub(r"[\d.]+ k?B\b", "SIZE", text)
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text("utf-8")
+
+
+def test_same_files():
+    """The packaged project and ``examples/quickstart`` are the same files."""
+    assert files(PACKAGED) == files(EXAMPLE)
+
+
+def test_training_code_knows_nothing_of_us():
+    """Not one line of the example's code names this package or DVC's hashes."""
+    for path in EXAMPLE.glob("src/*.py"):
+        code = path.read_text("utf-8").partition('"""\n')[2]
+        assert "mlflow_dvc" not in code
+        assert "dvc" not in code.replace("knows of DVC", "")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_directory_in_use(tmp_path: Path):
+    """``demo`` refuses a directory that is not empty, and leaves it as it is."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("precious")
+    done = Project(tmp_path).cli("demo", "mine")
+    assert done.returncode == 2
+    assert "is not empty" in done.stderr
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
+
+
+def test_without_git(tmp_path: Path):
+    """Without git ``demo`` says what is missing, and makes nothing."""
+    done = Project(tmp_path).call(
+        sys.executable, "-m", "mlflow_dvc", "demo", "story", PATH=str(tmp_path)
+    )
+    assert done.returncode == 2
+    assert "needs git" in done.stderr
+    assert not (tmp_path / "story").exists()
+
+
+def test_a_command_that_fails(tmp_path: Path):
+    """When a command of the demo fails, its output is shown and the exit code is 2."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "git").write_text("#!/bin/sh\necho git is broken >&2\nexit 3\n")
+    (fake / "git").chmod(0o755)
+    path = os.pathsep.join([str(fake), os.environ["PATH"]])
+    # The demo puts its own Python first on PATH; there must be no other git beside it.
+    assert shutil.which("git", path=os.path.dirname(sys.executable)) is None
+    done = Project(tmp_path).call(sys.executable, "-m", "mlflow_dvc", "demo", "story", PATH=path)
+    assert done.returncode == 2
+    assert "git is broken" in done.stderr
+    assert "Traceback" not in done.stderr
