@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 # `[core]`, `[remote "origin"]`; DVC puts quotes around the whole: `['remote "storage"']`.
 _SECTION = re.compile(r"""\s*\[\s*'?([\w.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?'?\s*\]""")
+_ESCAPED = {"n": "\n", "t": "\t", "b": "\b"}
 _TRUE = frozenset({"true", "yes", "on", "1"})
 
 
@@ -28,7 +29,7 @@ class Setting:
 def settings(path: str) -> Iterator[Setting]:
     """Every setting in the file at ``path``, in order. Raises OSError."""
     with open(path, "rb") as file:
-        lines = file.read().decode("utf-8", "replace").splitlines()
+        lines = file.read().decode("utf-8", "replace").replace("\\\n", "").split("\n")
     section, name = "", ""
     for line in lines:
         if header := _SECTION.match(line):
@@ -36,8 +37,9 @@ def settings(path: str) -> Iterator[Setting]:
             line = line[header.end() :]  # noqa: PLW2901 - git allows a setting on the same line
         if line.lstrip().startswith(("#", ";")) or not line.strip():
             continue
-        key, equals, value = (part.strip() for part in line.partition("="))
-        yield Setting(section, name, key.lower(), value.strip('"') if equals else "true")
+        key, equals, value = line.partition("=")
+        # A key alone is true to git.
+        yield Setting(section, name, key.strip().lower(), _value(value) if equals else "true")
 
 
 def last_value(path: str, section: str, key: str) -> Setting | None:
@@ -50,3 +52,22 @@ def last_value(path: str, section: str, key: str) -> Setting | None:
     except OSError:
         return None
     return found
+
+
+def _value(text: str) -> str:
+    """Less quotes, escapes and a comment at the end."""
+    found, end, quoted = "", 0, False
+    characters = iter(text.strip())
+    for character in characters:
+        if character == '"':
+            quoted = not quoted
+        elif character in "#;" and not quoted:
+            break
+        else:
+            if character == "\\":
+                character = next(characters, "")  # noqa: PLW2901
+                character = _ESCAPED.get(character, character)  # noqa: PLW2901
+            found += character
+            if quoted or not character.isspace():
+                end = len(found)
+    return found[:end]

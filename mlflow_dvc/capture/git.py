@@ -15,6 +15,7 @@ from mlflow_dvc.snapshot import GitState
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SYMREFS_AT_MOST = 5
+_SHOWN = 80
 
 
 def read_head(root: str, source: str = "working directory") -> tuple[GitState | None, str | None]:
@@ -91,20 +92,20 @@ def _resolve_head(git_dir: str, common: str) -> tuple[str | None, str | None]:
         return content, None
     if not content.startswith("ref:"):
         raise ValueError("HEAD names neither a commit nor a branch")
-    ref = content[len("ref:") :].strip()
-    if ref == "refs/heads/.invalid":
+    if content == "ref: refs/heads/.invalid":
         raise ValueError("the reftable format is not read yet")
-    branch = ref.removeprefix("refs/heads/")
-    return _resolve_ref(ref, git_dir, common), branch
+    sha, ref = _resolve_ref(content[len("ref:") :].strip(), git_dir, common)
+    return sha, ref.removeprefix("refs/heads/")
 
 
-def _resolve_ref(ref: str, git_dir: str, common: str) -> str | None:
+def _resolve_ref(ref: str, git_dir: str, common: str) -> tuple[str | None, str]:
+    """The commit of ``ref``, and the name of the branch it stands for, mostly itself."""
     for _ in range(_SYMREFS_AT_MOST):
         content = _loose_ref(ref, git_dir, common)
         if content is None:
-            return _packed_ref(ref, common)
+            return _packed_ref(ref, common), ref
         if _SHA.fullmatch(content):
-            return content
+            return content, ref
         if not content.startswith("ref:"):
             raise ValueError(f"{ref} holds no commit")
         ref = content[len("ref:") :].strip()
@@ -112,8 +113,8 @@ def _resolve_ref(ref: str, git_dir: str, common: str) -> str | None:
 
 
 def _loose_ref(ref: str, git_dir: str, common: str) -> str | None:
-    if ".." in ref.split("/"):
-        raise ValueError(f"{ref!r} is no reference")
+    if not ref.startswith("refs/") or ".." in ref.split("/"):
+        raise ValueError(f"{ref[:_SHOWN]!r} is no reference")
     for home in dict.fromkeys((git_dir, common)):
         try:
             return _read(os.path.join(home, ref)).strip()
