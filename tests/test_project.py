@@ -1,0 +1,259 @@
+"""Where the code and the data of a process live."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Project
+
+from mlflow_dvc.capture import workspace
+from mlflow_dvc.capture.project import find_project
+from mlflow_dvc.errors import NoProjectError
+
+SHOW = """\
+import json
+from mlflow_dvc.capture.project import find_project, running_script
+script = running_script()
+found = find_project(script=script)
+print(json.dumps([script, found.git_root, found.dvc_root, found.code_source, found.dvc_stage]))
+"""
+
+
+def test_both(make_project: Callable[..., Project]):
+    """Git and DVC in one directory: the DVC root seen from the git root is ``.``."""
+    project = make_project()
+    found = find_project(str(project.root))
+    assert found.git_root == found.dvc_root == str(project.root)
+    assert found.relative_root == "."
+    assert (found.script, found.code_source) == (None, "working directory")
+    assert (found.dvc_stage, found.experiment) == (None, None)
+
+
+def test_subdirectory(make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch):
+    """From a directory deep inside, both roots are found above it, by default the working one."""
+    project = make_project()
+    deep = project.root / "a/b c/d"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    found = find_project()
+    assert found.directory == str(deep)
+    assert found.git_root == found.dvc_root == str(project.root)
+
+
+def test_dvc_below_git(make_project: Callable[..., Project]):
+    """With ``dvc init --subdir`` the DVC root is named relative to the git root."""
+    project = make_project(dvc=False)
+    (project.root / "models/a").mkdir(parents=True)
+    project.run("dvc", "init", "--quiet", "--subdir", cwd=project.root / "models/a")
+    found = find_project(str(project.root / "models/a"))
+    assert found.git_root == str(project.root)
+    assert found.dvc_root == str(project.root / "models/a")
+    assert found.relative_root == "models/a"
+    assert find_project(str(project.root)).dvc_root is None
+
+
+def test_git_below_dvc(make_project: Callable[..., Project]):
+    """A git repository inside a DVC project that has none is no home of the DVC root."""
+    outer = make_project(git=False)
+    inner = Project(outer.root / "code")
+    inner.root.mkdir()
+    inner.git("init", "--quiet")
+    found = find_project(str(inner.root))
+    assert (found.git_root, found.dvc_root) == (str(inner.root), str(outer.root))
+    assert found.relative_root == "."
+
+
+def test_git_only(make_project: Callable[..., Project]):
+    """Git without DVC: there is a code root and nothing else."""
+    project = make_project(dvc=False)
+    found, snapshot = workspace.look_at(str(project.root))
+    assert (found.git_root, found.dvc_root, found.relative_root) == (str(project.root), None, None)
+    assert snapshot.git is not None
+    assert snapshot.git.sha == project.git("rev-parse", "HEAD")
+    assert (snapshot.root, snapshot.data, snapshot.data_status) == (None, (), None)
+
+
+def test_dvc_only(make_project: Callable[..., Project]):
+    """After ``dvc init --no-scm`` there is data without a commit."""
+    project = make_project(git=False)
+    project.write("raw.csv", "a\n")
+    project.dvc("add", "--quiet", "raw.csv")
+    found, snapshot = workspace.look_at(str(project.root))
+    assert (found.git_root, found.dvc_root) == (None, str(project.root))
+    assert (snapshot.git, snapshot.root, snapshot.warnings) == (None, ".", ())
+    assert [entry.path for entry in snapshot.data] == ["raw.csv"]
+
+
+def test_neither(directory: Project):
+    """Where there is neither, asking is an error, and a run has an empty record."""
+    with pytest.raises(NoProjectError):
+        workspace.look_at(str(directory.root))
+    snapshot = workspace.now().snapshot
+    assert not snapshot
+    assert snapshot.warnings == ()
+
+
+def test_script_elsewhere(make_project: Callable[..., Project], tmp_path: Path):
+    """Code is the script's repository wherever it is called from; data is the working one's."""
+    code = make_project("code", dvc=False)
+    data = make_project("data")
+    script = code.write("src/train.py", SHOW)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    expected = [str(script), str(code.root), None, "script", None]
+    assert json.loads(code.python(str(script), cwd=outside)) == expected
+    expected[2] = str(data.root)
+    assert json.loads(code.python(str(script), cwd=data.root)) == expected
+
+
+def test_data_above_the_script(make_project: Callable[..., Project], tmp_path: Path):
+    """Called from outside any project, a script's data root is the one that it lies in."""
+    project = make_project()
+    script = project.write("src/train.py", SHOW)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    shown = json.loads(project.python(str(script), cwd=outside))
+    assert shown == [str(script), str(project.root), str(project.root), "script", None]
+
+
+def test_linked_script(make_project: Callable[..., Project], tmp_path: Path):
+    """A script that is a link belongs to the repository of the file that it names."""
+    project = make_project(dvc=False)
+    project.write("train.py", SHOW)
+    link = tmp_path / "link.py"
+    link.symlink_to(project.root / "train.py")
+    assert find_project(str(tmp_path), script=str(link)).git_root == str(project.root)
+
+
+def test_script_without_repository(make_project: Callable[..., Project], tmp_path: Path):
+    """A script that lies in no repository leaves the code root to the working directory."""
+    project = make_project()
+    script = tmp_path / "train.py"
+    script.write_text(SHOW)
+    found = find_project(str(project.root), script=str(script))
+    assert (found.git_root, found.code_source) == (str(project.root), "working directory")
+
+
+@pytest.mark.parametrize("how", ["-c", "-m module", "-m installed", "stdin"])
+def test_which_script(make_project: Callable[..., Project], how: str):
+    """``python -c``, stdin and installed modules are no script of the user's; his modules are."""
+    project = make_project(dvc=False)
+    module = project.write("package/tool.py", SHOW)
+    project.write("package/__init__.py", "")
+    words = {
+        "-c": ["-c", SHOW],
+        "-m module": ["-m", "package.tool"],
+        "-m installed": ["-m", "timeit", "-n1", "-r1", *SHOW.splitlines()],
+        "stdin": ["-"],
+    }[how]
+    shown = project.run("python", *words, PYTHONPATH=str(project.root))
+    if how == "stdin":
+        assert shown == ""
+        return
+    script, root, *_ = json.loads(shown.splitlines()[0])
+    assert script == (str(module) if how == "-m module" else None)
+    assert root == str(project.root)
+
+
+def test_worktree(make_project: Callable[..., Project], tmp_path: Path):
+    """In a worktree both roots are the worktree's, not those of the repository it belongs to."""
+    project = make_project()
+    project.git("worktree", "add", "--quiet", str(tmp_path / "side"))
+    found = find_project(str(tmp_path / "side"))
+    assert found.git_root == found.dvc_root == str(tmp_path / "side")
+    assert found.relative_root == "."
+
+
+def test_nearest_dvc(make_project: Callable[..., Project]):
+    """In a sub-project its own root counts, not the one above."""
+    make_project()
+    inner = make_project("project/sub", git=False)
+    assert find_project(str(inner.root)).dvc_root == str(inner.root)
+
+
+def test_dvc_root_of_another(
+    make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """DVC_ROOT comes last, and DVC_STAGE of another project's DVC is not ours."""
+    here, there = make_project("here"), make_project("there")
+    monkeypatch.setenv("DVC_ROOT", str(there.root))
+    monkeypatch.setenv("DVC_STAGE", "train")
+    found = find_project(str(here.root))
+    assert (found.dvc_root, found.dvc_stage) == (str(here.root), None)
+    outside = find_project(str(tmp_path))
+    assert (outside.dvc_root, outside.dvc_stage) == (str(there.root), "train")
+
+
+def test_copy_of_an_experiment(
+    make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
+):
+    """In the copy that ``dvc exp run --temp`` makes, data is the copy's and the stage is ours."""
+    parent = make_project()
+    copy = make_project("project/.dvc/tmp/exps/tmpabc")
+    monkeypatch.setenv("DVC_ROOT", str(parent.root))
+    monkeypatch.setenv("DVC_STAGE", "train")
+    monkeypatch.setenv("DVC_EXP_NAME", "furry-cat")
+    found = find_project(str(copy.root))
+    assert found.git_root == found.dvc_root == str(copy.root)
+    assert (found.dvc_stage, found.experiment) == ("train", "furry-cat")
+
+
+def test_exp_run_temp(make_project: Callable[..., Project]):
+    """A real ``dvc exp run --temp`` runs the script in a copy, whose roots are found."""
+    project = make_project()
+    project.write("src/show.py", SHOW)
+    project.write(
+        "dvc.yaml", "stages:\n  show:\n    cmd: python src/show.py > out.json\n    outs: [out.json]"
+    )
+    project.commit()
+    project.dvc("exp", "run", "--temp", "--quiet")
+    project.dvc("exp", "apply", project.dvc("exp", "list", "--name-only").strip())
+    script, git_root, dvc_root, source, stage = json.loads((project.root / "out.json").read_text())
+    assert git_root == dvc_root
+    assert git_root.startswith(str(project.root / ".dvc/tmp/exps"))
+    assert script == f"{git_root}/src/show.py"
+    assert (source, stage) == ("script", "show")
+
+
+def test_chosen_root(make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch):
+    """MLFLOW_DVC_ROOT wins over every other root; where it is no DVC project, there is no data."""
+    here, there = make_project("here"), make_project("there")
+    monkeypatch.setenv("MLFLOW_DVC_ROOT", str(there.root))
+    assert find_project(str(here.root)).dvc_root == str(there.root)
+    monkeypatch.setenv("MLFLOW_DVC_ROOT", str(there.root / "nowhere"))
+    assert find_project(str(here.root)).dvc_root is None
+
+
+def test_linked_directory(make_project: Callable[..., Project], tmp_path: Path):
+    """A project reached through a link is the project itself."""
+    project = make_project()
+    (project.root / "deep").mkdir()
+    (tmp_path / "link").symlink_to(project.root / "deep")
+    assert find_project(str(tmp_path / "link")).dvc_root == str(project.root)
+
+
+def test_working_directory_is_gone(
+    make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
+):
+    """A working directory that was removed under the process is still looked upwards from."""
+    project = make_project()
+    gone = project.root / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    monkeypatch.setenv("PWD", str(gone))
+    gone.rmdir()
+    try:
+        assert find_project().dvc_root == str(project.root)
+    finally:
+        os.chdir(project.root)
+
+
+def test_dot_dvc_file(make_project: Callable[..., Project]):
+    """A file called ``.dvc`` is no DVC root."""
+    project = make_project(dvc=False)
+    project.write(".dvc", "")
+    assert find_project(str(project.root)).dvc_root is None
