@@ -35,10 +35,7 @@ def hash_of(path: str, shown: str, info: Raw) -> tuple[str, str | None]:
     if files := info.get("files"):
         return algorithm, _directory_hash([_with_cloud(file) for file in files], field)
     value = merged.get(field)
-    if value is None or value == "":
-        return algorithm, None
-    # DVC's schema lowers all hashes but an etag
-    return algorithm, str(value) if field == "etag" else str(value).lower()
+    return algorithm, None if value is None or value == "" else str(value)
 
 
 def size_of(info: Raw) -> tuple[int | None, int | None]:

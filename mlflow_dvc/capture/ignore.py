@@ -17,15 +17,42 @@ from mlflow_dvc.capture.project import relative
 
 
 @dataclass(frozen=True)
-class _Rules:
-    """The rules of one file.
+class _Inside:
+    """A rule that names what a directory holds: ``data/*`` is about ``data``.
 
-    ``inside``: those that name what a directory holds (``data/*``), last first, each with whether
-    it hides.
+    ``depth`` is how deep that directory lies, None for any depth.
     """
 
     spec: pathspec.GitIgnoreSpec
-    inside: tuple[tuple[pathspec.GitIgnoreSpec, bool], ...]
+    depth: int | None
+    hides: bool
+
+    def is_about(self, directory: str) -> bool:
+        at_depth = self.depth is None or directory.count("/") == self.depth
+        return at_depth and self.spec.match_file(directory + "/")
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The rules of one file; those in ``inside`` are the last ones first."""
+
+    spec: pathspec.GitIgnoreSpec
+    inside: tuple[_Inside, ...]
+
+    def by_git(self, name: str, *, is_dir: bool) -> bool | None:
+        return self.spec.check_file(name + "/" if is_dir else name).include
+
+    def by_dvc(self, name: str, *, is_dir: bool) -> bool | None:
+        """By the regular expressions alone: to DVC, ``data/*`` hides ``data`` itself as well."""
+        names = (name, name + "/") if is_dir else (name,)
+        for pattern in reversed(list(self.spec.patterns)):
+            regex = getattr(pattern, "regex", None)
+            if regex is None or pattern.include is None:
+                continue
+            only_dirs = str(getattr(pattern, "pattern", "")).endswith("/")
+            if (is_dir or not only_dirs) and any(regex.match(name) for name in names):
+                return pattern.include
+        return None
 
 
 class IgnoreRules:
@@ -37,28 +64,28 @@ class IgnoreRules:
 
     def __init__(self, root: str, name: str, extra: Iterable[str] = ()) -> None:
         self.root = root
+        self._is_git = name == ".gitignore"
         self._name = name
         self._extra = [rules for rules in map(_rules, extra) if rules]
 
     def ignores(self, path: str, *, is_dir: bool) -> bool:
         """Whether the absolute ``path`` is hidden; the file nearest to it has the last word."""
         for rules, base in self._near(path):
-            name = relative(path, base) + ("/" if is_dir else "")
-            verdict = rules.spec.check_file(name).include
+            decide = rules.by_git if self._is_git else rules.by_dvc
+            verdict = decide(relative(path, base), is_dir=is_dir)
             if verdict is not None:
                 return verdict
         return False
 
     def ignores_content(self, directory: str) -> bool:
-        """Whether a rule hides whatever lies in ``directory``.
+        """Whether a rule of git's hides whatever lies in ``directory``.
 
         DVC does not enter such a directory even where a later rule shows some of it again.
         """
-        for rules, base in self._near(directory):
-            name = relative(directory, base)
-            for spec, hides in rules.inside:
-                if spec.match_file(f"{name}/x") or spec.match_file(f"{name}/x/"):
-                    return hides
+        for rules, base in self._near(directory) if self._is_git else ():
+            for rule in rules.inside:
+                if rule.is_about(relative(directory, base)):
+                    return rule.hides
         return False
 
     def _near(self, path: str) -> Iterator[tuple[_Rules, str]]:
@@ -124,12 +151,19 @@ def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> _Rules | None:
     spec = _spec(lines)
     if spec is None:
         return None
-    inside = [
-        (only, not line.startswith("!"))
-        for line in reversed(lines)
-        if line.rstrip("/ ").endswith(("/*", "/**")) and (only := _spec([line.removeprefix("!")]))
-    ]
+    inside = [rule for rule in map(_inside, reversed(lines)) if rule]
     return _Rules(spec, tuple(inside))
+
+
+def _inside(line: str) -> _Inside | None:
+    pattern = line.removeprefix("!").rstrip("/ ")
+    directory, slash, rest = pattern.rpartition("/")
+    directory = directory.lstrip("/")
+    if not slash or rest not in ("*", "**") or not directory:
+        return None
+    spec = _spec([f"/{directory}/"])
+    depth = None if "**" in directory else directory.count("/")
+    return _Inside(spec, depth, not line.startswith("!")) if spec else None
 
 
 def _spec(lines: list[str]) -> pathspec.GitIgnoreSpec | None:

@@ -109,15 +109,12 @@ class Reader:
         return self._path(base, _text(wdir, "wdir")) if wdir else base or "."
 
     def _path(self, wdir: str, path: str) -> str:
-        scheme = _scheme(path)
-        if scheme and scheme not in SCHEMES:
-            raise MalformedError(f"{path!r} is of no storage that DVC knows")
-        if "://" in path:
+        if _is_address(path):
             return path
-        if os.path.isabs(path):
-            inside = _inside(path, self.root)
-            return path if inside is None else inside
-        return posixpath.normpath(posixpath.join(wdir, path))
+        full = os.path.normpath(os.path.join(self.root, wdir, path))
+        if (inside := _inside(full, self.root)) is not None:
+            return inside
+        return full if os.path.isabs(path) else os.path.relpath(full, self.root)
 
     def _as_locked(self, wdir: str, path: str) -> str:
         """The spelling that dvc.lock uses for a path of dvc.yaml."""
@@ -184,11 +181,15 @@ def _source(deps: Sequence[Raw]) -> str | None:
     return None
 
 
-def _scheme(path: str) -> str:
+def _is_address(path: str) -> bool:
+    """Whether ``path`` is a URL. Raises MalformedError for one of no storage that DVC knows."""
     try:
-        return urlsplit(path).scheme
+        parts = urlsplit(path)
     except ValueError:  # such as brackets that are no address
         raise MalformedError(f"{path!r} is no path and no URL") from None
+    if parts.netloc and parts.scheme not in SCHEMES:
+        raise MalformedError(f"{path!r} is of no storage that DVC knows")
+    return "://" in path
 
 
 def _inside(path: str, root: str) -> str | None:

@@ -55,7 +55,9 @@ class Tree:
                     yield path
             for name in reversed(listing.directories):
                 path = os.path.join(directory, name)
-                if path not in outs and not self._hides(rules, path):
+                if path in outs or any(rule.ignores(path, is_dir=True) for rule in rules):
+                    continue
+                if not any(rule.ignores_content(path) for rule in rules):
                     pending.append(path)
 
     def git_ignores(self, path: str) -> bool:
@@ -65,11 +67,6 @@ class Tree:
     def dvc_ignores(self, path: str) -> bool:
         """The same of DVC's own rules."""
         return dvc_rules(self.root).ignores(path, is_dir=False)
-
-    def _hides(self, rules: list[IgnoreRules], directory: str) -> bool:
-        hidden = any(rule.ignores(directory, is_dir=True) for rule in rules)
-        # The first rules are DVC's own, which know no such thing.
-        return hidden or any(rule.ignores_content(directory) for rule in rules[1:])
 
     def _rules(self) -> list[IgnoreRules]:
         return [dvc_rules(self.root), *self._git_rules()]
