@@ -452,11 +452,9 @@ def test_cloud_versioned(project: Project):
         "old": {"files": [second, {**first, "md5": B}]},
         "no": {**md5, "files": [first, second]},
         "file": {**md5, "md5": C, "size": 3, "cloud": store},
-        "s3://bucket/x": {"cloud": store, "size": 7},
     }
     for name, out in outs.items():
-        file = f"{os.path.basename(name)}.dvc"
-        project.write(file, json.dumps({"outs": [{"path": name, **out}]}))
+        project.write(f"{name}.dvc", json.dumps({"outs": [{"path": name, **out}]}))
     made = {"path": "made", **md5, "files": [{"relpath": "x", "md5": A, "size": 1}]}
     stages = {"a": {"cmd": "x", "outs": [made]}}
     project.write("dvc.yaml", "stages: {a: {cmd: x, outs: [made]}}")
@@ -700,13 +698,15 @@ def test_yaml_1_2(project: Project):
         {
             "dvc.yaml": """\
                 stages:
-                  on: {cmd: x, outs: [on, 1:30, no, 0b1]}
-                  a: {foreach: [1e-06, 0o17, 0x1F, yes, ~], do: {cmd: x, outs: ['f${item}']}}
+                  on: {cmd: x, outs: [on, 1:30, no, 1e, 0xg, 1.2.3, _1, 08x]}
+                  a:
+                    foreach: [1e-06, 1e5, .5, 1_0.5, 017, 0o17, 0x1F, -0b11, 1_000, yes]
+                    do: {cmd: x, outs: ['f${item}']}
                 """,
             "a.dvc": f"outs: [{{path: y, hash: md5, md5: '{1:032d}'}}]",
         },
     )
-    assert len(as_dvc(project)) == 10
+    assert len(as_dvc(project)) == 19
 
 
 REFUSED = {

@@ -1,5 +1,6 @@
 """YAML as DVC reads it: version 1.2, by the fastest well-kept parser there is in Python.
 
+The scalars are those of ruamel.yaml, which DVC uses: 1.2 with ``0b1`` and ``1_000`` as numbers.
 PyYAML speaks YAML 1.1, in which ``on`` is a boolean, ``1e-06`` a string and ``12:30`` a number.
 """
 
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 
 import yaml
 
+_BASES = {"0b": 2, "0o": 8, "0x": 16}
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -43,10 +45,15 @@ def _resolver(tag: str, pattern: str, first: str) -> None:
 
 
 _resolver("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF")
-_resolver("int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", "-+0123456789")
+_resolver(
+    "int",
+    r"^(?:[-+]?0b[01_]+|[-+]?0o?[0-7_]+|[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+)$",
+    "-+0123456789",
+)
 _resolver(
     "float",
-    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+    r"^(?:[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
     "-+.0123456789",
 )
 _resolver("null", r"^(?:~|null|Null|NULL|)$", "~nN")
@@ -55,8 +62,11 @@ _resolver("timestamp", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "0123456789")
 
 
 def _construct_int(loader: Any, node: Any) -> int:
-    text = loader.construct_scalar(node)
-    return int(text, 8 if text.startswith("0o") else 16 if text.startswith("0x") else 10)
+    text = loader.construct_scalar(node).replace("_", "")
+    digits = text.lstrip("+-")
+    base = _BASES.get(digits[:2], 10)
+    number = int(digits if base == 10 else digits[2:], base)
+    return -number if text.startswith("-") else number
 
 
 Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
