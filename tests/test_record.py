@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from conftest import Project, both_stores
+from conftest import Project, both_stores, lay_out
 from mlflow.entities import RunTag
 
 import mlflow_dvc
@@ -309,6 +309,27 @@ def test_neither_git_nor_dvc(directory: Project, tracking_uri, monkeypatch, atta
         assert not [t for t in threading.enumerate() if t.name == "mlflow-dvc"]
     assert ours(run.info.run_id) == {}
     assert attached(run.info.run_id) == {}
+
+
+def test_artifacts_inside_the_project(make_project, monkeypatch):
+    """MLflow's default store lies in the project: what we attach there is no pipeline to DVC, nor
+    to the next run."""
+    project = make_project()
+    lay_out(project)
+    project.root.joinpath(".gitignore").write_text("")
+    project.commit("nothing is ignored")
+    uri = f"sqlite:///{project.root}/mlflow.db"
+    project.dvc("repro", MLFLOW_TRACKING_URI=uri)
+    project.python("run.py", MLFLOW_TRACKING_URI=uri)
+    before = project.cli("status", "--json").stdout
+    project.python("run.py", MLFLOW_TRACKING_URI=uri)
+    assert list(project.root.glob("mlruns/**/artifacts/dvc/dvc.yaml"))
+    assert sorted(project.dvc("stage", "list", "--all", "--name-only").split()) == [
+        "data/raw.csv.dvc", "prepare", "report", "train",
+    ]  # fmt: skip
+    assert "up to date" in project.dvc("repro", MLFLOW_TRACKING_URI=uri)
+    assert project.cli("status", "--json").stdout == before
+    assert json.loads(before)["warnings"] == []
 
 
 def test_git_without_dvc(make_project, tracking_uri, monkeypatch, attached):

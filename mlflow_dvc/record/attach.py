@@ -18,6 +18,8 @@ FOLDER = "dvc"
 _FILE_BYTES = 10 * 1024 * 1024
 _ALL_BYTES = 50 * 1024 * 1024
 _DVC_FILES = 100
+# MLflow's local store lies in the project by default, and DVC reads every dvc.yaml there is.
+_DVCIGNORE = b"# Attached by mlflow-dvc: copies, not part of a pipeline.\n*\n"
 
 
 def begin(record: Record, parent: str | None, ledger: Ledger, *, artifacts: bool) -> None:
@@ -63,9 +65,10 @@ def copy_to_model(tracking_uri: str, run_id: str, model_id: str) -> None:
 
 def files(moment: Moment) -> dict[str, bytes]:
     """Every file worth attaching, by its path below ``dvc/``, as it was when the run started."""
-    found: dict[str, bytes] = {"snapshot.json": _snapshot_json(moment)}
+    found = {"snapshot.json": _snapshot_json(moment)}
     if (reading := moment.reading) is None:
         return found
+    found[".dvcignore"] = _DVCIGNORE
     singles = 0
     for source in reading.sources:
         if source.lock_content is not None:
