@@ -11,6 +11,7 @@ import functools
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -28,12 +29,15 @@ from mlflow_dvc.record.worker import Worker
 _PARENT = "mlflow.parentRunId"
 _SOURCE_TYPE = "mlflow.source.type"
 _WARNINGS_SHOWN = 2
+_STILL_NOW = 0.02  # seconds
 
 ledger = Ledger()
 worker = Worker()
 _installed: dict[tuple[type, str], Any] = {}
 # What the provider last told MLflow here: among the tags of a new run these are not the user's.
 _offered: ContextVar[dict[str, str] | None] = ContextVar("mlflow_dvc_offered", default=None)
+# And what it saw: MLflow creates the run right after it asked, and one look is enough for both.
+_looked: ContextVar[tuple[float, Moment] | None] = ContextVar("mlflow_dvc_looked", default=None)
 _tagged: tuple[Moment, dict[str, str]] | None = None
 
 
@@ -72,8 +76,10 @@ def offer() -> dict[str, str]:
 
     active = mlflow.active_run() if _installed else None
     record = ledger.get(active.info.run_id) if active else None
-    found = record.tags if record else _tags_of(workspace.now())
-    offered = tag.core(found)
+    if record is None:
+        moment = workspace.now()
+        _looked.set((time.monotonic(), moment))
+    offered = tag.core(record.tags if record else _tags_of(moment))
     _offered.set(offered)
     return offered
 
@@ -115,7 +121,7 @@ def _prepare(
         return None  # `mlflow run` makes the run here; the process that resumes it saw the data
     offered = _offered.get() or {}
     theirs = {key: value for key, value in given.items() if offered.get(key) != value}
-    moment = workspace.now()
+    moment = _just_seen() or workspace.now()
     _tell(moment)
     mine = _tags_of(moment)
     if not mine:
@@ -126,6 +132,12 @@ def _prepare(
     call.arguments["tags"] = tags
     bare.arguments["tags"] = theirs
     return Start(moment, {key: mine[key] for key in mine if key not in theirs}, call, bare)
+
+
+def _just_seen() -> Moment | None:
+    looked = _looked.get()
+    _looked.set(None)
+    return looked[1] if looked and time.monotonic() - looked[0] < _STILL_NOW else None
 
 
 def _began(client: Any, run: Any, start: Start) -> None:
