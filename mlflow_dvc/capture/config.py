@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mlflow_dvc.capture.files import UnreadableError, read_bytes
+
 # `[core]`, `[remote "origin"]`; DVC puts quotes around the whole: `['remote "storage"']`.
 _SECTION = re.compile(r"""\s*\[\s*'?([\w.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?'?\s*\]""")
 _ESCAPED = {"n": "\n", "t": "\t", "b": "\b"}
@@ -27,9 +29,8 @@ class Setting:
 
 
 def settings(path: str) -> Iterator[Setting]:
-    """Every setting in the file at ``path``, in order. Raises OSError."""
-    with open(path, "rb") as file:
-        lines = file.read().decode("utf-8", "replace").replace("\\\n", "").split("\n")
+    """Every setting in the file at ``path``, in order. Raises OSError or UnreadableError."""
+    lines = read_bytes(path).decode("utf-8", "replace").replace("\\\n", "").split("\n")
     section, name = "", ""
     for line in lines:
         if header := _SECTION.match(line):
@@ -49,7 +50,7 @@ def last_value(path: str, section: str, key: str) -> Setting | None:
         for setting in settings(path):
             if (setting.section, setting.name, setting.key) == (section, "", key):
                 found = setting
-    except OSError:
+    except (OSError, UnreadableError):
         return None
     return found
 

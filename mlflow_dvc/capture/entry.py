@@ -23,8 +23,8 @@ _STORAGE_HASH = {
 SCHEMES = frozenset({*_STORAGE_HASH, "ssh", "remote", "ds"})
 
 
-def hash_of(path: str, shown: str, info: Raw) -> tuple[str, str | None]:
-    """DVC's name for the hash of the output ``path``, and the hash.
+def hash_of(path: str, shown: str, info: Raw) -> tuple[str, Any]:
+    """DVC's name for the hash of the output ``path``, and whatever stands there as the hash.
 
     ``shown`` is the path seen from the DVC root. A hash of an output within the project has its
     name beside it; an md5 without one is md5-dos2unix.
@@ -35,7 +35,7 @@ def hash_of(path: str, shown: str, info: Raw) -> tuple[str, str | None]:
     if files := info.get("files"):
         return algorithm, _directory_hash([_with_cloud(file) for file in files], field)
     value = merged.get(field)
-    return algorithm, None if value is None or value == "" else str(value)
+    return algorithm, None if value == "" else value
 
 
 def size_of(info: Raw) -> tuple[int | None, int | None]:
@@ -47,7 +47,9 @@ def size_of(info: Raw) -> tuple[int | None, int | None]:
     return merged.get("size"), merged.get("nfiles")
 
 
-def is_hash(algorithm: str, value: str) -> bool:
+def is_hash(algorithm: str, value: Any) -> bool:
+    if not isinstance(value, str):  # a number has lost its zeros
+        return False
     if algorithm.startswith("md5"):
         return bool(_MD5.fullmatch(value))
     return 0 < len(value) <= _HASH_AT_MOST and value.isprintable() and " " not in value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ import yaml
 # A file written twice within the clock's tick keeps its mtime: what was written this recently when
 # it was read is read again. git calls this "racily clean"; NFS and FAT count in seconds.
 RACY_NS = 2_000_000_000
+_REASON_AT_MOST = 200
 SIZE_AT_MOST = 256 * 1024 * 1024
 
 Signature = tuple[int, ...]
 T = TypeVar("T")
 
 
-class UnreadableError(Exception):
+class UnreadableError(ValueError):
     """A file that cannot be used; the message names the file and the reason."""
 
 
@@ -63,6 +65,13 @@ def is_settled(status: os.stat_result, now_ns: int) -> bool:
 
 
 def read_bytes(path: str) -> bytes:
+    """The content of a file. Raises OSError, or UnreadableError for what is none, or is too large.
+
+    To open a pipe would wait for somebody to write into it.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UnreadableError("not a regular file")
     with open(path, "rb") as file:
         content = file.read(SIZE_AT_MOST + 1)
     if len(content) > SIZE_AT_MOST:
@@ -75,7 +84,22 @@ def reason(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark
         where = f" at line {mark.line + 1}" if mark else ""
-        return f"not valid YAML{where}: {error.problem or error.context}"
+        return _one_line(f"not valid YAML{where}: {error.problem or error.context}")
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}"
+    if isinstance(error, RecursionError):
+        return "nested too deep"
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
-    return str(error) or type(error).__name__
+    return _one_line(str(error)) or type(error).__name__
+
+
+def _one_line(text: str) -> str:
+    return shown(" ".join(text.split())[:_REASON_AT_MOST])
+
+
+def shown(text: str) -> str:
+    """``text`` with every character that cannot stand in a line escaped."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )

@@ -11,6 +11,7 @@ import subprocess
 from urllib.parse import urlsplit, urlunsplit
 
 from mlflow_dvc.capture.config import settings
+from mlflow_dvc.capture.files import read_bytes
 from mlflow_dvc.snapshot import GitState
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -156,8 +157,7 @@ def _remotes(config: str, branch: str | None) -> tuple[dict[str, str], str | Non
 
 
 def _read(path: str) -> str:
-    with open(path, "rb") as file:
-        return file.read().decode("utf-8", "replace")
+    return read_bytes(path).decode("utf-8", "replace")
 
 
 def _reason(error: Exception) -> str:

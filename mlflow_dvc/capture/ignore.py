@@ -13,6 +13,7 @@ import pathspec
 
 from mlflow_dvc.capture import git
 from mlflow_dvc.capture.config import last_value
+from mlflow_dvc.capture.files import UnreadableError, read_bytes
 from mlflow_dvc.capture.project import relative
 
 
@@ -143,10 +144,10 @@ def _rules(path: str) -> _Rules | None:
 def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> _Rules | None:
     """None for a file without rules, or one that cannot be read: git passes over it as well."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.rstrip("\r\n") for line in file]
-    except OSError:
+        text = read_bytes(path).decode("utf-8", "surrogateescape")
+    except (OSError, UnreadableError):
         return None
+    lines = [line.rstrip("\r") for line in text.split("\n")]
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     spec = _spec(lines)
     if spec is None:

@@ -96,11 +96,13 @@ class Reader:
     def _entry(self, path: str, wdir: str, info: Raw, address: str, *, cached: bool) -> DataEntry:
         if path.endswith(".dvc") or posixpath.basename(path) == "dvc.yaml":
             raise MalformedError(f"the output {path!r} has the name of a DVC file")
+        if not path or "\0" in path:
+            raise MalformedError(f"{path!r} is no path")
         shown = self._path(wdir, path)
         algorithm, value = hash_of(path, shown, info)
         size, nfiles = size_of(info)
         if value is not None and not is_hash(algorithm, value):
-            self.faults.append(f"{address}: {value[:40]!r} is no {algorithm} hash ({shown})")
+            self.faults.append(f"{address}: {str(value)[:40]!r} is no {algorithm} hash ({shown})")
             value = None
         return DataEntry(shown, algorithm, value, size, nfiles, cached, address)
 

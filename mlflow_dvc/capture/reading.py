@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from mlflow_dvc.capture import source as sources_of
 from mlflow_dvc.capture import yaml12
-from mlflow_dvc.capture.files import FileCache, UnreadableError, reason
+from mlflow_dvc.capture.files import FileCache, UnreadableError, read_bytes, reason, shown
 from mlflow_dvc.capture.lockfile import Stage, lock_of
 from mlflow_dvc.capture.pipeline import conflicts
 from mlflow_dvc.capture.project import relative
@@ -45,7 +45,8 @@ class Reading:
     @property
     def warnings(self) -> tuple[str, ...]:
         named = [fault for source in self.sources for fault in source.faults]
-        return tuple(dict.fromkeys([*self.faults, *named, *conflicts(self.stages)]))
+        found = (*self.faults, *named, *conflicts(self.stages))
+        return tuple(dict.fromkeys(shown(fault) for fault in found))
 
     @property
     def locks(self) -> dict[str, str]:
@@ -138,5 +139,12 @@ class ProjectReader:
         try:
             return Loaded(*self._files.get(path))
         except Exception as error:
-            faults.append(f"{relative(path, self.root)}: cannot be read ({reason(error)})")
+            why = "it holds a merge conflict" if _has_conflict(path) else reason(error)
+            faults.append(f"{relative(path, self.root)}: cannot be read ({why})")
             return None
+
+
+def _has_conflict(path: str) -> bool:
+    with suppress(OSError, UnreadableError):
+        return any(line.startswith(b"<<<<<<< ") for line in read_bytes(path).splitlines())
+    return False

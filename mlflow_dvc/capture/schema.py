@@ -114,7 +114,6 @@ _FILES = [{**_HASHES, **_META, Required("relpath"): str, "cloud": _one_remote}]
 _PLACED: dict[Any, Rule] = {
     **_HASHES,
     **_META,
-    "path": str,
     "persist": bool,
     "cloud": _one_remote,
     "hash": str,
@@ -138,6 +137,7 @@ _REPO = {
 }
 _DEP = {
     **_PLACED,
+    "path": str,
     "repo": _REPO,
     "db": dict.fromkeys(("query", "connection", "file_format", "table"), str),
     "files": _FILES,
