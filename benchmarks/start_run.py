@@ -1,0 +1,108 @@
+"""What recording adds to a run: with and without the plugin, alternating, in one process.
+
+python benchmarks/start_run.py [RUNS]
+
+Prints, for projects of several sizes, the median time of `start_run` and of a whole run on sqlite,
+the ratio to the same without us, and what the first run of a process pays once.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import mlflow
+
+import mlflow_dvc
+from mlflow_dvc.capture import workspace
+
+SIZES = {
+    "neither git nor DVC": None,
+    "1 pipeline of 5 outputs": (5, 0),
+    "1 pipeline of 1,000 outputs": (1000, 0),
+    "1,000 .dvc files": (0, 1000),
+    "5,000 .dvc files": (0, 5000),
+}
+
+
+def lay_out(root: Path, outputs: int, singles: int) -> None:
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=root, check=True)
+    if outputs:
+        stages = "".join(f"  s{i}: {{cmd: c, outs: [o{i}.bin]}}\n" for i in range(outputs))
+        locked = "".join(
+            f"  s{i}:\n    cmd: c\n    outs:\n    - path: o{i}.bin\n      hash: md5\n"
+            f"      md5: a{i:031x}\n      size: 1\n"
+            for i in range(outputs)
+        )
+        (root / "dvc.yaml").write_text(f"stages:\n{stages}")
+        (root / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n{locked}")
+    for i in range(singles):
+        text = f"outs:\n- md5: a{i:031x}\n  size: 1\n  hash: md5\n  path: d{i}.csv\n"
+        folder = root / "data" / str(i // 100)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"d{i}.csv.dvc").write_text(text)
+    subprocess.run(["git", "add", "-A"], cwd=root, check=True)
+    command = ["git", "-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "b"]
+    subprocess.run(command, cwd=root, check=True)
+
+
+def timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def measure(runs: int) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Seconds of `start_run` and of whole runs: with us, without us."""
+    found: dict[bool, tuple[list[float], list[float]]] = {True: ([], []), False: ([], [])}
+    for number in range(2 * runs):
+        ours = number % 2 == 0
+        with nullcontext() if ours else mlflow_dvc.disabled():
+            begin = timed(mlflow.start_run)
+            mlflow.log_metric("x", 1)
+            end = timed(mlflow.end_run)
+        found[ours][0].append(begin)
+        found[ours][1].append(begin + end)
+    return *found[True], *found[False]
+
+
+def main() -> None:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    print(f"{'project':30}{'first look':>11}{'next look':>11}", end="")
+    print(f"{'start_run':>11}{'without':>9}{'ratio':>7}{'whole run':>11}{'without':>9}{'ratio':>7}")
+    for name, size in SIZES.items():
+        with tempfile.TemporaryDirectory() as directory:
+            root = Path(directory)
+            if size:
+                lay_out(root, *size)
+            os.chdir(root)
+            mlflow.set_tracking_uri(f"sqlite:///{root}/mlflow.db")
+            first, again = timed(workspace.now), timed(workspace.now)
+            with mlflow_dvc.disabled(), mlflow.start_run():
+                pass
+            time.sleep(2.1)  # until the files count as settled, as they are in a real project
+            workspace.now()
+            columns = [statistics.median(times) * 1000 for times in measure(runs)]
+            begin, whole, bare_begin, bare_whole = columns
+            print(f"{name:30}{first * 1000:8.1f} ms{again * 1000:8.1f} ms", end="")
+            print(f"{begin:8.1f} ms{bare_begin:6.1f} ms{begin / bare_begin:7.2f}", end="")
+            print(f"{whole:8.1f} ms{bare_whole:6.1f} ms{whole / bare_whole:7.2f}", flush=True)
+            os.chdir("/")
+
+
+if __name__ == "__main__":
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DVC_NO_ANALYTICS"] = "1"
+    import logging
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    main()
