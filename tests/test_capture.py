@@ -537,7 +537,7 @@ IGNORED = {
     "spaces": "b.dvc  \n",
     "crlf": "sub/deep/\r\n",
     "brackets": "sub/[a-c].dvc\nx[\n",
-    "shown": "sub/*\n!sub/deep/\nother/**\n!other/deep/**\n",
+    "shown": "sub/*\n!sub/deep\nother/**\n!other/deep/**\n",
     "star": "*\n!*.dvc\n",
     "star slash": "*/*\n",
     "inner star": "**/deep/*\n!**/deep/*.dvc\n",
