@@ -67,7 +67,8 @@ class IgnoreRules:
         self.root = root
         self._is_git = name == ".gitignore"
         self._name = name
-        self._extra = [rules for rules in map(_rules, extra) if rules]
+        self.extra_files = tuple(extra)
+        self._extra = [rules for rules in map(_rules, self.extra_files) if rules]
 
     def ignores(self, path: str, *, is_dir: bool) -> bool:
         """Whether the absolute ``path`` is hidden; the file nearest to it has the last word."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -75,6 +75,8 @@ class ProjectReader:
         self._files = FileCache(yaml12.parse)
         self._params = FileCache(lambda content: content)
         self._sources: dict[str, Source] = {}
+        self._outs: dict[Source, Set[str]] = {}
+        self._named: list[str] = []
         self._last: Reading | None = None
 
     def read(self) -> Reading:
@@ -82,18 +84,19 @@ class ProjectReader:
         found: list[Source] = []
         faults: list[str] = []
 
-        def outs_of(path: str) -> set[str]:
+        def outs_of(path: str) -> Set[str]:
             source = self._source(path, faults)
             if source is None:
                 return set()
             found.append(source)
-            return {
-                os.path.join(self.root, out.path) for stage in source.stages for out in stage.outs
-            }
+            if source not in self._outs:
+                self._outs[source] = set(_out_paths(self.root, source))
+            return self._outs[source]
 
         for _ in self._tree.dvc_files(outs_of):
             pass
         self._sources = {source.file: source for source in found}
+        self._outs = {source: self._outs[source] for source in found}
         reading = Reading(self.root, tuple(found), tuple(faults), self._read_params(found))
         last = self._last
         if last == reading:
@@ -103,9 +106,11 @@ class ProjectReader:
 
     def _read_params(self, sources: list[Source]) -> dict[str, bytes]:
         """As far as they can be read, are small and lie in the project."""
-        named = {path: None for source in sources for path in sources_of.params_of(source)}
+        if self._last is None or list(self._last.sources) != sources:
+            every = (path for source in sources for path in sources_of.params_of(source))
+            self._named = list(dict.fromkeys(every))[:_PARAMS_FILES]
         found = {}
-        for path in list(named)[:_PARAMS_FILES]:
+        for path in self._named:
             where = os.path.join(self.root, path)
             with suppress(OSError, UnreadableError):
                 if os.stat(where).st_size <= _PARAMS_BYTES:
@@ -113,11 +118,11 @@ class ProjectReader:
         return found
 
     def _source(self, path: str, faults: list[str]) -> Source | None:
-        file = relative(path, self.root)
+        file = path[len(self.root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
         loaded = self._load(path, faults)
         if loaded is None:
             return None
-        is_pipeline = os.path.basename(path) == PIPELINE
+        is_pipeline = file.rpartition("/")[2] == PIPELINE
         lock = self._lock(lock_of(path), faults) if is_pipeline else None
         kept = self._sources.get(file)
         if kept and kept.is_of(loaded, lock) and not sources_of.is_stale(kept, self.root):
@@ -127,10 +132,10 @@ class ProjectReader:
         return sources_of.single(self.root, file, loaded)
 
     def _lock(self, path: str, faults: list[str]) -> Loaded | None:
-        if self._tree.git_ignores(path):
+        if self._tree.hidden.from_git(path):
             faults.append(f"{relative(path, self.root)} is git-ignored: DVC refuses that")
             return None
-        if not os.path.lexists(path) or self._tree.dvc_ignores(path):
+        if not os.path.lexists(path) or self._tree.hidden.file(path):
             return None
         return self._load(path, faults)
 
@@ -148,3 +153,9 @@ def _has_conflict(path: str) -> bool:
     with suppress(OSError, UnreadableError):
         return any(line.startswith(b"<<<<<<< ") for line in read_bytes(path).splitlines())
     return False
+
+
+def _out_paths(root: str, source: Source) -> Iterator[str]:
+    for stage in source.stages:
+        for out in stage.outs:
+            yield os.path.join(root, out.path)

@@ -1,0 +1,109 @@
+"""Which paths of a DVC project its ignore rules hide, decided anew only when a rule changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from mlflow_dvc.capture import ignore
+from mlflow_dvc.capture.config import last_value
+from mlflow_dvc.capture.files import Signature, signature_of
+from mlflow_dvc.capture.ignore import IgnoreRules
+from mlflow_dvc.capture.project import find_git_root
+
+IGNORE_FILES = frozenset({".gitignore", ".dvcignore"})
+_DVC_CONFIGS = ("config", "config.local")
+
+
+class Hidden:
+    """Matching costs a hundred times what a look at a file's time stamp does.
+
+    Call :meth:`refresh` before a walk, and :meth:`watch` with each ignore file that it meets,
+    before asking about anything beside or below that file.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._verdicts: dict[tuple[str, str], bool] = {}
+        self._watched: dict[str, Signature | None] = {}
+        self._git_root: str | None = None
+        self._dvc: list[IgnoreRules] = []
+        self._git: list[IgnoreRules] = []
+
+    def refresh(self) -> None:
+        """Forget every verdict if a file of rules, or of settings about them, has changed."""
+        git_root = find_git_root(self.root)
+        same = git_root == self._git_root and self._watched
+        if same and all(_signature(path) == seen for path, seen in self._watched.items()):
+            return
+        self._git_root = git_root
+        self._verdicts.clear()
+        self._dvc = [ignore.dvc_rules(self.root)]
+        self._git = [ignore.git_rules(git_root)] if git_root and not self._without_git() else []
+        self._watched = {path: _signature(path) for path in self._elsewhere()}
+
+    def watch(self, path: str) -> None:
+        """An ignore file of the tree; one that was not there before changes what lies below it."""
+        if path in self._watched:
+            return
+        self._watched[path] = _signature(path)
+        below = os.path.dirname(path) + os.sep
+        self._verdicts = {
+            key: verdict for key, verdict in self._verdicts.items() if not key[1].startswith(below)
+        }
+
+    def tree(self) -> bool:
+        """Whether the project itself lies in a hidden directory."""
+        return self._once("tree", self.root, lambda rules: rules.ignores_tree(self.root))
+
+    def file(self, path: str) -> bool:
+        return self._once("file", path, lambda rules: rules.ignores(path, is_dir=False))
+
+    def directory(self, path: str) -> bool:
+        """Whether the directory is hidden, or everything in it."""
+        return self._once(
+            "directory",
+            path,
+            lambda rules: rules.ignores(path, is_dir=True) or rules.ignores_content(path),
+        )
+
+    def from_git(self, path: str) -> bool:
+        """Whether git's rules alone hide the file."""
+        key = ("git", path)
+        if key not in self._verdicts:
+            self._verdicts[key] = any(rule.ignores(path, is_dir=False) for rule in self._git)
+        return self._verdicts[key]
+
+    def _once(self, kind: str, path: str, hides: Callable[[IgnoreRules], bool]) -> bool:
+        verdict = self._verdicts.get((kind, path))
+        if verdict is None:
+            verdict = any(hides(rules) for rules in (*self._dvc, *self._git))
+            self._verdicts[kind, path] = verdict
+        return verdict
+
+    def _without_git(self) -> bool:
+        """As ``dvc init --no-scm`` leaves it: DVC then looks at no rule of git's."""
+        chosen = None
+        for path in self._dvc_configs():
+            chosen = last_value(path, "core", "no_scm") or chosen
+        return chosen is not None and chosen.is_true
+
+    def _dvc_configs(self) -> list[str]:
+        return [os.path.join(self.root, ".dvc", name) for name in _DVC_CONFIGS]
+
+    def _elsewhere(self) -> Iterator[str]:
+        """Files outside the tree that have a say in it."""
+        yield from self._dvc_configs()
+        for rules in self._git:
+            yield from rules.extra_files
+            directory = self.root
+            while len(directory) > len(rules.root):
+                directory = os.path.dirname(directory)
+                yield os.path.join(directory, ".gitignore")
+
+
+def _signature(path: str) -> Signature | None:
+    try:
+        return signature_of(os.stat(path))
+    except OSError:
+        return None
