@@ -195,14 +195,14 @@ print("fine")
 @pytest.mark.parametrize(
     ("path", "content", "reason"),
     [
-        ("dvc.lock", "", "holds no stages"),
+        ("dvc.lock", "", "schema is missing"),
         ("dvc.lock", "schema: '2.0'\nstages:\n  train: {outs: [", "not valid YAML at line"),
-        ("dvc.lock", "<<<<<<< HEAD\nschema: '2.0'\n=======\n", "not valid YAML at line"),
+        ("dvc.lock", "<<<<<<< HEAD\nschema: '2.0'\n=======\n", "merge conflict"),
         ("dvc.lock", b"\x00\xff\xfe", "cannot be read"),
         ("dvc.yaml", "stages: [", "not valid YAML at line"),
         ("data/raw.csv.dvc", b"\x80", "cannot be read"),
-        (".git/HEAD", "", "HEAD"),
-        (".git/HEAD", b"\xff\x00", "HEAD"),
+        (".git/HEAD", "", "neither a commit nor a branch"),
+        (".git/HEAD", b"\xff\x00", "neither a commit nor a branch"),
     ],
 )
 def test_broken_files(here: Project, path: str, content: str | bytes, reason: str):

@@ -24,12 +24,14 @@ def read_head(root: str, source: str = "working directory") -> tuple[GitState | 
 
     ``sha`` is None in a repository with no commit yet (nothing wrong with that).
     """
+    where = os.path.join(root, ".git")
     try:
         git_dir = find_git_dir(root)
+        where = os.path.join(git_dir, "HEAD")
         common = _common_dir(git_dir)
         sha, branch = _resolve_head(git_dir, common)
     except (OSError, ValueError) as error:
-        return None, f"{os.path.join(root, '.git')}: HEAD cannot be read ({_reason(error)})"
+        return None, f"{where}: cannot be read ({_reason(error)})"
     return GitState(sha, branch, remote_url=remote_url(common, branch), source=source), None
 
 

@@ -26,17 +26,17 @@ class Hidden:
         self.root = root
         self._verdicts: dict[tuple[str, str], bool] = {}
         self._watched: dict[str, Signature | None] = {}
-        self._git_root: str | None = None
+        self._where: tuple[str | None, ...] = ()
         self._dvc: list[IgnoreRules] = []
         self._git: list[IgnoreRules] = []
 
     def refresh(self) -> None:
         """Forget every verdict if a file of rules, or of settings about them, has changed."""
         git_root = find_git_root(self.root)
-        same = git_root == self._git_root and self._watched
-        if same and all(_signature(path) == seen for path, seen in self._watched.items()):
+        where = (git_root, *ignore.user_configs())
+        if where == self._where and not self._has_changed():
             return
-        self._git_root = git_root
+        self._where = where
         self._verdicts.clear()
         self._dvc = [ignore.dvc_rules(self.root)]
         self._git = [ignore.git_rules(git_root)] if git_root and not self._without_git() else []
@@ -81,6 +81,9 @@ class Hidden:
             self._verdicts[kind, path] = verdict
         return verdict
 
+    def _has_changed(self) -> bool:
+        return any(_signature(path) != seen for path, seen in self._watched.items())
+
     def _without_git(self) -> bool:
         """As ``dvc init --no-scm`` leaves it: DVC then looks at no rule of git's."""
         chosen = None
@@ -94,6 +97,7 @@ class Hidden:
     def _elsewhere(self) -> Iterator[str]:
         """Files outside the tree that have a say in it."""
         yield from self._dvc_configs()
+        yield from ignore.user_configs()
         for rules in self._git:
             yield from rules.extra_files
             directory = self.root

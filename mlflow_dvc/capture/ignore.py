@@ -121,16 +121,24 @@ def dvc_rules(dvc_root: str) -> IgnoreRules:
     return IgnoreRules(dvc_root, ".dvcignore")
 
 
+def user_configs() -> tuple[str, ...]:
+    """The files in which git looks for the user's settings, the first that counts first."""
+    if own := os.environ.get("GIT_CONFIG_GLOBAL"):
+        return (own,)
+    return (os.path.expanduser("~/.gitconfig"), os.path.join(_user_directory(), "config"))
+
+
 def _user_excludes() -> str:
     """What ``core.excludesFile`` names in the user's configuration, else git's own default."""
-    home = os.path.expanduser("~")
-    xdg = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "git")
-    own = os.environ.get("GIT_CONFIG_GLOBAL")
-    configs = [own] if own else [os.path.join(home, ".gitconfig"), os.path.join(xdg, "config")]
-    for config in configs:
+    for config in user_configs():
         if chosen := last_value(config, "core", "excludesfile"):
             return os.path.expanduser(chosen.value)
-    return os.path.join(xdg, "ignore")
+    return os.path.join(_user_directory(), "ignore")
+
+
+def _user_directory() -> str:
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return os.path.join(home, "git")
 
 
 def _rules(path: str) -> _Rules | None:
