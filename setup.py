@@ -30,8 +30,8 @@ setup(
         "PyYAML>=6.0.1",
         "pathspec>=0.12.1",
         "platformdirs>=3.1.1",
-        "click>=8.1.0",
-        "rich>=12.0.0",
+        "click>=8.1.7",
+        "rich>=13.3.5",
     ],
     extras_require={
         "test": [

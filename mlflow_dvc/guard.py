@@ -7,6 +7,7 @@ the user made. Only ``Exception`` is caught: Ctrl-C, ``SystemExit`` and the like
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from types import TracebackType
 
 from mlflow_dvc import settings
@@ -19,12 +20,12 @@ _SAID_AT_MOST = 1000
 class guard:  # noqa: N801 - used as a statement
     """Log what goes wrong inside, once per cause, and go on. MLFLOW_DVC_STRICT=1 lets it out.
 
-    ``failed`` is true afterwards when something was swallowed.
+    ``silent`` is asked when something went wrong: true where nobody wants to hear of it any more.
     """
 
     def __init__(self, doing: str) -> None:
         self.doing = doing
-        self.failed = False
+        self.silent: Callable[[], bool] = bool
 
     def __enter__(self) -> guard:
         return self
@@ -37,17 +38,22 @@ class guard:  # noqa: N801 - used as a statement
     ) -> bool:
         if not isinstance(error, Exception) or settings.strict():
             return False
-        self.failed = True
-        swallowed(self.doing, error)
+        if not self.silent():
+            swallowed(self.doing, error)
         return True
 
 
 def swallowed(doing: str, error: Exception) -> None:
     """One line for the user; the traceback for those who log at DEBUG."""
-    cause = str(error).strip().split("\n", 1)[0] or type(error).__name__
+    cause = first_line(error)
     line = f"could not {doing}: {cause} (MLFLOW_DVC_ENABLED=0 turns the plugin off)"
     warn_once(line, cause=f"{type(error).__name__}: {cause}")
     _logger.debug("mlflow-dvc: could not %s", doing, exc_info=error)
+
+
+def first_line(error: Exception) -> str:
+    """What ``error`` says, for one line of a log."""
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__
 
 
 def warn_once(message: str, cause: str = "") -> None:

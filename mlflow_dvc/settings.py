@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _OFF = frozenset({"0", "false", "no", "off"})
+_LONG = 1e6  # seconds; `inf` and the like are more than a lock can wait
 _disabled: ContextVar[bool] = ContextVar("mlflow_dvc_disabled", default=False)
 
 
@@ -49,6 +50,7 @@ def _flag(name: str, *, default: bool) -> bool:
 def _seconds(name: str, *, default: float) -> float:
     """A wrong value must not stop a training run: it counts as not set."""
     try:
-        return max(0.0, float(os.environ[name]))
+        seconds = float(os.environ[name])
     except (KeyError, ValueError):
         return default
+    return min(seconds, _LONG) if seconds >= 0 else default

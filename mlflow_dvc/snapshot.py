@@ -104,6 +104,8 @@ class Snapshot:
         Raises ValueError where ``raw`` is no snapshot.
         """
         try:
+            if not isinstance(raw["schema"], int):
+                raise TypeError("its schema is no number")
             values = _known(cls, raw)
             git = values.get("git")
             values["git"] = GitState(**_known(GitState, git)) if git else None
@@ -112,7 +114,7 @@ class Snapshot:
                 values[name] = tuple(DataEntry(**_known(DataEntry, entry)) for entry in entries)
             values["warnings"] = tuple(values.get("warnings") or ())
             return cls(**values)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a snapshot: {error}") from error
 
 

@@ -40,6 +40,12 @@ MLFLOW_GIT_COMMIT = "mlflow.source.git.commit"
 MLFLOW_GIT_BRANCH = "mlflow.source.git.branch"
 MLFLOW_GIT_URL = "mlflow.source.git.repoURL"
 
+_NAMES = frozenset({
+    GIT_SHA, GIT_BRANCH, GIT_DESCRIBE, GIT_DIRTY, STAGE, SCRIPT_STAGE, EXPERIMENT, ROOT,
+    DATA_VERSION, DATA_STATUS, LOCK, SEAL, OUTS,
+})  # fmt: skip
+_PREFIXES = (OUT, DEP, SOURCE, HASHES)
+
 KEY_LENGTH = 250
 VALUE_LENGTH = 5000
 PATH_TAGS = 50
@@ -81,7 +87,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
     data = tuple(
         DataEntry(path, "md5", value, source=sources.get(path)) for path, value in _paths(OUT, tags)
     )
-    has_dvc = any(key.startswith("dvc.") for key in tags)
+    has_dvc = any(not key.startswith("git_") for key in ours(tags))
     return Snapshot(
         git=git if git.sha else None,
         root=tags.get(ROOT, ".") if has_dvc else None,
@@ -98,7 +104,14 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
 
 def ours(tags: Mapping[str, str]) -> dict[str, str]:
     """The tags among ``tags`` that carry a name of ours."""
-    return {key: value for key, value in tags.items() if key.startswith(("dvc.", "git_"))}
+    return {key: value for key, value in tags.items() if key in _NAMES or key.startswith(_PREFIXES)}
+
+
+def has_record(tags: Mapping[str, str]) -> bool:
+    """Whether a run with ``tags`` was recorded; a ``git_sha`` alone may be the user's own."""
+    return DATA_STATUS in tags or any(
+        key in (DATA_VERSION, HASHES) or key.startswith(OUT) for key in tags
+    )
 
 
 def mlflow_git_tags(git: GitState | None) -> dict[str, str]:
@@ -157,7 +170,8 @@ def path_key(prefix: str, path: str, *, suffixed: bool = False) -> str:
 def hash_tags(hashes: Iterable[str], first: int = 1) -> dict[str, str]:
     """``dvc.hashes``, ``dvc.hashes.2``, …: every hash once, each with a space before it.
 
-    Hashes beyond the first 1,000 are left out. ``first`` is the number of the first tag.
+    Hashes beyond the first 1,000, and tags beyond the tenth, are left out. ``first`` is the number
+    of the first tag.
     """
     packed: list[str] = []
     for value in list(dict.fromkeys(hashes))[:HASHES_AT_MOST]:
@@ -165,7 +179,8 @@ def hash_tags(hashes: Iterable[str], first: int = 1) -> dict[str, str]:
         if not packed or len(packed[-1]) + len(piece) > VALUE_LENGTH:
             packed.append("")
         packed[-1] += piece
-    return {hashes_key(number): value for number, value in enumerate(packed, first)}
+    numbered = zip(range(first, HASH_TAGS + 1), packed, strict=False)
+    return {hashes_key(number): value for number, value in numbered}
 
 
 def hashes_key(number: int) -> str:

@@ -12,8 +12,9 @@ import posixpath
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 SNAPSHOT = "dvc/snapshot.json"
 _PAGE = 1000
+_NO_PATHS = frozenset({"databricks", "databricks-uc", "uc"})
 _SNAPSHOT_BYTES = 100 * 1024 * 1024
 _RUN_ID = re.compile(r"[0-9a-f]{1,32}")
 _MODEL = re.compile(r"models:/(?P<name>.+?)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/]+))")
@@ -42,22 +44,58 @@ def uri(tracking_uri: str | None = None) -> str:
 
 
 # --- record ------------------------------------------------------------------------------------
+#
+# These run beside the training, which may fork at any moment. A child that is made while a request
+# of ours is under way inherits the locks of that request, held by a thread that it does not have:
+# so a fork waits for one request to end, but not for long.
+
+_requesting = threading.Lock()
+_FORK_WAITS = 2.0  # seconds
+_forking = threading.local()
+_hangs = False
+
+
+def _before_fork() -> None:
+    """A request that hangs is waited for at one fork, not at each of a pool of workers."""
+    global _hangs
+    _forking.holds = _requesting.acquire(timeout=0 if _hangs else _FORK_WAITS)
+    _hangs = not _forking.holds
+
+
+def _after_fork_in_parent() -> None:
+    if _forking.holds:
+        _requesting.release()
+
+
+def _after_fork_in_child() -> None:
+    global _requesting
+    _requesting = threading.Lock()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)
 
 
 def set_run_tags(tracking_uri: str, run_id: str, tags: Mapping[str, str]) -> None:
     """Add ``tags`` to the run; what it has already under another name stays."""
     from mlflow.entities import RunTag
 
-    _client(tracking_uri).log_batch(run_id, tags=[RunTag(*pair) for pair in tags.items()])
+    with _requesting:
+        _client(tracking_uri).log_batch(run_id, tags=[RunTag(*pair) for pair in tags.items()])
 
 
 def run_tags(tracking_uri: str, run_id: str) -> dict[str, str]:
-    return dict(_client(tracking_uri).get_run(run_id).data.tags)
+    with _requesting:
+        return dict(_client(tracking_uri).get_run(run_id).data.tags)
 
 
 def set_model_tags(tracking_uri: str, model_id: str, tags: Mapping[str, str]) -> None:
     """Add ``tags`` to a logged model (MLflow 3)."""
-    _client(tracking_uri).set_logged_model_tags(model_id, dict(tags))
+    with _requesting:
+        _client(tracking_uri).set_logged_model_tags(model_id, dict(tags))
 
 
 def attach(tracking_uri: str, run_id: str, directory: str, folder: str) -> None:
@@ -65,18 +103,20 @@ def attach(tracking_uri: str, run_id: str, directory: str, folder: str) -> None:
 
     File by file: ``log_artifacts`` draws progress bars into the user's terminal on some stores.
     """
-    client = _client(tracking_uri)
+    with _requesting:
+        client = _client(tracking_uri)
     for here, _, names in os.walk(directory):
         inside = os.path.relpath(here, directory).replace(os.sep, "/")
+        target = posixpath.normpath(f"{folder}/{inside}")
         for name in sorted(names):
-            client.log_artifact(
-                run_id, os.path.join(here, name), posixpath.normpath(f"{folder}/{inside}")
-            )
+            with _requesting:
+                client.log_artifact(run_id, os.path.join(here, name), target)
 
 
 def count_artifacts(tracking_uri: str, run_id: str, folder: str, prefix: str) -> int:
     """How many entries of ``folder`` have a name that begins with ``prefix``."""
-    found = _client(tracking_uri).list_artifacts(run_id, folder)
+    with _requesting:
+        found = _client(tracking_uri).list_artifacts(run_id, folder)
     return sum(entry.path.rpartition("/")[2].startswith(prefix) for entry in found)
 
 
@@ -85,11 +125,10 @@ def count_artifacts(tracking_uri: str, run_id: str, folder: str, prefix: str) ->
 
 def find_runs(filter_string: str, tracking_uri: str | None = None) -> Iterator[Run]:
     """Every run of every active experiment that ``filter_string`` (MLflow's syntax) matches."""
+    from mlflow.entities import ViewType
+
     with _asking(tracking_uri) as client:
-        experiments = list(_experiments(client))
-        # One request may name only so many experiments before the server or a proxy balks.
-        for start in range(0, len(experiments), _PAGE):
-            yield from _runs(client, experiments[start : start + _PAGE], filter_string)
+        yield from _runs(client, filter_string, ViewType.ACTIVE_ONLY)
 
 
 def experiment_names(ids: set[str], tracking_uri: str | None = None) -> dict[str, str]:
@@ -146,6 +185,18 @@ def load_snapshot(run: Run, tracking_uri: str | None = None) -> Snapshot:
     )
 
 
+def load_resumed(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
+    """The Snapshots that a run got when it was resumed on other code or data, in no order."""
+    found = []
+    with _asking(tracking_uri) as client:
+        for entry in client.list_artifacts(run.info.run_id, "dvc"):
+            if entry.is_dir and entry.path.startswith("dvc/resume-"):
+                content = _artifact(client, run.info.run_id, f"{entry.path}/snapshot.json")
+                with suppress(ValueError):  # not ours, or damaged: it answers nothing
+                    found.append(Snapshot.from_dict(json.loads(content or b"")))
+    return found
+
+
 def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:
     """The paths of every artifact below ``dvc/``."""
     with _asking(tracking_uri) as client:
@@ -184,10 +235,12 @@ def _store_errors() -> tuple[type[Exception], ...]:
 
 def _refuse_to_create(where: str) -> None:
     """MLflow makes a new, empty store where a local one is missing: looking must not."""
+    from mlflow.utils.uri import is_local_uri
+
     parts = urlsplit(where)
     if parts.scheme == "sqlite":
         path = unquote(where[len("sqlite:///") :]).partition("?")[0]
-    elif parts.scheme == "file" or "://" not in where:
+    elif where not in _NO_PATHS and is_local_uri(where):
         path = unquote(parts.path) if parts.scheme else where
     else:
         return
@@ -205,38 +258,34 @@ def _experiments(client: MlflowClient) -> Iterator[str]:
             return
 
 
-def _runs(client: MlflowClient, experiments: list[str], filter_string: str) -> Iterator[Run]:
-    token: str | None = None
-    while True:
-        page = client.search_runs(experiments, filter_string, max_results=_PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+def _runs(client: MlflowClient, filter_string: str, view: int) -> Iterator[Run]:
+    experiments = list(_experiments(client))
+    # One request may name only so many experiments before the server or a proxy balks.
+    for start in range(0, len(experiments), _PAGE):
+        token: str | None = None
+        while True:
+            page = client.search_runs(
+                experiments[start : start + _PAGE],
+                filter_string,
+                run_view_type=view,
+                max_results=_PAGE,
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                break
 
 
 def _run_beginning(client: MlflowClient, prefix: str) -> str:
     from mlflow.entities import ViewType
 
-    found: list[str] = []
-    experiments = list(_experiments(client))
-    token: str | None = None
-    while True:
-        page = client.search_runs(
-            experiments,
-            f"attributes.run_id LIKE '{prefix}%'",
-            run_view_type=ViewType.ALL,
-            max_results=_PAGE,
-            page_token=token,
-        )
-        found += [run.info.run_id for run in page if run.info.run_id.startswith(prefix)]
-        token = page.token
-        if not token:
-            break
+    runs = _runs(client, f"attributes.run_id LIKE '{prefix}%'", ViewType.ALL)
+    found = sorted(run.info.run_id for run in runs if run.info.run_id.startswith(prefix))
     if not found:
         raise RunNotFoundError(prefix, client.tracking_uri, "no run id begins so")
     if len(found) > 1:
-        raise AmbiguousRunError(prefix, sorted(found))
+        raise AmbiguousRunError(prefix, found)
     return found[0]
 
 
@@ -287,8 +336,22 @@ def _artifact(client: MlflowClient, run_id: str, path: str) -> bytes | None:
         return None
     if (sizes[path] or 0) > _SNAPSHOT_BYTES:
         raise ValueError(f"larger than {_SNAPSHOT_BYTES >> 20} MiB")
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, _no_progress_bar():
         return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """MLflow draws one for the smallest file; it looks for the variable at every download."""
+    name = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
+    before = os.environ.get(name)
+    os.environ[name] = "false"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _walk(client: MlflowClient, run_id: str, folder: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import logging
 import os
 import socket
@@ -268,6 +269,90 @@ def silent_server() -> Iterator[str]:
             connection.close()
 
 
+def test_a_store_that_hangs_is_waited_for_once(here: Project, monkeypatch, silent_server: str):
+    """However many runs end while an upload hangs, and at the exit, one of them waits for it."""
+    in_experiment(silent_server, monkeypatch)
+    here.write("timed.py", "import mlflow, time\nstart = time.monotonic()\n"
+               "for _ in range(4):\n    with mlflow.start_run(): pass\n"
+               "print(time.monotonic() - start)\nmlflow.start_run()\n")  # fmt: skip
+    start = time.monotonic()
+    done = here.call(sys.executable, "timed.py", MLFLOW_DVC_WAIT="3")
+    assert done.returncode == 0, done.stderr
+    assert 3 <= float(done.stdout.splitlines()[-1]) < 8, "naive: three seconds for each run"
+    assert time.monotonic() - start < 30
+    assert len([line for line in done.stderr.splitlines() if "mlflow-dvc" in line]) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_does_not_wait(here: Project, monkeypatch, silent_server: str):
+    """A child that is forked while our upload hangs ends at once: the upload is its parent's."""
+    in_experiment(silent_server, monkeypatch)
+    here.write(
+        "forking.py",
+        """
+import multiprocessing, time
+import mlflow
+
+def nothing():
+    pass
+
+if __name__ == "__main__":
+    mlflow.start_run()
+    time.sleep(1)
+    context = multiprocessing.get_context("fork")
+    start = time.monotonic()
+    for _ in range(3):
+        child = context.Process(target=nothing)
+        child.start()
+        child.join()
+    print(time.monotonic() - start)
+""",
+    )
+    done = here.call(sys.executable, "-W", "ignore", "forking.py", MLFLOW_DVC_WAIT="6")
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.splitlines()[-1]) < 6, "naive: six seconds for each child"
+
+
+@pytest.mark.swallows
+def test_no_thread_can_be_started(here: Project, monkeypatch, attached):
+    """Where no thread can be started the run is tagged, nothing is attached and nobody waits."""
+
+    def fails(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    start = time.monotonic()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fails)
+        with mlflow.start_run() as run:
+            pass
+    assert time.monotonic() - start < 5
+    assert tag.ours(mlflow.get_run(run.info.run_id).data.tags)
+    with mlflow.start_run() as run:
+        pass
+    assert attached(run.info.run_id)
+
+
+@pytest.mark.parametrize("wait", ["inf", "1e300", "-3", "nan", "soon"])
+def test_odd_waits(here: Project, wait: str):
+    """Whatever stands in MLFLOW_DVC_WAIT, the run and the process end well."""
+    here.python("run.py", MLFLOW_DVC_WAIT=wait)
+
+
+def test_a_users_bad_tag(here: Project, monkeypatch, tmp_path: Path):
+    """A tag that MLflow refuses is refused as without us: same error, no second try."""
+    mlflow.set_tracking_uri((tmp_path / "files").as_uri())
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+    errors = []
+    for switch in ("0", "1"):
+        monkeypatch.setenv("MLFLOW_DVC_ENABLED", switch)
+        with pytest.raises(MlflowException) as caught:
+            mlflow.start_run(tags={"a//b": "x"})
+        errors.append((str(caught.value), caught.value.__context__))
+        made = mlflow.search_runs(search_all_experiments=True, output_format="list")
+        assert len(made) == 1 + int(switch)
+    assert errors[0] == errors[1]
+
+
 def test_a_store_that_never_answers(here: Project, monkeypatch, silent_server: str):
     """The end of a run and of the process wait for MLFLOW_DVC_WAIT seconds and no longer."""
     in_experiment(silent_server, monkeypatch)
@@ -297,8 +382,11 @@ class Picky(http.server.BaseHTTPRequestHandler):
 
     def forward(self, body: bytes | None) -> None:
         if self.path.endswith("runs/create") and b"dvc.data_status" in (body or b""):
-            refusal = b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "no such tags"}'
-            self.answer(400, refusal)
+            refusal = {
+                "error_code": "INVALID_PARAMETER_VALUE",
+                "message": "no such tag: dvc.data_status",
+            }
+            self.answer(400, json.dumps(refusal).encode())
             return
         import requests
 
@@ -379,4 +467,4 @@ def test_a_server_and_its_refusals(here: Project, mlflow_server: str, monkeypatc
         thread.join()
     assert stored.data.tags["mine"] == "kept"
     assert stored.info.status == "FINISHED"
-    assert "no such tags" in caplog.text
+    assert "no such tag: dvc.data_status" in caplog.text

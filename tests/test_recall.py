@@ -12,6 +12,7 @@ import pytest
 from conftest import Project, both_stores
 
 import mlflow_dvc
+from mlflow_dvc import tracking
 from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError, TrackingUnavailableError
 
 RAW = "data/raw.csv"
@@ -162,6 +163,12 @@ def test_snapshot_of_others(two_runs: tuple[str, str], tmp_path: Path, content: 
     snapshot = mlflow_dvc.show(two_runs[0]).snapshot
     assert "snapshot.json" in snapshot.warnings[-1]
     assert {entry.path: entry.hash for entry in snapshot.data}[RAW] == raw_hash("a,b\n1,2\n")
+
+
+@pytest.mark.parametrize("uri", ["databricks", "databricks://profile", "uc", "http://host:1"])
+def test_servers_are_no_paths(uri: str):
+    """A server, the words for a Databricks workspace among them, is no missing directory."""
+    tracking._refuse_to_create(uri)
 
 
 @pytest.mark.parametrize(

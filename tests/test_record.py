@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -279,6 +280,111 @@ def test_model_of_another_process(here: Project):
 
     run_hook.worker.finish()
     assert tag.ours(mlflow.get_logged_model(model.model_id).tags) == ours(run.info.run_id)
+
+
+@needs_logged_models
+def test_model_logged_at_once(here: Project):
+    """A model that is logged before the late facts are known has them all the same."""
+    here.git("tag", "dataset-v1")
+    with mlflow.start_run() as run:
+        models = [mlflow.create_external_model(name=f"m{number}") for number in range(3)]
+    for model in models:
+        tags = mlflow.get_logged_model(model.model_id).tags
+        assert tag.ours(tags) == ours(run.info.run_id)
+        assert tags["git_describe"] == "dataset-v1"
+
+
+def test_autologged_sweep(here: Project, attached):
+    """Autologging makes the runs of a sweep in a thread of its own: still no second copies."""
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GridSearchCV
+
+    mlflow.sklearn.autolog(max_tuning_runs=3, log_models=False)
+    try:
+        xs = [[float(x)] for x in range(12)]
+        GridSearchCV(Ridge(), {"alpha": [0.1, 1.0, 10.0]}, cv=2).fit(xs, [x[0] for x in xs])
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    found = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    children = [run for run in found if "mlflow.parentRunId" in run.data.tags]
+    [parent] = [run for run in found if run not in children]
+    assert len(children) == 3
+    assert attached(parent.info.run_id)
+    for child in children:
+        has_record(child.info.run_id, here)
+        assert attached(child.info.run_id) == {}
+
+
+def test_copied_run(here: Project, attached):
+    """A run that a tool copies from elsewhere keeps that run's record, and gets none of ours."""
+    theirs = {"git_sha": "f" * 40, "dvc.data_version": "0" * 12, "dvc.out.data/raw.csv": "e" * 32}
+    client = mlflow.MlflowClient()
+    [experiment] = [e for e in client.search_experiments() if e.name == "tests"]
+    run = client.create_run(experiment.experiment_id, tags=theirs)
+    client.set_terminated(run.info.run_id)
+    assert ours(run.info.run_id) == theirs
+    assert "mlflow.source.git.commit" not in tags_of(run.info.run_id)
+    assert attached(run.info.run_id) == {}
+
+
+@pytest.mark.parametrize("name", ["git_commit", "git_sha", "dvc.note", "dvc_lock"])
+def test_resumed_with_the_users_own_tag(here: Project, attached, name: str):
+    """A tag of the user's that looks like ours is no record: the resumed run gets one."""
+    with mlflow_dvc.disabled(), mlflow.start_run(tags={name: "mine"}) as run:
+        pass
+    with mlflow.start_run(run_id=run.info.run_id):
+        pass
+    tags = tags_of(run.info.run_id)
+    assert tags[name] == "mine"
+    assert tags["dvc.out.data/prepared.csv"] == here.lock()["data/prepared.csv"]
+    assert "snapshot.json" in attached(run.info.run_id)
+
+
+def test_found_by_the_data_of_a_resumed_run(here: Project):
+    """``search`` finds a run by the path and hash that it saw when it was resumed."""
+    with mlflow.start_run() as run:
+        pass
+    change_data(here, "other\n")
+    with mlflow.start_run(run_id=run.info.run_id):
+        pass
+    md5 = hashlib.md5(b"other\n").hexdigest()
+    [match] = mlflow_dvc.search(f"data/raw.csv@{md5}")
+    assert (match.run_id, match.data[0].path) == (run.info.run_id, "data/raw.csv")
+
+
+def test_params_named_like_our_files(here: Project, attached):
+    """A parameter file of the project cannot take the place of the snapshot."""
+    here.write("snapshot.json", '{"lr": 1}')
+    text = here.root.joinpath("dvc.yaml").read_text().replace("[lr]", "[{snapshot.json: [lr]}]")
+    here.write("dvc.yaml", text)
+    with mlflow.start_run() as run:
+        pass
+    assert json.loads(attached(run.info.run_id)["snapshot.json"])["schema"] == 1
+    assert mlflow_dvc.show(run.info.run_id).snapshot
+
+
+def test_vars_of_a_template_seen_first_now(here: Project, attached):
+    """The files that a template was filled in from are attached the first time as well."""
+    here.write("conf/vars.yaml", "name: one\n")
+    here.write(
+        "dvc.yaml",
+        "vars: [conf/vars.yaml]\nstages:\n  s:\n    cmd: x\n    outs: ['${name}.txt']\n",
+    )
+    with mlflow.start_run() as run:
+        pass
+    assert attached(run.info.run_id)["conf/vars.yaml"] == b"name: one\n"
+
+
+def test_users_modules_stay_unused(here: Project):
+    """DVC is asked in a process that does not run Python files of the user's directory."""
+    here.write("dvc.yaml", "stages:\n  s:\n    foreach: [a]\n    do: {cmd: x, outs: ['${item}']}\n")
+    for name in ("platformdirs", "dvc", "yaml"):
+        here.write(f"{name}.py", "raise SystemExit(open('executed', 'w').write('by us'))\n")
+    here.write("scripts/run.py", here.root.joinpath("run.py").read_text())
+    done = here.call("python", "scripts/run.py")
+    assert done.returncode == 0, done.stderr
+    assert not here.root.joinpath("executed").exists()
+    assert "mlflow-dvc" not in done.stderr
 
 
 def test_off(here: Project, attached, monkeypatch: pytest.MonkeyPatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
 from mlflow_dvc.capture.config import settings
@@ -72,7 +73,29 @@ def without_credentials(url: str) -> str:
 
 
 def describe(root: str, sha: str) -> str | None:
-    """The nearest tag as ``git describe --tags`` says it. Runs git; None without a tag or git."""
+    """The nearest tag as ``git describe --tags`` says it. None without a tag or git.
+
+    Runs git, once for each commit as long as no tag comes or goes: without one near, git walks
+    through all of the history.
+    """
+    try:
+        common = _common_dir(find_git_dir(root))
+    except (OSError, ValueError):
+        return None
+    folders = (folder for folder, _, _ in os.walk(os.path.join(common, "refs", "tags")))
+    stamps = tuple(map(_stamp, (os.path.join(common, "packed-refs"), *folders)))
+    return _describe(root, sha, stamps)
+
+
+def _stamp(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=256)
+def _describe(root: str, sha: str, stamps: tuple[int, ...]) -> str | None:
     command = ["git", "-C", root, "describe", "--tags", "--abbrev=7", sha]
     try:
         done = subprocess.run(

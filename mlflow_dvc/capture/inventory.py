@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from mlflow_dvc.capture.code import is_code
 from mlflow_dvc.capture.lockfile import Stage, lock_of
-from mlflow_dvc.capture.pipeline import below, parents, running_stage, script_stages
+from mlflow_dvc.capture.pipeline import (
+    below,
+    likeliest,
+    parents,
+    running_stages,
+    script_stages,
+)
 from mlflow_dvc.capture.project import Project
 from mlflow_dvc.capture.reading import Reading
 from mlflow_dvc.snapshot import Certainty, DataEntry, Role, Snapshot, with_data_version
+
+_NAMED = 5
 
 
 def with_data(snapshot: Snapshot, project: Project, reading: Reading) -> Snapshot:
@@ -26,46 +35,38 @@ def with_data(snapshot: Snapshot, project: Project, reading: Reading) -> Snapsho
         data_status="unverified",
         seal="none",
         locks=locks,
-        lock=_the_lock(locks, ()),
+        lock=_the_lock(locks, None),
         warnings=snapshot.warnings + reading.warnings,
     )
     if reading.pending:
-        return replace(snapshot, data=_entries(reading, _singles(reading.stages), (), set()))
+        singles = tuple(source for source in reading.sources if source.file.endswith(".dvc"))
+        return replace(snapshot, data=_entries(replace(reading, sources=singles), (), set()))
     own, by_script = _own_stages(project, reading)
-    known = own[0] if len(own) == 1 else None
+    known = likeliest(own, project, reading.root) if own else None
+    # Where it is not clear which stage runs, the outputs of each that it may be are left out.
     stale = below(reading.stages, own)
     snapshot = replace(
         snapshot,
         stage=known.address if known and not by_script else None,
         script_stage=known.address if known and by_script else None,
-        data=_entries(reading, reading.stages, own, stale),
-        deps=_dependencies(known, reading.stages, stale) if known else (),
-        lock=_the_lock(locks, own),
-        warnings=snapshot.warnings + _doubts(own),
+        data=_entries(reading, own, stale),
+        deps=_dependencies(known, reading, stale, project) if known else (),
+        lock=_the_lock(locks, known),
+        warnings=snapshot.warnings + (() if known else _doubts(own)),
     )
-    # Where it is not clear which stage runs, neither is what it reads.
-    return with_data_version(snapshot) if len(own) < 2 else snapshot
+    return with_data_version(snapshot) if known or not own else snapshot
 
 
 def _own_stages(project: Project, reading: Reading) -> tuple[Sequence[Stage], bool]:
-    """The stage that runs, and whether it was the script that told.
-
-    Several where DVC_STAGE does not say which; none where a script is no stage's or several's.
-    """
+    """The stages of which one runs now, and whether it was the script that told."""
     if project.dvc_stage:
-        own = running_stage(reading.stages, project.dvc_stage, reading.root, project.directory)
+        own = running_stages(reading.stages, project.dvc_stage)
         if own:
             return own, False
-    if project.script:
-        own = script_stages(reading.stages, project.script, reading.root)
-        if len(own) == 1:
-            return own, True
-    return (), False
+    return script_stages(reading.stages, project, reading.root), True
 
 
-def _entries(
-    reading: Reading, stages: Iterable[Stage], own: Sequence[Stage], stale: set[str]
-) -> tuple[DataEntry, ...]:
+def _entries(reading: Reading, own: Sequence[Stage], stale: set[str]) -> tuple[DataEntry, ...]:
     """Every output, once; those of ``stale`` stages are of an earlier run.
 
     Without a known stage the inputs are the cached outputs that were ever made. Where files could
@@ -82,25 +83,32 @@ def _entries(
         return "input" if is_input else None
 
     entries: dict[str, DataEntry] = {}
-    for stage in stages:
+    for stage in reading.stages:
         certainty: Certainty = "stale" if stage.address in stale else "locked"
         for out in stage.outs:
             entries.setdefault(out.path, replace(out, role=role(out), certainty=certainty))
     return tuple(sorted(entries.values(), key=lambda entry: entry.path))
 
 
-def _dependencies(stage: Stage, stages: Iterable[Stage], stale: set[str]) -> tuple[DataEntry, ...]:
+def _dependencies(
+    stage: Stage, reading: Reading, stale: set[str], project: Project
+) -> tuple[DataEntry, ...]:
     """The declared dependencies, with the hash that the lock of whoever makes them claims."""
-    made = {out.path: out for other in stages if other.address not in stale for out in other.outs}
+    made = {
+        out.path: out
+        for other in reading.stages
+        if other.address not in stale
+        for out in other.outs
+    }
     folders = {folder for path in made for folder in parents(path)}
     deps = []
     for dep in stage.deps:
         if maker := made.get(dep):
             deps.append(replace(maker, stage=stage.address, role="input"))
-        else:
-            inside = dep in folders or any(folder in made for folder in parents(dep))
-            role: Role = "input" if inside or "://" in dep else "code"
-            deps.append(DataEntry(dep, "md5", None, cached=False, stage=stage.address, role=role))
+            continue
+        tracked = dep in folders or any(folder in made for folder in parents(dep))
+        role: Role = "code" if not tracked and is_code(dep, reading.root, project) else "input"
+        deps.append(DataEntry(dep, "md5", None, cached=False, stage=stage.address, role=role))
     return tuple(deps)
 
 
@@ -112,21 +120,17 @@ def _touches(path: str, reads: set[str]) -> bool:
     )
 
 
-def _singles(stages: Iterable[Stage]) -> list[Stage]:
-    return [stage for stage in stages if stage.name is None]
-
-
-def _the_lock(locks: dict[str, str], own: Sequence[Stage]) -> str | None:
+def _the_lock(locks: dict[str, str], stage: Stage | None) -> str | None:
     """The md5 of the run's lock: its stage's, else the root's, else the only one."""
-    mine = lock_of(own[0].file) if len(own) == 1 else ""
-    for name in (mine, "dvc.lock"):
+    for name in (lock_of(stage.file) if stage else "", "dvc.lock"):
         if name in locks:
             return locks[name]
     return next(iter(locks.values())) if len(locks) == 1 else None
 
 
 def _doubts(own: Sequence[Stage]) -> tuple[str, ...]:
-    if len(own) < 2:
+    if not own:
         return ()
-    names = " or ".join(stage.address for stage in own)
-    return (f"DVC_STAGE may mean {names}: the outputs of all of them are left out",)
+    names = ", ".join(stage.address for stage in own[:_NAMED])
+    more = ", ..." if len(own) > _NAMED else ""
+    return (f"which of these stages runs is not clear: {names}{more}; their outputs are left out",)

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from mlflow_dvc.capture.lockfile import Stage
+from mlflow_dvc.capture.project import Project, relative
 
 
-def running_stage(stages: Sequence[Stage], address: str, root: str, directory: str) -> list[Stage]:
+def running_stages(stages: Sequence[Stage], address: str) -> list[Stage]:
     """The stages that ``DVC_STAGE`` may mean; none when it names a stage of another project.
 
-    The address is seen from where ``dvc repro`` was called, which the command cannot know. Its tail
-    and the working directory decide; where they leave several, all are returned.
+    The address is seen from where ``dvc repro`` was called, which the command cannot know: in a
+    project with several pipelines, ``train`` may be a stage of any of them.
     """
     file, colon, name = address.rpartition(":")
     if not colon and not address.endswith(".dvc"):
@@ -21,19 +22,37 @@ def running_stage(stages: Sequence[Stage], address: str, root: str, directory: s
     elif not colon:
         file, name = address, ""
     tail = "/" + "/".join(part for part in file.split("/") if part not in ("", ".", ".."))
-    found = [
+    return [
         stage for stage in stages if (stage.name or "") == name and f"/{stage.file}".endswith(tail)
     ]
-    if len(found) > 1:
-        here = [stage for stage in found if _is_at(stage, root, directory)]
-        found = here or found
-    return found
 
 
-def script_stages(stages: Iterable[Stage], script: str, root: str) -> list[Stage]:
-    """The stages of dvc.yaml files that declare the absolute path ``script`` as a dependency."""
-    path = os.path.relpath(script, root).replace(os.sep, "/")
-    return [stage for stage in stages if stage.name is not None and path in stage.deps]
+def likeliest(stages: Sequence[Stage], project: Project, root: str) -> Stage | None:
+    """The one of ``stages`` that runs, as far as the working directory and the script tell.
+
+    Both must: a command may change the directory, and stages may share a script.
+    """
+    if len(stages) == 1:
+        return stages[0]
+    script = _inside(project.script, root)
+    here = [
+        stage
+        for stage in stages
+        if script in stage.deps
+        and os.path.realpath(os.path.join(root, stage.wdir)) == project.directory
+    ]
+    return here[0] if len(here) == 1 else None
+
+
+def script_stages(stages: Iterable[Stage], project: Project, root: str) -> list[Stage]:
+    """The stages of dvc.yaml files that declare the running script, or a folder that it lies in."""
+    script = _inside(project.script, root)
+    if script is None:
+        return []
+    named = [stage for stage in stages if stage.name is not None]
+    exactly = [stage for stage in named if script in stage.deps]
+    folders = set(parents(script))
+    return exactly or [stage for stage in named if folders.intersection(stage.deps)]
 
 
 def below(stages: Sequence[Stage], starts: Iterable[Stage]) -> set[str]:
@@ -71,8 +90,10 @@ def parents(path: str) -> Iterator[str]:
         yield path
 
 
-def _is_at(stage: Stage, root: str, directory: str) -> bool:
-    return os.path.realpath(os.path.join(root, stage.wdir)) == os.path.realpath(directory)
+def _inside(path: str | None, root: str) -> str | None:
+    """``path`` seen from ``root``; None where it lies elsewhere."""
+    seen = relative(path, root) if path else ".."
+    return None if seen == ".." or seen.startswith("../") else seen
 
 
 def _readers(stages: Sequence[Stage]) -> tuple[dict[str, list[Stage]], dict[str, list[Stage]]]:

@@ -50,14 +50,15 @@ def find_project(directory: str | None = None, script: str | None = None) -> Pro
     if beside and (git_root := find_git_root(beside)):
         code_source = "script"
     dvc_root = _dvc_root(directory, beside)
+    by_dvc = _is_run_by_dvc(dvc_root)
     return Project(
         directory=directory,
         git_root=git_root or find_git_root(directory),
         dvc_root=dvc_root,
         script=os.path.realpath(script) if script else None,
         code_source=code_source,
-        dvc_stage=os.environ.get("DVC_STAGE") if _is_run_by_dvc(dvc_root) else None,
-        experiment=os.environ.get("DVC_EXP_NAME"),
+        dvc_stage=os.environ.get("DVC_STAGE") if by_dvc else None,
+        experiment=os.environ.get("DVC_EXP_NAME") if by_dvc else None,
     )
 
 

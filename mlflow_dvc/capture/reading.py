@@ -61,9 +61,15 @@ class Reading:
 
     def resolved(self) -> Reading:
         """The same moment with every template filled in, by asking DVC where it must be (slow)."""
-        return replace(
-            self, sources=tuple(sources_of.resolved(self.root, source) for source in self.sources)
-        )
+        sources = tuple(sources_of.resolved(self.root, source) for source in self.sources)
+        params = dict(self.params)
+        for source in sources:
+            reads = source.answer.reads if source.answer else {}
+            for path, md5 in reads.items():
+                content = params.get(path) or _small(os.path.join(self.root, path))
+                if content and hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
+                    params[path] = content
+        return replace(self, sources=sources, params=params)
 
 
 class ProjectReader:
@@ -153,6 +159,13 @@ def _has_conflict(path: str) -> bool:
     with suppress(OSError, UnreadableError):
         return any(line.startswith(b"<<<<<<< ") for line in read_bytes(path).splitlines())
     return False
+
+
+def _small(path: str) -> bytes | None:
+    try:
+        return read_bytes(path) if os.stat(path).st_size <= _PARAMS_BYTES else None
+    except (OSError, UnreadableError):
+        return None
 
 
 def _out_paths(root: str, source: Source) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -28,6 +28,11 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except MlflowDvcError as error:
             raise _Refused(f"{error.problem}.\n{error.remedy}".rstrip()) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:  # a fault of ours is no "no"
+            traceback.print_exc()
+            raise _Refused(f"{type(error).__name__}, see above") from error
 
 
 def as_json(command: Command) -> Command:
@@ -139,5 +144,4 @@ def demo(directory: str | None) -> None:
 
 def main() -> None:
     """Console script."""
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     cli(prog_name="mlflow-dvc")

@@ -38,9 +38,14 @@ class Resolved:
     faults: tuple[str, ...] = ()
 
 
+# Where the cache cannot be written, each process still asks only once.
+_asked: dict[Path, tuple[Resolved, ...]] = {}
+
+
 def recall(root: str, file: str, content: bytes) -> Resolved | None:
     """What :func:`resolve` once said, if nothing that it depends on has changed since."""
-    for variant in _variants(_entry(file, content)):
+    entry = _entry(file, content)
+    for variant in (*_asked.get(entry, ()), *_variants(entry)):
         if all(_digest(root, path) == md5 for path, md5 in variant.reads.items()):
             return variant
     return None
@@ -54,7 +59,9 @@ def resolve(root: str, file: str, content: bytes) -> Resolved:
     if known := recall(root, file, content):
         return known
     resolved = _parsed(_ask({"root": root, "file": file, "text": content.decode("utf-8-sig")}))
-    _remember(_entry(file, content), resolved)
+    entry = _entry(file, content)
+    _asked[entry] = (resolved,)
+    _remember(entry, resolved)
     return resolved
 
 
@@ -121,6 +128,8 @@ def _named(file: str, raw: Any) -> set[str]:
 
 def _ask(request: dict[str, str]) -> Any:
     # Every stream is a file: a child that inherits a pipe keeps `python train.py | tee` waiting.
+    if getattr(sys, "frozen", False) or "python" not in os.path.basename(sys.executable or ""):
+        raise OSError(f"{sys.executable!r} is no Python that could be asked")
     with tempfile.TemporaryFile() as question, tempfile.TemporaryFile() as answer:
         question.write(json.dumps(request).encode())
         question.seek(0)
@@ -131,6 +140,8 @@ def _ask(request: dict[str, str]) -> Any:
             stderr=subprocess.DEVNULL,
             timeout=_SECONDS,
             check=False,
+            # Python looks for modules in the working directory first: not in the user's.
+            cwd=Path(__file__).resolve().parents[2],
             env=os.environ | {"DVC_NO_ANALYTICS": "1"},
         )
         answer.seek(0)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -97,37 +97,52 @@ def _candidates(query: Query, tracking_uri: str | None) -> Iterator[Run]:
 def _filters(query: Query) -> Iterator[str]:
     like = f"{query.hash}%" if query.hash else "%"
     for path in query.paths:
-        for suffixed in (False, True):
-            for prefix in (tag.OUT, tag.DEP):
-                key = tag.path_key(prefix, path, suffixed=suffixed)
-                yield f"tags.`{key}` LIKE '{like}'"
+        yield from (f"tags.`{key}` LIKE '{like}'" for key in _keys(path))
     if query.hash:
-        # A run with more outputs than tags says so in dvc.outs; for others the paths above tell.
-        more = f" AND tags.`{tag.OUTS}` LIKE '%'" if query.paths else ""
         for number in range(1, tag.HASH_TAGS + 1):
-            yield f"tags.`{tag.hashes_key(number)}` LIKE '% {like}'{more}"
+            yield f"tags.`{tag.hashes_key(number)}` LIKE '% {like}'"
+
+
+def _keys(path: str) -> Iterator[str]:
+    """The tags in which a run may say that it saw ``path``."""
+    for prefix in (tag.OUT, tag.DEP):
+        for suffixed in (False, True):
+            yield tag.path_key(prefix, path, suffixed=suffixed)
 
 
 def _seen(run: Run, query: Query, tracking_uri: str | None) -> tuple[DataEntry, ...]:
     """What of the run's data answers the query: by its tags, else by what it has attached."""
     tags = run.data.tags
-    by_tag = tag.from_tags(tags)
-    keys = {
-        tag.path_key(prefix, path, suffixed=suffixed)[len(prefix) :]
-        for path in query.paths
-        for prefix in (tag.OUT, tag.DEP)
-        for suffixed in (False, True)
-    }
-    shown = Query((*query.paths, *keys), query.hash)
-    found = tuple(entry for entry in (*by_tag.data, *by_tag.deps) if shown.matches(entry))
-    if found and tag.OUTS not in tags:  # else there is more than the tags tell
+    by_tag = tag.from_tags(tags).data
+    spelt = tuple(key.removeprefix(tag.OUT) for path in query.paths for key in _keys(path))
+    shown = Query((*query.paths, *spelt), query.hash)
+    found = tuple(entry for entry in by_tag if shown.matches(entry))
+    if not _has_more(tags, query, found, by_tag):
         return found
-    attached = tracking.load_snapshot(run, tracking_uri)
-    found = tuple(entry for entry in attached.facts if query.matches(entry)) or found
-    if found or query.paths or not query.hash:
-        return found
-    hashes = sorted(value for value in tag.hashes_in(tags) if value.startswith(query.hash))
+    attached = [tracking.load_snapshot(run, tracking_uri)]
+    attached += tracking.load_resumed(run, tracking_uri)
+    entries = [entry for snapshot in attached for entry in snapshot.facts if query.matches(entry)]
+    if entries or found or query.paths:
+        return tuple(dict.fromkeys(entries)) or found
+    hashes = sorted(value for value in tag.hashes_in(tags) if value.startswith(query.hash or ""))
     return tuple(DataEntry("", "md5", value) for value in hashes)
+
+
+def _has_more(
+    tags: Mapping[str, str],
+    query: Query,
+    found: tuple[DataEntry, ...],
+    by_tag: tuple[DataEntry, ...],
+) -> bool:
+    """Whether only the attached files can tell: there are more outputs than tags, or a hash came
+    when the run was resumed.
+    """
+    if tag.OUTS in tags:
+        return True
+    if found or not query.hash:
+        return False
+    named = {entry.hash for entry in by_tag}
+    return any(value.startswith(query.hash) and value not in named for value in tag.hashes_in(tags))
 
 
 def _match(run: Run, names: dict[str, str], entries: Iterable[DataEntry]) -> Match:

@@ -11,13 +11,14 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.lockfile import lock_of
 from mlflow_dvc.capture.workspace import Moment
-from mlflow_dvc.guard import guard
+from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record.ledger import Ledger, Record, same_record
 
 FOLDER = "dvc"
 _FILE_BYTES = 10 * 1024 * 1024
 _ALL_BYTES = 50 * 1024 * 1024
 _DVC_FILES = 100
+_WARNINGS_SHOWN = 2
 # MLflow's local store lies in the project by default, and DVC reads every dvc.yaml there is.
 _DVCIGNORE = b"# Attached by mlflow-dvc: copies, not part of a pipeline.\n*\n"
 
@@ -35,9 +36,9 @@ def resume(record: Record, existing: dict[str, str], *, artifacts: bool) -> None
     moment = workspace.completed(record.moment)
     found = tag.to_tags(moment.snapshot)
     record.moment = moment
-    if not tag.ours(existing):
+    if not _is_recorded(record, existing):
         late = found | tag.mlflow_git_tags(moment.snapshot.git)
-        _set_tags(record, late)
+        _set_tags(record, {key: late[key] for key in late if key not in existing})
         if artifacts:
             _attach(record, FOLDER)
     elif not same_record(tag.ours(existing), found):
@@ -50,25 +51,38 @@ def resume(record: Record, existing: dict[str, str], *, artifacts: bool) -> None
 def complete(record: Record) -> None:
     """Facts that cost too much for the start of a run: templates, the nearest git tag."""
     record.moment = workspace.completed(record.moment)
+    tell(record.moment)
     found = tag.to_tags(record.moment.snapshot)
     late = {key: value for key, value in found.items() if record.tags.get(key) != value}
     if late:
         _set_tags(record, late)
 
 
-def copy_to_model(tracking_uri: str, run_id: str, model_id: str) -> None:
-    """Give a logged model the record of its run, which another process made."""
-    found = tag.ours(tracking.run_tags(tracking_uri, run_id))
-    if found:
-        tracking.set_model_tags(tracking_uri, model_id, found)
+def tell(moment: Moment) -> None:
+    """One line about everything that could not be read or is not clear."""
+    if warnings := moment.snapshot.warnings:
+        more = len(warnings) - _WARNINGS_SHOWN
+        tail = f" (and {more} more: run `mlflow-dvc status`)" if more > 0 else ""
+        warn_once("; ".join(warnings[:_WARNINGS_SHOWN]) + tail)
+
+
+def tag_model(
+    tracking_uri: str, run_id: str, model_id: str, there: dict[str, str], record: Record | None
+) -> None:
+    """Give a logged model what it lacks of the record of its run, by now or by another process."""
+    found = record.tags if record else tag.ours(tracking.run_tags(tracking_uri, run_id))
+    missing = {key: found[key] for key in found if key not in there}
+    if missing:
+        tracking.set_model_tags(tracking_uri, model_id, missing)
 
 
 def files(moment: Moment) -> dict[str, bytes]:
     """Every file worth attaching, by its path below ``dvc/``, as it was when the run started."""
-    found = {"snapshot.json": _snapshot_json(moment)}
+    ours = {"snapshot.json": _snapshot_json(moment)}
     if (reading := moment.reading) is None:
-        return found
-    found[".dvcignore"] = _DVCIGNORE
+        return ours
+    ours[".dvcignore"] = _DVCIGNORE
+    found: dict[str, bytes] = {}
     singles = 0
     for source in reading.sources:
         if source.lock_content is not None:
@@ -78,7 +92,15 @@ def files(moment: Moment) -> dict[str, bytes]:
         if singles <= _DVC_FILES or not source.file.endswith(".dvc"):
             found[source.file] = source.content
     found.update(reading.params)
-    return _bounded(found)
+    return _bounded(ours | {path: found[path] for path in found if path not in ours})
+
+
+def _is_recorded(record: Record, existing: dict[str, str]) -> bool:
+    """A ``git_sha`` alone may be the user's own, or the record of a project without DVC."""
+    if tag.has_record(existing):
+        return True
+    uri, run_id = record.tracking_uri, record.run_id
+    return tracking.count_artifacts(uri, run_id, FOLDER, "snapshot.json") > 0
 
 
 def _same_as_parent(record: Record, parent: str | None, ledger: Ledger) -> bool:
@@ -106,7 +128,7 @@ def _add_hashes(record: Record, existing: dict[str, str], found: dict[str, str])
     known = tag.hashes_in(existing)
     fresh = [value for value in tag.hashes_in(found) if value not in known]
     used = sum(tag.hashes_key(number) in existing for number in range(1, tag.HASH_TAGS + 1))
-    if fresh and used < tag.HASH_TAGS:
+    if fresh:
         _set_tags(record, tag.hash_tags(sorted(fresh), first=used + 1))
 
 

@@ -1,7 +1,7 @@
 """What a context provider cannot do: runs of ``MlflowClient``, resumed runs, artifacts, models.
 
-Four methods of MLflow are wrapped, all of them private or half private, hence each is looked for
-and left alone where it is not as expected; the provider's tags work without. The wrappers run
+A few methods of MLflow are wrapped, all of them private or half private, hence each is looked
+for and left alone where it is not as expected; the provider's tags work without. The wrappers run
 MLflow's own code outside our guard and hand its result on.
 """
 
@@ -21,21 +21,22 @@ from mlflow_dvc import settings
 from mlflow_dvc import tags as tag
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.workspace import Moment
-from mlflow_dvc.guard import guard, warn_once
+from mlflow_dvc.guard import first_line, guard, warn_once
 from mlflow_dvc.record import attach
 from mlflow_dvc.record.ledger import Ledger, Record
 from mlflow_dvc.record.worker import Worker
 
 _PARENT = "mlflow.parentRunId"
 _SOURCE_TYPE = "mlflow.source.type"
-_WARNINGS_SHOWN = 2
 _STILL_NOW = 0.02  # seconds
 
 ledger = Ledger()
 worker = Worker()
 _installed: dict[tuple[type, str], Any] = {}
-# What the provider last told MLflow here: among the tags of a new run these are not the user's.
+# What the provider last told MLflow here, and in any thread (autologging asks in one thread and
+# creates runs in another): among the tags of a new run these are not the user's.
 _offered: ContextVar[dict[str, str] | None] = ContextVar("mlflow_dvc_offered", default=None)
+_offered_last: dict[str, str] = {}
 # And what it saw: MLflow creates the run right after it asked, and one look is enough for both.
 _looked: ContextVar[tuple[float, Moment] | None] = ContextVar("mlflow_dvc_looked", default=None)
 _tagged: tuple[Moment, dict[str, str]] | None = None
@@ -72,6 +73,7 @@ def uninstall() -> None:
 
 def offer() -> dict[str, str]:
     """What the provider tells MLflow: inside a run the record of that run, else of this moment."""
+    global _offered_last
     import mlflow
 
     active = mlflow.active_run() if _installed else None
@@ -81,6 +83,7 @@ def offer() -> dict[str, str]:
         _looked.set((time.monotonic(), moment))
     offered = tag.core(record.tags if record else _tags_of(moment))
     _offered.set(offered)
+    _offered_last = offered
     return offered
 
 
@@ -104,12 +107,13 @@ def _create(host: Callable[..., Any], start: Start) -> Any:
     try:
         return host(*start.call.args, **start.call.kwargs)
     except MlflowException as error:
-        if error.error_code not in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
+        if not any(key in str(error) for key in start.tags):
             raise
-        run = host(*start.bare.args, **start.bare.kwargs)
-        warn_once(f"the server refused our tags, the run has none: {str(error).splitlines()[0]}")
-        start.tags.clear()
-        return run
+        refusal = first_line(error)
+    run = host(*start.bare.args, **start.bare.kwargs)
+    warn_once(f"the server refused our tags, the run has none: {refusal}")
+    start.tags.clear()
+    return run
 
 
 def _prepare(
@@ -119,10 +123,11 @@ def _prepare(
     given = dict(call.arguments.get("tags") or {})
     if given.get(_SOURCE_TYPE) == "PROJECT":
         return None  # `mlflow run` makes the run here; the process that resumes it saw the data
-    offered = _offered.get() or {}
-    theirs = {key: value for key, value in given.items() if offered.get(key) != value}
+    theirs = _not_ours(given)
+    if tag.has_record(theirs):
+        return None  # a copy of another run, made by a tool: that run's record is in it
     moment = _just_seen() or workspace.now()
-    _tell(moment)
+    attach.tell(moment)
     mine = _tags_of(moment)
     if not mine:
         return None
@@ -132,6 +137,16 @@ def _prepare(
     call.arguments["tags"] = tags
     bare.arguments["tags"] = theirs
     return Start(moment, {key: mine[key] for key in mine if key not in theirs}, call, bare)
+
+
+def _not_ours(tags: dict[str, Any]) -> dict[str, Any]:
+    """Those of ``tags`` that are not what the provider offered."""
+    offers = (_offered.get() or {}, _offered_last)
+    return {
+        key: value
+        for key, value in tags.items()
+        if not any(offer.get(key) == value for offer in offers)
+    }
 
 
 def _just_seen() -> Moment | None:
@@ -168,7 +183,7 @@ def _resumed(run: Any) -> None:
         known.new = False
         return
     moment = workspace.now()
-    _tell(moment)
+    attach.tell(moment)
     if not moment.snapshot:
         return
     existing = dict(run.data.tags)
@@ -212,9 +227,7 @@ def _with_record(
     run_id = call.arguments.get("source_run_id")
     if not run_id:
         return None
-    offered = _offered.get() or {}
-    given = call.arguments.get("tags") or {}
-    theirs = {key: value for key, value in given.items() if offered.get(key) != value}
+    theirs = _not_ours(call.arguments.get("tags") or {})
     record = ledger.get(run_id)
     call.arguments["tags"] = {**(record.tags if record else {}), **theirs}
     return call
@@ -222,15 +235,14 @@ def _with_record(
 
 def _follow(client: Any, model: Any, run_id: str) -> None:
     """What becomes known of the run later goes to the model as well."""
-    model_id = model.model_id
-    if record := ledger.get(run_id):
+    model_id, uri = model.model_id, client.tracking_uri
+    record, there = ledger.get(run_id), dict(model.tags or {})
+    if record is not None:
         record.models.append(model_id)
-        return
-    uri = client.tracking_uri
     worker.submit(
         run_id,
         f"give model {model_id} the record of run {run_id}",
-        lambda: attach.copy_to_model(uri, run_id, model_id),
+        lambda: attach.tag_model(uri, run_id, model_id, there, record),
     )
 
 
@@ -273,17 +285,8 @@ def _tags_of(moment: Moment) -> dict[str, str]:
     return _tagged[1]
 
 
-def _tell(moment: Moment) -> None:
-    """One line about everything that could not be read."""
-    if warnings := moment.snapshot.warnings:
-        more = len(warnings) - _WARNINGS_SHOWN
-        tail = f" (and {more} more: run `mlflow-dvc status`)" if more > 0 else ""
-        warn_once("; ".join(warnings[:_WARNINGS_SHOWN]) + tail)
-
-
 def _after_fork() -> None:
-    global worker
-    worker = Worker()
+    worker.after_fork()
     ledger.after_fork()
 
 

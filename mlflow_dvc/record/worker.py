@@ -16,53 +16,82 @@ from mlflow_dvc import settings
 from mlflow_dvc.guard import guard, warn_once
 
 Job = Callable[[], None]
+_QUEUED_AT_MOST = 1000
 
 
 class Worker:
     """Jobs one after another, each belonging to a run that may be waited for."""
 
     def __init__(self) -> None:
+        self._exits_with_process = False
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a forked child: what was queued is the parent's to do, and so is its thread."""
         self._jobs: deque[tuple[str, Job]] = deque()
         self._unfinished: Counter[str] = Counter()
         self._errors: list[Exception] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._exits_with_process = False
+        self._running: Job | None = None
+        self._stuck: Job | None = None
+        self._given_up = False
 
     def submit(self, run_id: str, doing: str, job: Job) -> None:
-        """Do ``job`` soon, guarded, in the context variables of the caller."""
+        """Do ``job`` soon, guarded, in the context variables of the caller.
+
+        Raises RuntimeError where no thread can be started.
+        """
         context = contextvars.copy_context()
 
         def guarded() -> None:
-            with guard(doing):
+            with guard(doing) as watched:
+                watched.silent = lambda: self._given_up
                 job()
 
         with self._changed:
+            if len(self._jobs) >= _QUEUED_AT_MOST:
+                warn_once("too many runs wait for their record; some will stay without")
+                return
             self._jobs.append((run_id, lambda: context.run(guarded)))
             self._unfinished[run_id] += 1
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="mlflow-dvc", daemon=True)
-                self._thread.start()
+                self._start()
         if not self._exits_with_process:
             self._exits_with_process = True
             _at_exit(self.finish)
 
     def wait(self, run_id: str) -> None:
         """Until the run's jobs are done, MLFLOW_DVC_WAIT seconds at most. Strict mode raises."""
-        self._wait(lambda: not self._unfinished[run_id], f"the record of run {run_id}")
+        self._wait(lambda: not self._unfinished[run_id])
 
     def finish(self) -> None:
         """The same for all jobs, when the process ends."""
-        self._wait(lambda: not self._unfinished.total(), "the record of a run")
+        with guard("wait for the record"):
+            self._wait(lambda: not self._unfinished.total())
+        self._given_up = True
 
-    def _wait(self, done: Callable[[], bool], what: str) -> None:
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="mlflow-dvc", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._thread = None
+            self._jobs.clear()
+            self._unfinished.clear()
+            raise
+
+    def _wait(self, done: Callable[[], bool]) -> None:
+        """One job that hangs is waited for once, however many runs and exits come after it."""
         if threading.current_thread() is self._thread:
             return
         limit = settings.wait()
         with self._changed:
-            if not self._changed.wait_for(done, limit):
+            hopeless = self._running is not None and self._running is self._stuck
+            if not hopeless and not self._changed.wait_for(done, limit):
+                self._stuck = self._running
                 warn_once(
-                    f"{what} is not complete after {limit:g} s and may stay so "
+                    f"the record of a run is not complete after {limit:g} s and may stay so "
                     "(MLFLOW_DVC_WAIT=<seconds> waits longer)"
                 )
             errors, self._errors = self._errors, []
@@ -72,14 +101,18 @@ class Worker:
     def _work(self) -> None:
         while True:
             with self._changed:
+                self._running = None
                 if not self._jobs:
                     self._thread = None
                     return
-                run_id, job = self._jobs.popleft()
+                run_id, self._running = self._jobs.popleft()
+                job = self._running
             try:
                 job()
             except Exception as error:  # only in strict mode does the guard let one through
                 self._errors.append(error)
+            except BaseException as error:  # a store that exits or panics ends its job, not ours
+                warn_once(f"the record of run {run_id} was broken off: {error!r}")
             finally:
                 with self._changed:
                     self._unfinished[run_id] -= 1

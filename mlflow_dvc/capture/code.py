@@ -1,0 +1,38 @@
+"""What is code among the files that a stage depends on; the rest is data."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+
+from mlflow_dvc.capture.project import Project
+
+# Programs, and what configures them. JSON and plain text are as often data: they count as such.
+_SUFFIXES = frozenset({
+    ".py", ".pyi", ".pyx", ".ipynb", ".r", ".rmd", ".qmd", ".jl", ".m", ".sh", ".bash", ".zsh",
+    ".ps1", ".bat", ".pl", ".rb", ".lua", ".sql", ".js", ".mjs", ".ts", ".java", ".scala",
+    ".kt", ".go", ".rs", ".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".cu", ".f90", ".cs",
+    ".swift", ".php", ".stan", ".wdl", ".smk", ".nf", ".yaml", ".yml", ".toml", ".cfg", ".ini",
+    ".lock", ".mk",
+})  # fmt: skip
+_NAMES = frozenset({"makefile", "dockerfile", "snakefile", "requirements.txt", "pipfile"})
+
+
+def is_code(path: str, root: str, project: Project) -> bool:
+    """Whether the dependency ``path`` of a stage, which DVC does not track, is code.
+
+    A folder is if the running script lies in it, or a program stands in it.
+    """
+    where = os.path.join(root, path)
+    if project.script and (project.script + os.sep).startswith(where.rstrip(os.sep) + os.sep):
+        return True
+    try:
+        with os.scandir(where) as entries:
+            return any(_is_program(entry.name) for entry in entries)
+    except OSError:  # a file, or not there
+        return _is_program(path)
+
+
+def _is_program(path: str) -> bool:
+    name = posixpath.basename(path).lower()
+    return name in _NAMES or posixpath.splitext(name)[1] in _SUFFIXES
