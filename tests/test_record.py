@@ -299,7 +299,7 @@ def test_autologged_sweep(here: Project, attached):
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import GridSearchCV
 
-    mlflow.sklearn.autolog(max_tuning_runs=3, log_models=False)
+    mlflow.sklearn.autolog(max_tuning_runs=3, log_models=False, log_datasets=False)
     try:
         xs = [[float(x)] for x in range(12)]
         GridSearchCV(Ridge(), {"alpha": [0.1, 1.0, 10.0]}, cv=2).fit(xs, [x[0] for x in xs])
