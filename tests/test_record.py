@@ -296,13 +296,14 @@ def test_model_logged_at_once(here: Project):
 
 def test_autologged_sweep(here: Project, attached):
     """Autologging makes the runs of a sweep in a thread of its own: still no second copies."""
+    import numpy as np
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import GridSearchCV
 
-    mlflow.sklearn.autolog(max_tuning_runs=3, log_models=False, log_datasets=False)
+    mlflow.sklearn.autolog(max_tuning_runs=3, log_models=False)
     try:
-        xs = [[float(x)] for x in range(12)]
-        GridSearchCV(Ridge(), {"alpha": [0.1, 1.0, 10.0]}, cv=2).fit(xs, [x[0] for x in xs])
+        xs = np.arange(12.0)
+        GridSearchCV(Ridge(), {"alpha": [0.1, 1.0, 10.0]}, cv=2).fit(xs.reshape(-1, 1), xs)
     finally:
         mlflow.sklearn.autolog(disable=True)
     found = mlflow.search_runs(search_all_experiments=True, output_format="list")
