@@ -108,10 +108,11 @@ def ours(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def has_record(tags: Mapping[str, str]) -> bool:
-    """Whether a run with ``tags`` was recorded; a ``git_sha`` alone may be the user's own."""
-    return DATA_STATUS in tags or any(
-        key in (DATA_VERSION, HASHES) or key.startswith(OUT) for key in tags
-    )
+    """Whether a run with ``tags`` was recorded in a DVC project: these two stand in every record.
+
+    A ``git_sha`` or a ``dvc.data_version`` alone may be the user's own.
+    """
+    return DATA_STATUS in tags and SEAL in tags
 
 
 def mlflow_git_tags(git: GitState | None) -> dict[str, str]:

@@ -197,10 +197,11 @@ def test_mlflow_run(here: Project, attached, tmp_path: Path):
 
 def test_users_tags_win(here: Project):
     """A tag that the user gives under a name of ours is not overwritten."""
-    with mlflow.start_run(tags={"git_sha": "mine", "dvc.lock": "mine too"}) as run:
+    mine = {"git_sha": "mine", "dvc.lock": "mine too", "dvc.data_version": "v7"}
+    with mlflow.start_run(tags=mine) as run:
         pass
     tags = tags_of(run.info.run_id)
-    assert (tags["git_sha"], tags["dvc.lock"]) == ("mine", "mine too")
+    assert {key: tags[key] for key in mine} == mine
     assert tags["git_branch"] == "main"
 
 
@@ -318,7 +319,13 @@ def test_autologged_sweep(here: Project, attached):
 
 def test_copied_run(here: Project, attached):
     """A run that a tool copies from elsewhere keeps that run's record, and gets none of ours."""
-    theirs = {"git_sha": "f" * 40, "dvc.data_version": "0" * 12, "dvc.out.data/raw.csv": "e" * 32}
+    theirs = {
+        "git_sha": "f" * 40,
+        "dvc.data_version": "0" * 12,
+        "dvc.data_status": "unverified",
+        "dvc.seal": "none",
+        "dvc.out.data/raw.csv": "e" * 32,
+    }
     client = mlflow.MlflowClient()
     [experiment] = [e for e in client.search_experiments() if e.name == "tests"]
     run = client.create_run(experiment.experiment_id, tags=theirs)
@@ -328,7 +335,7 @@ def test_copied_run(here: Project, attached):
     assert attached(run.info.run_id) == {}
 
 
-@pytest.mark.parametrize("name", ["git_commit", "git_sha", "dvc.note", "dvc_lock"])
+@pytest.mark.parametrize("name", ["git_commit", "git_sha", "dvc.data_version"])
 def test_resumed_with_the_users_own_tag(here: Project, attached, name: str):
     """A tag of the user's that looks like ours is no record: the resumed run gets one."""
     with mlflow_dvc.disabled(), mlflow.start_run(tags={name: "mine"}) as run:
