@@ -115,6 +115,12 @@ def has_record(tags: Mapping[str, str]) -> bool:
     return DATA_STATUS in tags and SEAL in tags
 
 
+def identity(tags: Mapping[str, str]) -> dict[str, str]:
+    """Those of ``tags`` that tell one code and one data from another."""
+    names = (GIT_SHA, LOCK, DATA_VERSION, STAGE, SCRIPT_STAGE)
+    return {key: value for key, value in tags.items() if key in names or key.startswith(OUT)}
+
+
 def mlflow_git_tags(git: GitState | None) -> dict[str, str]:
     """MLflow's own names for the code, to be set only where MLflow did not."""
     if git is None or not git.sha:

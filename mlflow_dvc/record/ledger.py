@@ -51,9 +51,4 @@ class Ledger:
 
 def same_record(one: dict[str, str], other: dict[str, str]) -> bool:
     """Whether two runs' tags tell of the same code and the same data."""
-    return _identity(one) == _identity(other)
-
-
-def _identity(tags: dict[str, str]) -> dict[str, str]:
-    names = {tag.GIT_SHA, tag.LOCK, tag.DATA_VERSION, tag.STAGE, tag.SCRIPT_STAGE}
-    return {key: value for key, value in tags.items() if key in names or key.startswith(tag.OUT)}
+    return tag.identity(one) == tag.identity(other)

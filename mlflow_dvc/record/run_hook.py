@@ -124,7 +124,7 @@ def _prepare(
     if given.get(_SOURCE_TYPE) == "PROJECT":
         return None  # `mlflow run` makes the run here; the process that resumes it saw the data
     theirs = _not_ours(given)
-    if tag.has_record(theirs):
+    if tag.has_record(given) and tag.identity(given).items() <= theirs.items():
         return None  # a copy of another run, made by a tool: that run's record is in it
     moment = _just_seen() or workspace.now()
     attach.tell(moment)
