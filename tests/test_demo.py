@@ -59,7 +59,7 @@ def normal(text: str) -> list[str]:
     text = re.sub(r"\b[0-9a-f]{7,40}\b", "HASH", text)
     text = re.sub(r"g[0-9a-f]{7}\b", "gHASH", text)
     text = re.sub(r"\b[a-z]+-[a-z]+-\d+\b", "NAME", text)
-    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:]+Z?", "TIME", text)
     text = re.sub(r"[\d.]+ k?B\b", "SIZE", text)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 

@@ -25,6 +25,8 @@ _STATUS_FIELDS = (
     "path", "algorithm", "hash", "size", "nfiles", "cached", "stage", "source", "state",
 )  # fmt: skip
 _GIT_FIELDS = ("sha", "branch", "describe", "dirty", "remote_url")
+_ROOMY = 125  # columns of a terminal; a narrower one leaves out what `show` tells
+_IN_SHOW = frozenset({"experiment", "commit"})
 _WIDE = 10_000  # a pipe has no width: never cut or fold there
 
 
@@ -73,20 +75,27 @@ def search(what: str, matches: Sequence[Match], console: Console | None = None) 
         _say(f"no run saw {what}")
         return
     console = console or _console()
-    table = _grid("run", "name", "experiment", "started", "commit", "stage", "data version", "saw")
-    for match in matches:
-        saw = [f"{entry.path or '?'} {_short(entry.hash)}" for entry in match.data]
-        table.add_row(
-            match.run_id if console.width == _WIDE else _short(match.run_id),
-            plain(match.run_name),
-            plain(match.experiment),
-            match.started,
-            _short(match.git_sha),
-            plain(match.stage or "-"),
-            match.data_version or "-",
-            plain("\n".join(saw)),
-        )
+    rows = [_row(match, whole=console.width == _WIDE) for match in matches]
+    shown = [name for name in rows[0] if console.width >= _ROOMY or name not in _IN_SHOW]
+    table = _grid(*shown)
+    for row in rows:
+        table.add_row(*(plain(row[name]) for name in shown))
     console.print(table)
+
+
+def _row(match: Match, *, whole: bool) -> dict[str, str]:
+    """A line of the table; ``whole`` where a program may read it."""
+    saw = [f"{entry.path or '?'} {_short(entry.hash)}" for entry in match.data]
+    return {
+        "run": match.run_id if whole else _short(match.run_id),
+        "name": match.run_name,
+        "experiment": match.experiment,
+        "started": match.started if whole else match.started[:16].replace("T", " "),
+        "commit": _short(match.git_sha),
+        "stage": match.stage or "-",
+        "data version": match.data_version or "-",
+        "saw": "\n".join(saw),
+    }
 
 
 def show(record: RunRecord) -> None:
@@ -224,10 +233,10 @@ def _table(console: Console, entries: Iterable[DataEntry]) -> None:
 
 def _remark(entry: DataEntry) -> str:
     if entry.certainty == "stale":
-        return "of an earlier run: not recorded"
+        return "no tag: of an earlier run"
     if entry.hash is None:
-        return "never locked"
-    return "" if entry.cached else "not cached: not recorded"
+        return "no tag: never locked"
+    return "" if entry.cached else "no tag: not cached"
 
 
 def _grid(*columns: str) -> Any:
