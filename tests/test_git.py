@@ -219,6 +219,7 @@ def test_no_git_process(repository: Project, monkeypatch: pytest.MonkeyPatch):
     sha = repository.git("rev-parse", "HEAD")
     repository.git("tag", "v1")
     assert git.describe(str(repository.root), sha) == "v1"
+    sha = repository.commit("one that git was not asked about")
     monkeypatch.setenv("PATH", str(repository.root))
     assert head(repository).sha == sha
     assert git.describe(str(repository.root), sha) is None

@@ -15,7 +15,6 @@ from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record.ledger import Ledger, Record, same_record
 
 FOLDER = "dvc"
-_FILE_BYTES = 10 * 1024 * 1024
 _ALL_BYTES = 50 * 1024 * 1024
 _DVC_FILES = 100
 _WARNINGS_SHOWN = 2
@@ -152,8 +151,11 @@ def _bounded(found: dict[str, bytes]) -> dict[str, bytes]:
     kept: dict[str, bytes] = {}
     left = _ALL_BYTES
     for path, content in found.items():
-        inside = ".." not in path.split("/") and not path.startswith("/")
-        if inside and len(content) <= min(_FILE_BYTES, left):
-            kept[path] = content
-            left -= len(content)
+        if ".." in path.split("/") or path.startswith("/"):
+            continue  # of another project; it has no place below dvc/
+        if len(content) > left:
+            warn_once(f"{path} is too large to attach: the record of a run has 50 MiB")
+            continue
+        kept[path] = content
+        left -= len(content)
     return kept
