@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError, TrackingUnavailableError
+from mlflow_dvc.guard import first_line
 from mlflow_dvc.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def _asking(tracking_uri: str | None) -> Iterator[MlflowClient]:
     try:
         yield _client(where)
     except _store_errors() as error:
-        raise TrackingUnavailableError(where, _words(error)) from error
+        raise TrackingUnavailableError(where, first_line(error)) from error
 
 
 def _store_errors() -> tuple[type[Exception], ...]:
@@ -361,7 +362,3 @@ def _walk(client: MlflowClient, run_id: str, folder: str) -> Iterator[str]:
             yield from _walk(client, run_id, entry.path)
         else:
             yield entry.path
-
-
-def _words(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
