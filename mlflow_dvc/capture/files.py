@@ -15,7 +15,8 @@ import yaml
 # it was read is read again. git calls this "racily clean"; NFS and FAT count in seconds.
 RACY_NS = 2_000_000_000
 _REASON_AT_MOST = 200
-SIZE_AT_MOST = 256 * 1024 * 1024
+# The lock of 100,000 outputs has 30 MiB; DVC takes minutes to read it.
+SIZE_AT_MOST = 32 * 1024 * 1024
 
 Signature = tuple[int, ...]
 T = TypeVar("T")
@@ -69,14 +70,13 @@ def read_bytes(path: str) -> bytes:
 
     To open a pipe would wait for somebody to write into it.
     """
-    mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise UnreadableError("not a regular file")
-    with open(path, "rb") as file:
-        content = file.read(SIZE_AT_MOST + 1)
-    if len(content) > SIZE_AT_MOST:
+    if status.st_size > SIZE_AT_MOST:
         raise UnreadableError(f"larger than {SIZE_AT_MOST >> 20} MiB")
-    return content
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""YAML as DVC reads it: version 1.2, by the fastest well-kept parser there is in Python.
+"""YAML as DVC reads it: version 1.2, line by line where that can be done, else by PyYAML.
 
 The scalars are those of ruamel.yaml, which DVC uses: 1.2 with ``0b1`` and ``1_000`` as numbers.
 PyYAML speaks YAML 1.1, in which ``on`` is a boolean, ``1e-06`` a string and ``12:30`` a number.
@@ -11,6 +11,10 @@ from typing import Any, ClassVar
 
 import yaml
 
+from mlflow_dvc.capture import block
+from mlflow_dvc.capture.files import UnreadableError
+
+SLOW_AT_MOST = 4 * 1024 * 1024  # characters; PyYAML takes two seconds for these
 _BASES = {"0b": 2, "0o": 8, "0x": 16}
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -38,32 +42,42 @@ class Loader(_Base):
             seen.add(name)
 
 
-def _resolver(tag: str, pattern: str, first: str) -> None:
-    """``first``: what a scalar of that kind may begin with."""
-    starts = [*first, ""] if tag == "null" else list(first)
-    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), starts)
-
-
-_resolver("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF")
-_resolver(
-    "int",
-    r"^(?:[-+]?0b[01_]+|[-+]?0o?[0-7_]+|[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+)$",
-    "-+0123456789",
-)
-_resolver(
-    "float",
-    r"^(?:[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?"
-    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
-    "-+.0123456789",
-)
-_resolver("null", r"^(?:~|null|Null|NULL|)$", "~nN")
-_resolver("merge", r"^(?:<<)$", "<")
-_resolver("timestamp", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "0123456789")
+# What a scalar without quotes may be, other than text: the pattern, and how it may begin.
+_KINDS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (
+        r"[-+]?0b[01_]+|[-+]?0o?[0-7_]+|[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+",
+        "-+0123456789",
+    ),
+    "float": (
+        r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    "null": (r"~|null|Null|NULL|", "~nN"),
+    "merge": (r"<<", "<"),
+    "timestamp": (
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{2}?-[0-9]{2}?(?:[Tt]|[ \t]+)[0-9]{1,2}"
+        r":[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?",
+        "0123456789",
+    ),
+}
+for _kind, (_pattern, _starts) in _KINDS.items():
+    Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}",
+        re.compile(rf"^(?:{_pattern})$"),
+        [*_starts, ""] if _kind == "null" else list(_starts),
+    )
+_NO_TEXT = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, (pattern, _) in _KINDS.items()))
+_MAYBE_NO_TEXT = frozenset("".join(starts for _, starts in _KINDS.values()))
 
 
 def _construct_int(loader: Any, node: Any) -> int:
-    text = loader.construct_scalar(node).replace("_", "")
-    digits = text.lstrip("+-")
+    return _integer(loader.construct_scalar(node))
+
+
+def _integer(text: str) -> int:
+    digits = text.replace("_", "").lstrip("+-")
     base = _BASES.get(digits[:2], 10)
     number = int(digits if base == 10 else digits[2:], base)
     return -number if text.startswith("-") else number
@@ -74,4 +88,35 @@ Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 def parse(content: bytes) -> Any:
     """The one document in ``content``. Raises ``yaml.YAMLError`` or ``UnicodeDecodeError``."""
-    return yaml.load(content.decode("utf-8-sig"), Loader)  # noqa: S506 - a safe loader
+    text = content.decode("utf-8-sig")
+    try:
+        return block.parse(text, _whole, scalar)
+    except (block.UnusualError, ValueError):
+        if len(text) > SLOW_AT_MOST:
+            raise UnreadableError(
+                f"over {SLOW_AT_MOST >> 20} MB and not in the form in which DVC writes it"
+            ) from None
+    return _whole(text)
+
+
+def scalar(text: str) -> Any:
+    """The value of a scalar without quotes. Raises UnusualError or ValueError for rare ones."""
+    if text[0] not in _MAYBE_NO_TEXT:
+        return text
+    match = _NO_TEXT.fullmatch(text)
+    if match is None:
+        return text
+    kind = match.lastgroup
+    if kind == "int":
+        return _integer(text)
+    if kind == "bool":
+        return text[0] in "tT"
+    if kind == "null":
+        return None
+    if kind == "float" and not text.endswith(("f", "F", "n", "N")):
+        return float(text.replace("_", ""))
+    raise block.UnusualError
+
+
+def _whole(text: str) -> Any:
+    return yaml.load(text, Loader)  # noqa: S506 - a safe loader
