@@ -30,7 +30,7 @@ _LINE = re.compile(
 _MORE = re.compile(rf"\ *((?=[^ \n]){_REST})")
 # Tabs, the line breaks of other systems, and what YAML does not allow.
 _UNUSUAL = re.compile("[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff]")
-_MARKER = re.compile(r"^(?:---|\.\.\.)", re.MULTILINE)
+_MARKERS = ("---", "...")
 _KEY_AT_MOST = 1000  # characters; YAML has 1,024
 _DEEPEST = 100
 _EMPTY: dict[str, Callable[[], Any]] = {"{}": dict, "[]": list}
@@ -53,7 +53,7 @@ def parse(text: str, read: Read, resolve: Read) -> Any:
     """
     text = text.removeprefix("---\n")
     rows, lines = _LINE.findall(text), text.split("\n")
-    if _UNUSUAL.search(text) or _MARKER.search(text) or len(rows) != len(lines):
+    if _UNUSUAL.search(text) or _has_marker(text) or len(rows) != len(lines):
         raise UnusualError
     top: list[Any] = [None]
     opened = _Open(resolve)
@@ -148,6 +148,10 @@ class _Open:
         place[0][place[1]] = container = kind()
         self._frames.append((column, container))
         return container
+
+
+def _has_marker(text: str) -> bool:
+    return text.startswith(_MARKERS) or any(f"\n{marker}" in text for marker in _MARKERS)
 
 
 def _go_on(place: _Place, text: str, lines: list[str], at: int, resolve: Read) -> int:

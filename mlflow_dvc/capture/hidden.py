@@ -25,6 +25,7 @@ class Hidden:
     def __init__(self, root: str) -> None:
         self.root = root
         self._verdicts: dict[tuple[str, str], bool] = {}
+        self._earlier = False  # whether some of them are of an earlier walk
         self._watched: dict[str, Signature | None] = {}
         self._where: tuple[str | None, ...] = ()
         self._dvc: list[IgnoreRules] = []
@@ -35,7 +36,9 @@ class Hidden:
         git_root = find_git_root(self.root)
         where = (git_root, *ignore.user_configs())
         if where == self._where and not self._has_changed():
+            self._earlier = True
             return
+        self._earlier = False
         self._where = where
         self._verdicts.clear()
         self._dvc = [ignore.dvc_rules(self.root)]
@@ -47,6 +50,8 @@ class Hidden:
         if path in self._watched:
             return
         self._watched[path] = _signature(path)
+        if not self._earlier:
+            return
         below = os.path.dirname(path) + os.sep
         self._verdicts = {
             key: verdict for key, verdict in self._verdicts.items() if not key[1].startswith(below)

@@ -113,6 +113,10 @@ class Reader:
     def _path(self, wdir: str, path: str) -> str:
         if _is_address(path):
             return path
+        if _is_plain(path) and _is_plain(wdir):
+            return f"{wdir}/{path}"
+        if wdir == "." and _is_plain(path):
+            return path
         full = os.path.normpath(os.path.join(self.root, wdir, path))
         if (inside := _inside(full, self.root)) is not None:
             return inside
@@ -130,14 +134,23 @@ def lock_of(pipeline: str) -> str:
     return pipeline.removesuffix(".yaml") + ".lock"
 
 
-def needs_resolving(raw: Any) -> bool:
-    """Whether the text of a stage does not itself say its name, paths and outputs."""
+def templated(content: bytes, stages: Raw) -> frozenset[str]:
+    """The stages whose text does not itself say their names, paths and outputs.
+
+    ``content`` is the text of the whole file.
+    """
+    # In double quotes, `\u0024` is a dollar as well.
+    whole = b"${" in content or b"\\" in content
+    return frozenset(name for name, raw in stages.items() if _needs_resolving(raw, whole=whole))
+
+
+def _needs_resolving(raw: Any, *, whole: bool) -> bool:
     if not isinstance(raw, Mapping):
         return False
     if "foreach" in raw or "matrix" in raw:
         return True
     parts = (raw.get(key) for key in ("wdir", "deps", "params", "outs", "metrics", "plots"))
-    return any("${" in text for part in parts for text in _texts(part))
+    return whole and any("${" in text for part in parts for text in _texts(part))
 
 
 def _declared_outs(raw: Raw) -> Iterator[tuple[str, Raw]]:
@@ -185,6 +198,8 @@ def _source(deps: Sequence[Raw]) -> str | None:
 
 def _is_address(path: str) -> bool:
     """Whether ``path`` is a URL. Raises MalformedError for one of no storage that DVC knows."""
+    if "//" not in path:
+        return False
     try:
         parts = urlsplit(path)
     except ValueError:  # such as brackets that are no address
@@ -192,6 +207,18 @@ def _is_address(path: str) -> bool:
     if parts.netloc and parts.scheme not in SCHEMES:
         raise MalformedError(f"{path!r} is of no storage that DVC knows")
     return "://" in path
+
+
+def _is_plain(path: str) -> bool:
+    """Whether ``path`` is relative and as short as it can be, which most are."""
+    return (
+        path != ""
+        and os.sep == "/"
+        and "./" not in path
+        and "//" not in path
+        and not path.startswith(("/", "."))
+        and not path.endswith(("/", "."))
+    )
 
 
 def _inside(path: str, root: str) -> str | None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from mlflow_dvc.capture import source as sources_of
 from mlflow_dvc.capture import yaml12
@@ -38,17 +39,17 @@ class Reading:
         """Whether the stages of some dvc.yaml are not known yet."""
         return any(source.pending for source in self.sources)
 
-    @property
+    @cached_property
     def stages(self) -> tuple[Stage, ...]:
         return tuple(stage for source in self.sources for stage in source.stages)
 
-    @property
+    @cached_property
     def warnings(self) -> tuple[str, ...]:
         named = [fault for source in self.sources for fault in source.faults]
         found = (*self.faults, *named, *conflicts(self.stages))
         return tuple(dict.fromkeys(shown(fault) for fault in found))
 
-    @property
+    @cached_property
     def locks(self) -> dict[str, str]:
         """The md5 of the bytes of each lock that counts, by its path."""
         return {

@@ -6,13 +6,15 @@ longer to import than all files take to read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # A type; a list of one rule for every item; a tuple of alternatives; a mapping of fields, where the
 # key ``str`` stands for every other name; or a check that returns what is wrong.
 Rule = Any
-Check = Callable[[Any], "str | None"]
+# What is wrong, with ``{}`` for where, and where: the names on the way there, innermost first.
+Fault = tuple[str, list[str]]
+Check = Callable[[Any], "Fault | None"]
 
 _WORDS = {str: "text", bool: "true or false", int: "a number", list: "a list", dict: "a mapping"}
 
@@ -23,56 +25,98 @@ class Required(str):
     __slots__ = ()
 
 
-def fault_in(value: Any, rule: Rule, where: str = "") -> str | None:
+def fault_in(value: Any, rule: Rule) -> str | None:
     """The first thing in ``value`` that breaks ``rule``, in words; None when nothing does."""
-    if rule is object:
+    fault = _check(rule)(value)
+    if fault is None:
         return None
+    words, names = fault
+    where = "".join(name if name.startswith("[") else f".{name}" for name in reversed(names))
+    return words.format(where.removeprefix(".") or "it")
+
+
+def _check(rule: Rule) -> Check:
+    """``rule`` as a function: a large lock has a hundred thousand values to look at."""
+    key = id(rule)
+    if key not in _checks:
+        _checks[key] = rule, _made(rule)
+    return _checks[key][1]
+
+
+_checks: dict[int, tuple[Rule, Check]] = {}
+
+
+def _made(rule: Rule) -> Check:
+    if rule is object:
+        return lambda value: None
     if isinstance(rule, tuple):
-        return _no_alternative(value, rule, where)
+        return _alternatives(rule)
     if isinstance(rule, Mapping):
-        return next(_field_faults(value, rule, where), None)
+        return _mapping(rule)
     if isinstance(rule, list):
-        return next(_item_faults(value, rule[0], where), None)
+        return _sequence(rule[0])
     if isinstance(rule, type):
-        return None if isinstance(value, rule) else f"{where or 'it'} is not {_word(rule)}"
-    fault = rule(value)
-    return f"{where} {fault}" if fault else None
+        fault = f"{{}} is not {_word(rule)}"
+        return lambda value: None if isinstance(value, rule) else (fault, [])
+
+    def named(value: Any) -> Fault | None:
+        words = rule(value)
+        return (f"{{}} {_literal(words)}", []) if words else None
+
+    return named
 
 
-def _field_faults(value: Any, rule: Mapping[Any, Rule], where: str) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield f"{where or 'it'} is not a mapping"
-        return
-    for name in rule:
-        if isinstance(name, Required) and name not in value:
-            yield f"{name!s} is missing{' in ' + where if where else ''}"
-    for name, item in value.items():
-        place = f"{where}.{name}" if where else str(name)
-        inner = rule.get(name, rule.get(str)) if isinstance(name, str) else None
-        if inner is None:
-            yield f"{place} is not allowed"
-        elif fault := fault_in(item, inner, place):
-            yield fault
+def _mapping(rule: Mapping[Any, Rule]) -> Check:
+    fields = {name: _check(inner) for name, inner in rule.items() if isinstance(name, str)}
+    other = _check(rule[str]) if str in rule else None
+    required = [name for name in rule if isinstance(name, Required)]
+
+    def check(value: Any) -> Fault | None:
+        if not isinstance(value, dict):
+            return "{} is not a mapping", []
+        for name in required:
+            if name not in value:
+                return f"{name!s} is missing in {{}}", []
+        for name, item in value.items():
+            inner = fields.get(name, other) if isinstance(name, str) else None
+            if inner is None:
+                return "{} is not allowed", [str(name)]
+            if fault := inner(item):
+                fault[1].append(name)
+                return fault
+        return None
+
+    return check
 
 
-def _item_faults(value: Any, rule: Rule, where: str) -> Iterator[str]:
-    if not isinstance(value, list):
-        yield f"{where or 'it'} is not a list"
-        return
-    for position, item in enumerate(value):
-        if fault := fault_in(item, rule, f"{where}[{position}]"):
-            yield fault
+def _sequence(rule: Rule) -> Check:
+    inner = _check(rule)
+
+    def check(value: Any) -> Fault | None:
+        if not isinstance(value, list):
+            return "{} is not a list", []
+        for position, item in enumerate(value):
+            if fault := inner(item):
+                fault[1].append(f"[{position}]")
+                return fault
+        return None
+
+    return check
 
 
-def _no_alternative(value: Any, rules: tuple[Rule, ...], where: str) -> str | None:
+def _alternatives(rules: tuple[Rule, ...]) -> Check:
     """The fault is that of the alternative which ``value`` has the form of, if any."""
-    for rule in rules:
-        fault = fault_in(value, rule, where)
-        if fault is None:
-            return None
-        if isinstance(value, (dict, list)) and type(rule) is type(value):
-            return fault
-    return f"{where or 'it'} is not {' or '.join(_word(rule) for rule in rules)}"
+    checks = [(_check(rule), type(rule)) for rule in rules]
+    words = f"{{}} is not {' or '.join(_word(rule) for rule in rules)}"
+
+    def check(value: Any) -> Fault | None:
+        for inner, kind in checks:
+            fault = inner(value)
+            if fault is None or (isinstance(value, (dict, list)) and type(value) is kind):
+                return fault
+        return words, []
+
+    return check
 
 
 def _word(rule: Rule) -> str:
@@ -80,6 +124,10 @@ def _word(rule: Rule) -> str:
         return "empty"
     kind = rule if isinstance(rule, type) else type(rule)
     return _WORDS.get(kind, "as DVC wants it")
+
+
+def _literal(words: str) -> str:
+    return words.replace("{", "{{").replace("}", "}}")
 
 
 def _checksum(value: Any) -> str | None:

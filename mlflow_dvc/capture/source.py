@@ -17,7 +17,7 @@ from mlflow_dvc.capture.lockfile import (
     Reader,
     Stage,
     lock_of,
-    needs_resolving,
+    templated,
 )
 from mlflow_dvc.capture.tree import PIPELINE
 from mlflow_dvc.dvc_backend.resolve import Resolved, recall, resolve
@@ -45,6 +45,7 @@ class Source:
     pending: bool = False
     answer: Resolved | None = field(default=None, repr=False)
     raw: Any = field(default=None, repr=False)
+    templated: frozenset[str] = frozenset()
     lock: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def is_of(self, loaded: Loaded, lock: Loaded | None) -> bool:
@@ -101,7 +102,8 @@ def pipeline(root: str, file: str, loaded: Loaded, lock: Loaded | None) -> Sourc
         raw=raw.get("stages") or {},
         lock=locked.get("stages") or {},
     )
-    if any(map(needs_resolving, source.raw.values())):
+    source = replace(source, templated=templated(loaded.content, source.raw))
+    if source.templated:
         if known := recall(root, file, loaded.content):
             return _filled(root, source, known)
         source = replace(source, pending=True)
@@ -109,13 +111,17 @@ def pipeline(root: str, file: str, loaded: Loaded, lock: Loaded | None) -> Sourc
 
 
 def _read_plainly(root: str, source: Source) -> Source:
-    plain = {name: raw for name, raw in source.raw.items() if not needs_resolving(raw)}
-    return _with_stages(root, source, plain)
+    return _with_stages(root, source, _plain(source))
+
+
+def _plain(source: Source) -> Raw:
+    if not source.templated:
+        return source.raw
+    return {name: raw for name, raw in source.raw.items() if name not in source.templated}
 
 
 def _filled(root: str, source: Source, resolved: Resolved) -> Source:
     """Stages that DVC could not resolve are read as far as their text goes."""
-    plain = {name: raw for name, raw in source.raw.items() if not needs_resolving(raw)}
     known = replace(
         source,
         pending=False,
@@ -124,7 +130,7 @@ def _filled(root: str, source: Source, resolved: Resolved) -> Source:
     )
     order = {name: position for position, name in enumerate(source.raw)}
     stages = sorted(
-        {**plain, **resolved.stages}.items(),
+        {**_plain(source), **resolved.stages}.items(),
         key=lambda item: order.get(item[0].rpartition("@")[0], order.get(item[0], 0)),
     )
     return _with_stages(root, known, dict(stages))

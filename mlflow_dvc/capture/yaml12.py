@@ -103,6 +103,8 @@ def scalar(text: str) -> Any:
     """The value of a scalar without quotes. Raises UnusualError or ValueError for rare ones."""
     if text[0] not in _MAYBE_NO_TEXT:
         return text
+    if text.isascii() and text.isdecimal():
+        return int(text)
     match = _NO_TEXT.fullmatch(text)
     if match is None:
         return text
