@@ -59,6 +59,24 @@ _SUFFIX = 9  # "-" and 8 hex digits
 
 def to_tags(snapshot: Snapshot) -> dict[str, str]:
     """Every tag that ``snapshot`` is worth, all of them legal in every MLflow store."""
+    return git_tags(snapshot.git) | data_tags(snapshot)
+
+
+def git_tags(git: GitState | None) -> dict[str, str]:
+    """Those that tell the code."""
+    if git is None:
+        return {}
+    found = {
+        GIT_SHA: git.sha,
+        GIT_BRANCH: _cut(git.branch),
+        GIT_DESCRIBE: _cut(git.describe),
+        GIT_DIRTY: {True: "true", False: "false", None: None}[git.dirty],
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def data_tags(snapshot: Snapshot) -> dict[str, str]:
+    """Those that tell the data, and what ran."""
     tags = {key: value for key, value in _plain(snapshot) if value}
     ranked = _inputs_first(snapshot)
     facts = [entry for entry in ranked if entry.cached and entry.known]
@@ -204,11 +222,6 @@ def hashes_in(tags: Mapping[str, str]) -> set[str]:
 
 
 def _plain(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
-    if git := snapshot.git:
-        yield GIT_SHA, git.sha
-        yield GIT_BRANCH, _cut(git.branch)
-        yield GIT_DESCRIBE, _cut(git.describe)
-        yield GIT_DIRTY, {True: "true", False: "false", None: None}[git.dirty]
     yield STAGE, _cut(snapshot.stage)
     yield SCRIPT_STAGE, _cut(snapshot.script_stage)
     yield EXPERIMENT, _cut(snapshot.experiment)

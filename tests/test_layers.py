@@ -15,7 +15,7 @@ import mlflow_dvc
 PACKAGE = Path(mlflow_dvc.__file__).parent
 # Lowest first; what stands on one line may import one another only within the same package.
 LAYERS = [
-    ["errors", "settings"],
+    ["errors", "settings", "cache"],
     ["guard"],
     ["snapshot"],
     ["tags"],

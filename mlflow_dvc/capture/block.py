@@ -64,13 +64,7 @@ def parse(text: str, read: Read, resolve: Read) -> Any:
         at += 1
         if not (key or dash or plain or quoted or other):
             continue
-        if key or dash:
-            place = opened.place(len(indent), dash, key, empty)
-        elif empty is not None and len(indent) > empty[2] >= 0:
-            place = empty  # DVC's dumper puts a long value below its key
-        else:
-            raise UnusualError
-        holder, name, column = place
+        holder, name, column = place = opened.place(len(indent), dash, key, empty)
         empty = None
         if plain:
             holder[name] = resolve(plain.rstrip(" "))
@@ -99,6 +93,10 @@ class _Open:
 
     def place(self, column: int, dash: str, key: str, empty: _Place | None) -> _Place:
         """The place of the value on a line that begins in ``column``; None is there for now."""
+        if not (key or dash):  # DVC's dumper puts a long value below its key
+            if empty is None or not column > empty[2] >= 0:
+                raise UnusualError
+            return empty
         if dash:
             holder = self._container(column, list, empty)
             place = (holder, len(holder), column)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import yaml
@@ -31,7 +32,8 @@ class _Kept(Generic[T]):
     signature: Signature
     settled: bool
     content: bytes
-    value: T
+    value: T | None
+    error: Exception | None = None
 
 
 class FileCache(Generic[T]):
@@ -43,17 +45,77 @@ class FileCache(Generic[T]):
 
     def get(self, path: str) -> tuple[bytes, T]:
         """The file's bytes and their meaning. Raises OSError, or whatever ``parse`` raises."""
+        kept = self._current(path)
+        if kept.error is not None:
+            raise kept.error.with_traceback(None)
+        return kept.content, kept.value  # type: ignore[return-value]
+
+    def glimpse(self, path: str) -> Glimpse:
+        """How the file looked when it was last read; as it is now where it cannot be read."""
+        kept = self._kept.get(path)
+        if kept is None:
+            return Glimpse.of(path)
+        return Glimpse(kept.signature if kept.settled else None, digest_of(kept.content))
+
+    def _current(self, path: str) -> _Kept[T]:
         status = os.stat(path)
         signature = signature_of(status)
-        kept = self._kept.get(path)
-        if kept and kept.settled and kept.signature == signature:
-            return kept.content, kept.value
-        started = time.time_ns()
-        content = read_bytes(path)
-        value = kept.value if kept and kept.content == content else self._parse(content)
-        settled = is_settled(status, started)
-        self._kept[path] = _Kept(signature, settled, content, value)
-        return content, value
+        kept = self._kept.pop(path, None)
+        if kept is None or not kept.settled or kept.signature != signature:
+            started = time.time_ns()
+            content = read_bytes(path)
+            settled = is_settled(status, started)
+            if kept is not None and kept.content == content:
+                kept = replace(kept, signature=signature, settled=settled)
+            else:
+                kept = self._parsed(content, signature, settled=settled)
+        self._kept[path] = kept
+        return kept
+
+    def _parsed(self, content: bytes, signature: Signature, *, settled: bool) -> _Kept[T]:
+        try:
+            return _Kept(signature, settled, content, self._parse(content))
+        except Exception as error:  # kept as well: a broken file is not to be read at every start
+            return _Kept(signature, settled, content, None, error)
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """As much of a file or folder as tells whether it is still the same.
+
+    ``signature`` is None for what may change without showing it, or is not there; ``digest`` is
+    empty where the content does not count or could not be read.
+    """
+
+    signature: Signature | None
+    digest: str = ""
+    missing: bool = False
+
+    @classmethod
+    def of(cls, path: str) -> Glimpse:
+        """By the time stamps of this moment alone."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return cls(None, missing=True)
+        return cls(signature_of(status) if is_settled(status, time.time_ns()) else None)
+
+    def fits(self, path: str, digest_now: Callable[[str], str] = lambda path: "") -> bool:
+        """Whether ``path`` still is as it was; not where that cannot be told.
+
+        ``digest_now`` is asked where the time stamps do not tell, if the content counts.
+        """
+        try:
+            now = signature_of(os.stat(path))
+        except OSError:
+            return self.missing
+        if self.missing:
+            return False
+        return now == self.signature or (self.digest != "" and digest_now(path) == self.digest)
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def signature_of(status: os.stat_result) -> Signature:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from mlflow_dvc.capture import ignore
 from mlflow_dvc.capture.config import last_value
-from mlflow_dvc.capture.files import Signature, signature_of
+from mlflow_dvc.capture.files import Glimpse
 from mlflow_dvc.capture.ignore import IgnoreRules
 from mlflow_dvc.capture.project import find_git_root
 
@@ -26,15 +26,15 @@ class Hidden:
         self.root = root
         self._verdicts: dict[tuple[str, str], bool] = {}
         self._earlier = False  # whether some of them are of an earlier walk
-        self._watched: dict[str, Signature | None] = {}
+        self._watched: dict[str, Glimpse] = {}
         self._where: tuple[str | None, ...] = ()
         self._dvc: list[IgnoreRules] = []
         self._git: list[IgnoreRules] = []
 
     def refresh(self) -> None:
         """Forget every verdict if a file of rules, or of settings about them, has changed."""
-        git_root = find_git_root(self.root)
-        where = (git_root, *ignore.user_configs())
+        where = self.places()
+        git_root = where[0]
         if where == self._where and not self._has_changed():
             self._earlier = True
             return
@@ -43,13 +43,21 @@ class Hidden:
         self._verdicts.clear()
         self._dvc = [ignore.dvc_rules(self.root)]
         self._git = [ignore.git_rules(git_root)] if git_root and not self._without_git() else []
-        self._watched = {path: _signature(path) for path in self._elsewhere()}
+        self._watched = {path: Glimpse.of(path) for path in self._elsewhere()}
+
+    def places(self) -> tuple[str | None, ...]:
+        """Where rules come from beside the tree: the git repository, and the user's settings."""
+        return (find_git_root(self.root), *ignore.user_configs())
+
+    def glimpses(self) -> Iterator[tuple[str, Glimpse]]:
+        """Every file that has a say in what is hidden, as it was when it was looked at."""
+        yield from self._watched.items()
 
     def watch(self, path: str) -> None:
         """An ignore file of the tree; one that was not there before changes what lies below it."""
         if path in self._watched:
             return
-        self._watched[path] = _signature(path)
+        self._watched[path] = Glimpse.of(path)
         if not self._earlier:
             return
         below = os.path.dirname(path) + os.sep
@@ -87,7 +95,7 @@ class Hidden:
         return verdict
 
     def _has_changed(self) -> bool:
-        return any(_signature(path) != seen for path, seen in self._watched.items())
+        return not all(seen.fits(path) for path, seen in self._watched.items())
 
     def _without_git(self) -> bool:
         """As ``dvc init --no-scm`` leaves it: DVC then looks at no rule of git's."""
@@ -109,10 +117,3 @@ class Hidden:
             while len(directory) > len(rules.root):
                 directory = os.path.dirname(directory)
                 yield os.path.join(directory, ".gitignore")
-
-
-def _signature(path: str) -> Signature | None:
-    try:
-        return signature_of(os.stat(path))
-    except OSError:
-        return None

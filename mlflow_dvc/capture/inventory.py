@@ -40,7 +40,8 @@ def with_data(snapshot: Snapshot, project: Project, reading: Reading) -> Snapsho
     )
     if reading.pending:
         singles = tuple(source for source in reading.sources if source.file.endswith(".dvc"))
-        return replace(snapshot, data=_entries(replace(reading, sources=singles), (), set()))
+        others = Reading(reading.root, replace(reading.content, sources=singles))
+        return replace(snapshot, data=_entries(others, (), set()))
     own, by_script = _own_stages(project, reading)
     known = likeliest(own, project, reading.root) if own else None
     # Where it is not clear which stage runs, the outputs of each that it may be are left out.

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 
 from mlflow_dvc.capture import source as sources_of
 from mlflow_dvc.capture import yaml12
-from mlflow_dvc.capture.files import FileCache, UnreadableError, read_bytes, reason, shown
+from mlflow_dvc.capture.files import (
+    FileCache,
+    Glimpse,
+    UnreadableError,
+    digest_of,
+    read_bytes,
+    reason,
+    shown,
+)
 from mlflow_dvc.capture.lockfile import Stage, lock_of
+from mlflow_dvc.capture.memory import Content, Memory, Witness, recall
 from mlflow_dvc.capture.pipeline import conflicts
 from mlflow_dvc.capture.project import relative
 from mlflow_dvc.capture.source import Loaded, Source
@@ -22,22 +30,38 @@ _PARAMS_FILES = 50
 _PARAMS_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True)
 class Reading:
     """What the DVC files of one root say at one moment. Paths are relative to ``root``.
 
-    ``params`` holds the bytes of the parameter files that the stages name.
+    Of one that an earlier process made, the content is only read if somebody asks for it.
     """
 
-    root: str
-    sources: tuple[Source, ...]
-    faults: tuple[str, ...]
-    params: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    def __init__(self, root: str, content: Content | None, memory: Memory | None = None) -> None:
+        self.root = root
+        self.memory = memory
+        if content is not None:
+            self.content = content
+
+    @cached_property
+    def content(self) -> Content:
+        return self.memory.content() if self.memory else Content(())
+
+    @property
+    def is_loaded(self) -> bool:
+        return "content" in vars(self)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return self.content.sources
+
+    @property
+    def params(self) -> Mapping[str, bytes]:
+        return self.content.params
 
     @property
     def pending(self) -> bool:
-        """Whether the stages of some dvc.yaml are not known yet."""
-        return any(source.pending for source in self.sources)
+        """Whether the stages of some dvc.yaml are not known yet; such a reading is never kept."""
+        return self.is_loaded and any(source.pending for source in self.sources)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -46,16 +70,14 @@ class Reading:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         named = [fault for source in self.sources for fault in source.faults]
-        found = (*self.faults, *named, *conflicts(self.stages))
+        found = (*self.content.faults, *named, *conflicts(self.stages))
         return tuple(dict.fromkeys(shown(fault) for fault in found))
 
     @cached_property
     def locks(self) -> dict[str, str]:
         """The md5 of the bytes of each lock that counts, by its path."""
         return {
-            lock_of(source.file): hashlib.md5(
-                source.lock_content, usedforsecurity=False
-            ).hexdigest()
+            lock_of(source.file): digest_of(source.lock_content)
             for source in self.sources
             if source.lock_content is not None
         }
@@ -63,14 +85,14 @@ class Reading:
     def resolved(self) -> Reading:
         """The same moment with every template filled in, by asking DVC where it must be (slow)."""
         sources = tuple(sources_of.resolved(self.root, source) for source in self.sources)
-        params = dict(self.params)
+        params = dict(self.content.params)
         for source in sources:
             reads = source.answer.reads if source.answer else {}
             for path, md5 in reads.items():
                 content = params.get(path) or _small(os.path.join(self.root, path))
-                if content and hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
+                if content and digest_of(content) == md5:
                     params[path] = content
-        return replace(self, sources=sources, params=params)
+        return Reading(self.root, replace(self.content, sources=sources, params=params))
 
 
 class ProjectReader:
@@ -84,10 +106,47 @@ class ProjectReader:
         self._sources: dict[str, Source] = {}
         self._outs: dict[Source, Set[str]] = {}
         self._named: list[str] = []
+        self._named_by: list[Source] = []
+        self._read_files: list[str] = []
+        self._missing: list[str] = []
         self._last: Reading | None = None
+        self._seen: Witness | None = None
 
     def read(self) -> Reading:
         """Equal to the last reading, and the same object, where nothing changed. Never raises."""
+        last = self._last or self._recalled()
+        if last is not None and self._holds(last):
+            self._last = last
+            return last
+        self._seen = None
+        content = self._read()
+        if last is None or not last.is_loaded or last.content != content:
+            last = Reading(self.root, content)
+        self._last = last
+        return last
+
+    def is_last(self, reading: Reading) -> bool:
+        return reading is self._last
+
+    def witness(self) -> Witness:
+        """Of the last reading."""
+        if self._seen is None:
+            self._seen = Witness(self._tree.places(), dict(self._glimpses()))
+        return self._seen
+
+    def _holds(self, last: Reading) -> bool:
+        # In this process a file that changed is read below, and only once.
+        places, by_content = self._tree.places(), last is not self._last
+        return not last.pending and self.witness().holds(places, by_content=by_content)
+
+    def _recalled(self) -> Reading | None:
+        memory = recall(self.root)
+        if memory is None:
+            return None
+        self._seen = memory.witness
+        return Reading(self.root, None, memory)
+
+    def _read(self) -> Content:
         found: list[Source] = []
         faults: list[str] = []
 
@@ -100,25 +159,38 @@ class ProjectReader:
                 self._outs[source] = set(_out_paths(self.root, source))
             return self._outs[source]
 
+        self._read_files.clear()
+        self._missing.clear()
         for _ in self._tree.dvc_files(outs_of):
             pass
         self._sources = {source.file: source for source in found}
         self._outs = {source: self._outs[source] for source in found}
-        reading = Reading(self.root, tuple(found), tuple(faults), self._read_params(found))
-        last = self._last
-        if last == reading:
-            return last
-        self._last = reading
-        return reading
+        return Content(tuple(found), tuple(faults), self._read_params(found))
+
+    def _glimpses(self) -> Iterator[tuple[str, Glimpse]]:
+        yield from self._tree.glimpses()
+        for source in self._sources.values():
+            for path, md5 in (source.answer.reads if source.answer else {}).items():
+                yield self._absolute(path), Glimpse(None, md5 or "", missing=md5 is None)
+        for path in self._named:
+            yield self._absolute(path), self._params.glimpse(self._absolute(path))
+        for path in self._read_files:
+            yield path, self._files.glimpse(path)
+        for path in self._missing:
+            yield path, Glimpse.of(path)
+
+    def _absolute(self, path: str) -> str:
+        return os.path.join(self.root, path)
 
     def _read_params(self, sources: list[Source]) -> dict[str, bytes]:
         """As far as they can be read, are small and lie in the project."""
-        if self._last is None or list(self._last.sources) != sources:
+        if sources != self._named_by:
             every = (path for source in sources for path in sources_of.params_of(source))
             self._named = list(dict.fromkeys(every))[:_PARAMS_FILES]
+            self._named_by = sources
         found = {}
         for path in self._named:
-            where = os.path.join(self.root, path)
+            where = self._absolute(path)
             with suppress(OSError, UnreadableError):
                 if os.stat(where).st_size <= _PARAMS_BYTES:
                     found[path] = self._params.get(where)[0]
@@ -142,12 +214,16 @@ class ProjectReader:
         if self._tree.hidden.from_git(path):
             faults.append(f"{relative(path, self.root)} is git-ignored: DVC refuses that")
             return None
-        if not os.path.lexists(path) or self._tree.hidden.file(path):
+        if not os.path.lexists(path):
+            self._missing.append(path)
+            return None
+        if self._tree.hidden.file(path):
             return None
         return self._load(path, faults)
 
     def _load(self, path: str, faults: list[str]) -> Loaded | None:
         """None, and a fault that names the file, for whatever cannot be read."""
+        self._read_files.append(path)
         try:
             return Loaded(*self._files.get(path))
         except Exception as error:

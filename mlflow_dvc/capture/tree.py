@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
-from mlflow_dvc.capture.files import Signature, is_settled, signature_of
+from mlflow_dvc.capture.files import Glimpse, Signature, digest_of, is_settled, signature_of
 from mlflow_dvc.capture.hidden import IGNORE_FILES, Hidden
 
 PIPELINE = "dvc.yaml"
@@ -23,6 +23,12 @@ class _Listing:
     ignore_files: tuple[str, ...]
     is_project: bool
 
+    @property
+    def digest(self) -> str:
+        """Of what counts in it: data files come and go."""
+        names = (self.directories, self.dvc_files, self.ignore_files, self.is_project)
+        return digest_of(repr(names).encode("utf-8", "surrogateescape"))
+
 
 class Tree:
     """The directories of one DVC root; a directory is listed again only when it changed."""
@@ -31,6 +37,7 @@ class Tree:
         self.root = root
         self.hidden = Hidden(root)
         self._listings: dict[str, _Listing] = {}
+        self._visited: list[str] = []
 
     def dvc_files(self, outs_of: Callable[[str], Set[str]]) -> Iterator[str]:
         """Every ``dvc.yaml`` and ``*.dvc`` that DVC itself would read, as absolute paths.
@@ -40,12 +47,14 @@ class Tree:
         """
         hidden = self.hidden
         hidden.refresh()
+        self._visited.clear()
         if hidden.tree():
             return
         outs: set[str] = set()
         pending = [self.root]
         while pending:
             directory = pending.pop()
+            self._visited.append(directory)
             listing = self._list(directory)
             if listing is None or (listing.is_project and directory != self.root):
                 continue
@@ -61,6 +70,20 @@ class Tree:
                 if path not in outs and not hidden.directory(path):
                     pending.append(path)
 
+    def places(self) -> tuple[str | None, ...]:
+        return self.hidden.places()
+
+    def glimpses(self) -> Iterator[tuple[str, Glimpse]]:
+        """Every directory of the last walk, as it was then, and every file of rules."""
+        yield from self.hidden.glimpses()
+        for directory in self._visited:
+            listing = self._listings.get(directory)
+            if listing is None:  # it could not be listed
+                yield directory, Glimpse.of(directory)
+            else:
+                signature = listing.signature if listing.settled else None
+                yield directory, Glimpse(signature, listing.digest)
+
     def _list(self, directory: str) -> _Listing | None:
         """None for a directory that is gone or may not be read: DVC passes over it as well."""
         try:
@@ -74,6 +97,14 @@ class Tree:
             return None
         self._listings[directory] = listing
         return listing
+
+
+def digest_of_listing(directory: str) -> str:
+    """As ``Tree.glimpses`` has it, of the directory as it is now. Empty if it cannot be listed."""
+    try:
+        return _scan(directory, os.stat(directory)).digest
+    except OSError:
+        return ""
 
 
 def _scan(directory: str, status: os.stat_result) -> _Listing:
@@ -94,6 +125,6 @@ def _scan(directory: str, status: os.stat_result) -> _Listing:
         is_settled(status, started),
         tuple(sorted(directories)),
         tuple(sorted(dvc_files)),
-        tuple(ignore_files),
+        tuple(sorted(ignore_files)),
         is_project,
     )

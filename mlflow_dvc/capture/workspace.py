@@ -4,40 +4,81 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mlflow_dvc.capture import git
+from mlflow_dvc.capture.files import Glimpse
 from mlflow_dvc.capture.inventory import with_data
+from mlflow_dvc.capture.memory import Memory, Told, body_of, keep
 from mlflow_dvc.capture.project import Project, find_project, running_script
 from mlflow_dvc.capture.reading import ProjectReader, Reading
 from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.snapshot import GitState, Snapshot
+from mlflow_dvc.tags import data_tags, git_tags
 
 _READERS_AT_MOST = 16
 
 
+class Facts:
+    """What a reading is worth to the runs of one process; all but the git part of a record.
+
+    ``kept`` is what an earlier process of the same kind made of it.
+    """
+
+    def __init__(self, project: Project, reading: Reading | None) -> None:
+        self.project = project
+        self.reading = reading
+        memory = reading.memory if reading else None
+        run = _kind_of_run(project)
+        self.kept = next((told for told in memory.told if told.fits(run)), None) if memory else None
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        return with_data(Snapshot(), self.project, self.reading) if self.reading else Snapshot()
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        return self.kept.tags if self.kept else data_tags(self.snapshot)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self.kept.warnings) if self.kept else self.snapshot.warnings
+
+
 @dataclass(frozen=True)
 class Moment:
-    """Everything that was read when a run started, and the Snapshot it is worth so far.
+    """Everything that was read when a run started.
 
     :func:`completed` adds what takes longer.
     """
 
-    snapshot: Snapshot
-    project: Project
-    reading: Reading | None = field(default=None, repr=False)
+    facts: Facts
+    git: GitState | None
     git_fault: str | None = None
 
-    def is_of(
-        self, project: Project, reading: Reading | None, state: GitState | None, fault: str | None
-    ) -> bool:
-        """Whether it was made of just these; a reading is the same object while nothing changed."""
-        return (
-            self.reading is reading
-            and self.project == project
-            and self.snapshot.git == state
-            and self.git_fault == fault
-        )
+    @property
+    def project(self) -> Project:
+        return self.facts.project
+
+    @property
+    def reading(self) -> Reading | None:
+        return self.facts.reading
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return ((self.git_fault,) if self.git_fault else ()) + self.facts.warnings
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """What the run is tagged with; nothing where there is no commit and no DVC project."""
+        if self.reading is None and not (self.git and self.git.sha):
+            return {}
+        return git_tags(self.git) | self.facts.tags
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        return replace(self.facts.snapshot, git=self.git, warnings=self.warnings)
 
 
 _readers: dict[str, ProjectReader] = {}
@@ -64,7 +105,9 @@ def look_at(path: str | None = None) -> tuple[Project, Snapshot]:
     project = find_project(path)
     if project.git_root is None and project.dvc_root is None:
         raise NoProjectError(os.path.abspath(path or "."))
-    return project, completed(_look(project)).snapshot
+    moment = _look(project)
+    remember(moment)
+    return project, completed(moment).snapshot
 
 
 def completed(moment: Moment) -> Moment:
@@ -73,14 +116,44 @@ def completed(moment: Moment) -> Moment:
     Templates of dvc.yaml are resolved by DVC, in a child process and once for each version of
     them; git is asked for the nearest tag.
     """
-    reading, state = moment.reading, moment.snapshot.git
+    facts, state = moment.facts, moment.git
     if state and state.sha and moment.project.git_root:
-        nearest = git.describe(moment.project.git_root, state.sha)
-        state = replace(state, describe=nearest)
-    if reading is not None and reading.pending:
-        reading = reading.resolved()
-        return _moment(moment.project, reading, state, moment.git_fault)
-    return replace(moment, snapshot=replace(moment.snapshot, git=state))
+        state = replace(state, describe=git.describe(moment.project.git_root, state.sha))
+    if facts.reading is not None and facts.reading.pending:
+        facts = Facts(moment.project, facts.reading.resolved())
+    return replace(moment, facts=facts, git=state)
+
+
+def remember(moment: Moment) -> None:
+    """Let the next process of the same kind start from what was read for this one."""
+    facts, reading = moment.facts, moment.reading
+    if reading is None or reading.pending or facts.kept:
+        return
+    with _lock:
+        reader = _readers.get(reading.root)
+        if reader is None or not reader.is_last(reading):
+            return
+        witness = reader.witness()
+    folders = {
+        path: Glimpse.of(path)
+        for path in (os.path.join(reading.root, dep.path) for dep in facts.snapshot.deps)
+        if os.path.isdir(path)
+    }
+    told = Told(_kind_of_run(moment.project), facts.tags, list(facts.warnings), folders)
+    if witness.lasts:
+        before = reading.memory
+        body = before.body if before else body_of(reading.content)
+        keep(reading.root, Memory(witness, (told, *(before.told if before else ())), body))
+
+
+def _kind_of_run(project: Project) -> list[str | None]:
+    return [
+        project.relative_root,
+        project.directory,
+        project.script,
+        project.dvc_stage,
+        project.experiment,
+    ]
 
 
 def _look(project: Project) -> Moment:
@@ -91,9 +164,13 @@ def _look(project: Project) -> Moment:
     with _lock:
         reading = _reader(project.dvc_root).read() if project.dvc_root else None
         last = _last
-        if last and last.is_of(project, reading, state, fault):
+        facts = last.facts if last else None
+        # A reading is the same object while nothing changed.
+        if facts is None or facts.reading is not reading or facts.project != project:
+            facts = Facts(project, reading)
+        if last and last.facts is facts and (last.git, last.git_fault) == (state, fault):
             return last
-        _last = moment = _moment(project, reading, state, fault)
+        _last = moment = Moment(facts, state, fault)
         return moment
 
 
@@ -103,15 +180,6 @@ def _reader(root: str) -> ProjectReader:
             _readers.clear()
         _readers[root] = ProjectReader(root)
     return _readers[root]
-
-
-def _moment(
-    project: Project, reading: Reading | None, state: GitState | None, fault: str | None
-) -> Moment:
-    snapshot = Snapshot(git=state, warnings=(fault,) if fault else ())
-    if reading is not None:
-        snapshot = with_data(snapshot, project, reading)
-    return Moment(snapshot, project, reading, fault)
 
 
 def _forget_after_fork() -> None:

@@ -7,6 +7,7 @@ PyYAML speaks YAML 1.1, in which ``on`` is a boolean, ``1e-06`` a string and ``1
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import yaml
@@ -108,16 +109,19 @@ def scalar(text: str) -> Any:
     match = _NO_TEXT.fullmatch(text)
     if match is None:
         return text
-    kind = match.lastgroup
-    if kind == "int":
-        return _integer(text)
-    if kind == "bool":
-        return text[0] in "tT"
-    if kind == "null":
-        return None
-    if kind == "float" and not text.endswith(("f", "F", "n", "N")):
-        return float(text.replace("_", ""))
-    raise block.UnusualError
+    make = _MAKE.get(match.lastgroup or "")
+    if make is None:
+        raise block.UnusualError
+    return make(text)
+
+
+# A float in words, such as `.inf`, is a ValueError.
+_MAKE: dict[str, Callable[[str], Any]] = {
+    "int": _integer,
+    "float": lambda text: float(text.replace("_", "")),
+    "bool": lambda text: text[0] in "tT",
+    "null": lambda text: None,
+}
 
 
 def _whole(text: str) -> Any:

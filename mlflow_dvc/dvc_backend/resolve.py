@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from mlflow_dvc import cache
 
 _VERSION = 1
 _VARIANTS = 8
@@ -39,13 +40,13 @@ class Resolved:
 
 
 # Where the cache cannot be written, each process still asks only once.
-_asked: dict[Path, tuple[Resolved, ...]] = {}
+_asked: dict[str, tuple[Resolved, ...]] = {}
 
 
 def recall(root: str, file: str, content: bytes) -> Resolved | None:
     """What :func:`resolve` once said, if nothing that it depends on has changed since."""
-    entry = _entry(file, content)
-    for variant in (*_asked.get(entry, ()), *_variants(entry)):
+    key = _key(file, content)
+    for variant in (*_asked.get(key, ()), *_variants(key)):
         if all(_digest(root, path) == md5 for path, md5 in variant.reads.items()):
             return variant
     return None
@@ -59,9 +60,9 @@ def resolve(root: str, file: str, content: bytes) -> Resolved:
     if known := recall(root, file, content):
         return known
     resolved = _parsed(_ask({"root": root, "file": file, "text": content.decode("utf-8-sig")}))
-    entry = _entry(file, content)
-    _asked[entry] = (resolved,)
-    _remember(entry, resolved)
+    key = _key(file, content)
+    _asked[key] = (resolved,)
+    _remember(key, resolved)
     return resolved
 
 
@@ -156,30 +157,20 @@ def _parsed(raw: Any) -> Resolved:
     return Resolved(raw["stages"], raw["reads"], tuple(raw["faults"]))
 
 
-def _entry(file: str, content: bytes) -> Path:
-    import platformdirs
-
-    key = hashlib.sha256(b"%d\0%s\0%s" % (_VERSION, os.fsencode(file), content)).hexdigest()
-    return Path(
-        platformdirs.user_cache_dir("mlflow-dvc", appauthor=False), "resolved", f"{key}.json"
-    )
+def _key(file: str, content: bytes) -> str:
+    return hashlib.sha256(b"%d\0%s\0%s" % (_VERSION, os.fsencode(file), content)).hexdigest()
 
 
-def _variants(entry: Path) -> list[Resolved]:
+def _variants(key: str) -> list[Resolved]:
     try:
-        return [_parsed(raw) for raw in json.loads(entry.read_bytes())]
-    except (OSError, ValueError):
+        return [_parsed(raw) for raw in json.loads(cache.read("resolved", key) or b"[]")]
+    except ValueError:
         return []
 
 
-def _remember(entry: Path, resolved: Resolved) -> None:
-    """Written whole or not at all. A cache that cannot be written costs time, nothing else."""
-    variants = [resolved, *_variants(entry)][:_VARIANTS]
-    with suppress(OSError):
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=entry.parent, delete=False) as file:
-            json.dump([asdict(variant) for variant in variants], file)
-        os.replace(file.name, entry)
+def _remember(key: str, resolved: Resolved) -> None:
+    variants = [resolved, *_variants(key)][:_VARIANTS]
+    cache.write("resolved", key, json.dumps([asdict(variant) for variant in variants]).encode())
 
 
 def _digest(root: str, path: str) -> str | None:

@@ -28,15 +28,17 @@ def begin(record: Record, parent: str | None, ledger: Ledger, *, artifacts: bool
         complete(record)
     if artifacts and not _same_as_parent(record, parent, ledger):
         _attach(record, FOLDER)
+    with guard("remember what was read of the project"):
+        workspace.remember(record.moment)
 
 
 def resume(record: Record, existing: dict[str, str], *, artifacts: bool) -> None:
     """A run goes on: its first record stays; a different one is put beside it."""
     moment = workspace.completed(record.moment)
-    found = tag.to_tags(moment.snapshot)
+    found = moment.tags
     record.moment = moment
     if not _is_recorded(record, existing):
-        late = found | tag.mlflow_git_tags(moment.snapshot.git)
+        late = found | tag.mlflow_git_tags(moment.git)
         _set_tags(record, {key: late[key] for key in late if key not in existing})
         if artifacts:
             _attach(record, FOLDER)
@@ -51,7 +53,7 @@ def complete(record: Record) -> None:
     """Facts that cost too much for the start of a run: templates, the nearest git tag."""
     record.moment = workspace.completed(record.moment)
     tell(record.moment)
-    found = tag.to_tags(record.moment.snapshot)
+    found = record.moment.tags
     late = {key: value for key, value in found.items() if record.tags.get(key) != value}
     if late:
         _set_tags(record, late)
@@ -59,7 +61,7 @@ def complete(record: Record) -> None:
 
 def tell(moment: Moment) -> None:
     """One line about everything that could not be read or is not clear."""
-    if warnings := moment.snapshot.warnings:
+    if warnings := moment.warnings:
         more = len(warnings) - _WARNINGS_SHOWN
         tail = f" (and {more} more: run `mlflow-dvc status`)" if more > 0 else ""
         warn_once("; ".join(warnings[:_WARNINGS_SHOWN]) + tail)

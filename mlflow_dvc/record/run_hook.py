@@ -39,7 +39,6 @@ _offered: ContextVar[dict[str, str] | None] = ContextVar("mlflow_dvc_offered", d
 _offered_last: dict[str, str] = {}
 # And what it saw: MLflow creates the run right after it asked, and one look is enough for both.
 _looked: ContextVar[tuple[float, Moment] | None] = ContextVar("mlflow_dvc_looked", default=None)
-_tagged: tuple[Moment, dict[str, str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def offer() -> dict[str, str]:
     if record is None:
         moment = workspace.now()
         _looked.set((time.monotonic(), moment))
-    offered = tag.core(record.tags if record else _tags_of(moment))
+    offered = tag.core(record.tags if record else moment.tags)
     _offered.set(offered)
     _offered_last = offered
     return offered
@@ -128,10 +127,10 @@ def _prepare(
         return None  # a copy of another run, made by a tool: that run's record is in it
     moment = _just_seen() or workspace.now()
     attach.tell(moment)
-    mine = _tags_of(moment)
+    mine = moment.tags
     if not mine:
         return None
-    fill = mine | tag.mlflow_git_tags(moment.snapshot.git)
+    fill = mine | tag.mlflow_git_tags(moment.git)
     tags = theirs | {key: value for key, value in fill.items() if key not in theirs}
     bare = inspect.signature(host).bind(client, *args, **kwargs)
     call.arguments["tags"] = tags
@@ -184,7 +183,7 @@ def _resumed(run: Any) -> None:
         return
     moment = workspace.now()
     attach.tell(moment)
-    if not moment.snapshot:
+    if not moment.tags:
         return
     existing = dict(run.data.tags)
     uri = known.tracking_uri if known else mlflow.get_tracking_uri()
@@ -276,13 +275,6 @@ def _wrap(owner: type, name: str, around: Callable[..., Any], needs: str | None 
 
     _installed[owner, name] = (original, mlflow_dvc_wrapper)
     setattr(owner, name, mlflow_dvc_wrapper)
-
-
-def _tags_of(moment: Moment) -> dict[str, str]:
-    global _tagged
-    if _tagged is None or _tagged[0] is not moment:
-        _tagged = (moment, tag.to_tags(moment.snapshot) if moment.snapshot else {})
-    return _tagged[1]
 
 
 def _after_fork() -> None:
