@@ -87,6 +87,22 @@ class Hidden:
             self._verdicts[key] = any(rule.ignores(path, is_dir=False) for rule in self._git)
         return self._verdicts[key]
 
+    def from_dvc(self, path: str) -> bool:
+        """Whether ``.dvcignore`` files hide ``path``, or a folder that it lies in."""
+        path = os.path.normpath(path)
+        if not path.startswith(self.root.rstrip(os.sep) + os.sep):
+            return False
+        is_dir, folder = os.path.isdir(path), os.path.dirname(path)
+        return any(
+            rules.ignores_tree(folder) or rules.ignores(path, is_dir=is_dir) for rules in self._dvc
+        )
+
+    def has_dvc_rules(self) -> bool:
+        """Whether any ``.dvcignore`` of the last walk says anything; DVC makes an empty one."""
+        return any(
+            path.endswith(".dvcignore") and ignore.has_rules(path) for path in self._watched
+        )
+
     def _once(self, kind: str, path: str, hides: Callable[[IgnoreRules], bool]) -> bool:
         verdict = self._verdicts.get((kind, path))
         if verdict is None:

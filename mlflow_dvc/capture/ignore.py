@@ -121,6 +121,11 @@ def dvc_rules(dvc_root: str) -> IgnoreRules:
     return IgnoreRules(dvc_root, ".dvcignore")
 
 
+def has_rules(path: str) -> bool:
+    """Whether the file at ``path`` is there and says anything."""
+    return _rules(path) is not None
+
+
 def user_configs() -> tuple[str, ...]:
     """The files in which git looks for the user's settings, the first that counts first."""
     if own := os.environ.get("GIT_CONFIG_GLOBAL"):

@@ -103,7 +103,7 @@ def recall(root: str) -> Memory | None:
     head, _, body = kept.partition(b"\n")
     try:
         raw = json.loads(head)
-        if raw["by"] != _version():
+        if raw["by"] != _version() or raw["size"] != len(body):
             return None
         witness = Witness(tuple(raw["places"]), _glimpses(raw["glimpses"]))
         told = tuple(
@@ -119,6 +119,7 @@ def keep(root: str, memory: Memory) -> None:
     """In place of what was kept of the project before."""
     head = {
         "by": _version(),
+        "size": len(memory.body),
         "places": memory.witness.places,
         "glimpses": _rows(memory.witness.glimpses),
         "told": [

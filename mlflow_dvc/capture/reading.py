@@ -165,7 +165,16 @@ class ProjectReader:
             pass
         self._sources = {source.file: source for source in found}
         self._outs = {source: self._outs[source] for source in found}
+        if self._tree.hidden.has_dvc_rules():
+            faults += self._hidden_paths(found)
         return Content(tuple(found), tuple(faults), self._read_params(found))
+
+    def _hidden_paths(self, sources: list[Source]) -> Iterator[str]:
+        for source in sources:
+            for stage in source.stages:
+                for path in (*(out.path for out in stage.outs), *stage.deps, *stage.params):
+                    if "://" not in path and self._tree.hidden.from_dvc(self._absolute(path)):
+                        yield f"{source.file}: DVC refuses it: {path} is hidden by .dvcignore"
 
     def _glimpses(self) -> Iterator[tuple[str, Glimpse]]:
         yield from self._tree.glimpses()
