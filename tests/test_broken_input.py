@@ -6,10 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import Project
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.reading import ProjectReader
@@ -145,6 +150,75 @@ def test_truncated(project: Project, file: str):
         # A hash of a directory less its last letters is one of a file.
         assert {out.hash for out in outs} <= {*KNOWN.values(), C}
         assert "zz/good.csv" in {out.path for out in outs}
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    file=st.sampled_from(list(FILES)),
+    damage=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 40), st.binary(max_size=6))),
+)
+def test_damage(project: Project, file: str, damage: list[tuple[int, int, bytes]]):
+    """Whatever happens to the bytes of a file, each hash that is read stands in a file."""
+    content = FILES[file].encode()
+    for at, length, new in damage:
+        content = content[:at] + new + content[at + length :]
+    reader = ProjectReader(str(project.root))
+    project.write(file, content)
+    reading = reader.read()
+    outs = [out for stage in reading.stages for out in stage.outs if out.hash]
+    everything = b"".join(text.encode() for text in (*FILES.values(), GOOD)) + content
+    for out in outs:
+        assert out.hash is not None
+        assert out.hash.encode() in everything
+    assert "zz/good.csv" in {out.path for out in outs}
+    assert all(warning.isprintable() for warning in reading.warnings)
+    project.write(file, FILES[file])
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_huge(project: Project, file: str):
+    """A file of 100 MB is named and not read: that would hold up the training for a minute."""
+    with (project.root / file).open("wb") as stream:
+        stream.write(FILES[file].encode())
+        stream.truncate(100 * 1024 * 1024)
+    snapshot = read(project)
+    assert "larger than 32 MiB" in named(snapshot, file)[0]
+    assert "good.csv" in hashes(snapshot)
+
+
+@contextmanager
+def closed(path: Path) -> Iterator[None]:
+    """Nobody may read ``path``; root, who may read everything, is somebody else meanwhile."""
+    path.chmod(0)
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+        path.chmod(0o755)
+
+
+@pytest.mark.parametrize("file", [*FILES, "zz", ".dvcignore", ".gitignore", ".git/HEAD"])
+def test_no_permission(laid_out: Path, file: str):
+    """What may not be read is named where it is missed; the others are still read."""
+    with tempfile.TemporaryDirectory() as directory:  # pytest's own is closed to other users
+        Path(directory).chmod(0o755)
+        project = Project(Path(directory).resolve() / "project")
+        shutil.copytree(laid_out, project.root, symlinks=True)
+        (project.root / ".gitignore").touch()
+        read(Project(laid_out))  # nobody may import what is needed for it, either
+        with closed(project.root / file):
+            snapshot = read(project)
+    if file in FILES:
+        assert "Permission denied" in named(snapshot, file)[0]
+    if file == ".git/HEAD":
+        assert any("HEAD" in warning for warning in snapshot.warnings)
+    assert ("good.csv" in hashes(snapshot)) == (file != "zz")
+    assert hashes(snapshot).items() <= KNOWN.items()
 
 
 @pytest.mark.parametrize("file", FILES)

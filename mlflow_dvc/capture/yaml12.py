@@ -57,6 +57,7 @@ _KINDS = {
     ),
     "null": (r"~|null|Null|NULL|", "~nN"),
     "merge": (r"<<", "<"),
+    "value": (r"=", "="),  # stands for nothing, and so is refused, as by DVC
     "timestamp": (
         r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{2}?-[0-9]{2}?(?:[Tt]|[ \t]+)[0-9]{1,2}"
         r":[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?",
@@ -121,6 +122,7 @@ _MAKE: dict[str, Callable[[str], Any]] = {
     "float": lambda text: float(text.replace("_", "")),
     "bool": lambda text: text[0] in "tT",
     "null": lambda text: None,
+    "timestamp": lambda text: _whole(f"- {text}")[0],
 }
 
 
