@@ -29,7 +29,6 @@ setup(
         "dvc-data>=3.15.2",
         "PyYAML>=6.0.1",
         "pathspec>=0.12.1",
-        "platformdirs>=3.1.1",
         "click>=8.1.7",
         "rich>=13.3.5",
     ],

@@ -99,9 +99,7 @@ class Hidden:
 
     def has_dvc_rules(self) -> bool:
         """Whether any ``.dvcignore`` of the last walk says anything; DVC makes an empty one."""
-        return any(
-            path.endswith(".dvcignore") and ignore.has_rules(path) for path in self._watched
-        )
+        return any(path.endswith(".dvcignore") and ignore.has_rules(path) for path in self._watched)
 
     def _once(self, kind: str, path: str, hides: Callable[[IgnoreRules], bool]) -> bool:
         verdict = self._verdicts.get((kind, path))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 
 from mlflow_dvc.capture import source as sources_of
@@ -36,9 +35,16 @@ class Reading:
     Of one that an earlier process made, the content is only read if somebody asks for it.
     """
 
-    def __init__(self, root: str, content: Content | None, memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        content: Content | None,
+        memory: Memory | None = None,
+        faults_of: Callable[[Iterable[Source]], Iterable[str]] = lambda sources: (),
+    ) -> None:
         self.root = root
         self.memory = memory
+        self._faults_of = faults_of  # what is wrong with stages that become known later
         if content is not None:
             self.content = content
 
@@ -92,7 +98,9 @@ class Reading:
                 content = params.get(path) or _small(os.path.join(self.root, path))
                 if content and digest_of(content) == md5:
                     params[path] = content
-        return Reading(self.root, replace(self.content, sources=sources, params=params))
+        late = [source for source in sources if source not in self.sources]
+        faults = (*self.content.faults, *self._faults_of(late))
+        return Reading(self.root, Content(sources, faults, params))
 
 
 class ProjectReader:
@@ -121,7 +129,7 @@ class ProjectReader:
         self._seen = None
         content = self._read()
         if last is None or not last.is_loaded or last.content != content:
-            last = Reading(self.root, content)
+            last = Reading(self.root, content, faults_of=self._hidden_paths)
         self._last = last
         return last
 
@@ -165,12 +173,11 @@ class ProjectReader:
             pass
         self._sources = {source.file: source for source in found}
         self._outs = {source: self._outs[source] for source in found}
-        if self._tree.hidden.has_dvc_rules():
-            faults += self._hidden_paths(found)
+        faults += self._hidden_paths(found)
         return Content(tuple(found), tuple(faults), self._read_params(found))
 
-    def _hidden_paths(self, sources: list[Source]) -> Iterator[str]:
-        for source in sources:
+    def _hidden_paths(self, sources: Iterable[Source]) -> Iterator[str]:
+        for source in sources if self._tree.hidden.has_dvc_rules() else ():
             for stage in source.stages:
                 for path in (*(out.path for out in stage.outs), *stage.deps, *stage.params):
                     if "://" not in path and self._tree.hidden.from_dvc(self._absolute(path)):
