@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import pathspec
 
@@ -15,6 +16,13 @@ from mlflow_dvc.capture import git
 from mlflow_dvc.capture.config import last_value
 from mlflow_dvc.capture.files import UnreadableError, read_bytes
 from mlflow_dvc.capture.project import relative
+
+# A name or a path, or an ending behind a star; of directories alone with a slash at the end.
+_PLAIN = r"[^*?\[\]\\!#\s/]"
+_SIMPLE = re.compile(
+    rf"(?:(?P<rooted>/)?(?P<name>{_PLAIN}(?:{_PLAIN}|[ /](?={_PLAIN}))*)"
+    rf"|\*(?P<ending>{_PLAIN}+))(?P<only_dirs>/)?"
+)
 
 
 @dataclass(frozen=True)
@@ -33,20 +41,45 @@ class _Inside:
         return at_depth and self.spec.match_file(directory + "/")
 
 
-@dataclass(frozen=True)
 class _Rules:
-    """The rules of one file; those in ``inside`` are the last ones first."""
+    """The rules of one file.
 
-    spec: pathspec.GitIgnoreSpec
-    inside: tuple[_Inside, ...]
+    To compile an expression takes longer than to read a small project. Most lines are a name, or an
+    ending such as ``*.log``, which need none.
+    """
 
-    def by_git(self, name: str, *, is_dir: bool) -> bool | None:
-        return self.spec.check_file(name + "/" if is_dir else name).include
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        self._names: set[tuple[str, bool]] = set()
+        self._endings: list[tuple[str, bool]] = []
+        self._others: list[str] = []
+        # Where a line shows again what another one hides, their order counts.
+        ordered = any(line.startswith("!") for line in lines)
+        for line in lines:
+            simple = None if ordered else _SIMPLE.fullmatch(line)
+            if simple is None:
+                self._others.append(line)
+                continue
+            kinds = (True,) if simple["only_dirs"] else (True, False)
+            if name := simple["name"]:
+                start = "/" if simple["rooted"] or "/" in name else ""
+                self._names |= {(start + name, is_dir) for is_dir in kinds}
+            else:
+                self._endings += [(simple["ending"], is_dir) for is_dir in kinds]
+
+    def by_git(self, path: str, *, is_dir: bool) -> bool | None:
+        name = posixpath.basename(path)
+        if (name, is_dir) in self._names or (f"/{path}", is_dir) in self._names:
+            return True
+        if any(is_dir == kind and name.endswith(ending) for ending, kind in self._endings):
+            return True
+        spec = self._other_spec
+        return spec.check_file(path + "/" if is_dir else path).include if spec else None
 
     def by_dvc(self, name: str, *, is_dir: bool) -> bool | None:
         """By the regular expressions alone: to DVC, ``data/*`` hides ``data`` itself as well."""
         names = (name, name + "/") if is_dir else (name,)
-        for pattern in reversed(list(self.spec.patterns)):
+        for pattern in reversed(list(self._whole_spec.patterns) if self._whole_spec else []):
             regex = getattr(pattern, "regex", None)
             if regex is None or pattern.include is None:
                 continue
@@ -54,6 +87,19 @@ class _Rules:
             if (is_dir or not only_dirs) and any(regex.match(name) for name in names):
                 return pattern.include
         return None
+
+    @cached_property
+    def inside(self) -> tuple[_Inside, ...]:
+        """Those about what a directory holds, the last ones first."""
+        return tuple(rule for rule in map(_inside, reversed(self._lines)) if rule)
+
+    @cached_property
+    def _whole_spec(self) -> pathspec.GitIgnoreSpec | None:
+        return _spec(self._lines)
+
+    @cached_property
+    def _other_spec(self) -> pathspec.GitIgnoreSpec | None:
+        return _spec(self._others)
 
 
 class IgnoreRules:
@@ -163,11 +209,7 @@ def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> _Rules | None:
         return None
     lines = [line.rstrip("\r") for line in text.split("\n")]
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
-    spec = _spec(lines)
-    if spec is None:
-        return None
-    inside = [rule for rule in map(_inside, reversed(lines)) if rule]
-    return _Rules(spec, tuple(inside))
+    return _Rules(lines) if lines else None
 
 
 def _inside(line: str) -> _Inside | None:
@@ -183,9 +225,15 @@ def _inside(line: str) -> _Inside | None:
 
 def _spec(lines: list[str]) -> pathspec.GitIgnoreSpec | None:
     """Less the patterns that make no sense; git passes over those."""
-    sound = []
-    for line in lines:
-        with suppress(ValueError, re.error):
-            pathspec.GitIgnoreSpec.from_lines([line])
-            sound.append(line)
-    return pathspec.GitIgnoreSpec.from_lines(sound) if sound else None
+    try:
+        return pathspec.GitIgnoreSpec.from_lines(lines) if lines else None
+    except (ValueError, re.error):
+        return _spec(list(filter(_is_sound, lines)))
+
+
+def _is_sound(line: str) -> bool:
+    try:
+        pathspec.GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True

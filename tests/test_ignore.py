@@ -1,0 +1,62 @@
+"""Ignore rules taken by name: the same verdict as by pathspec's expressions, and as git's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from conftest import Project
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mlflow_dvc.capture import ignore
+
+PARTS = st.sampled_from(["a", "b.log", "data", "data.dvc", ".env", "x y", "é", "a+b", "deep"])
+PATHS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
+LINES = st.one_of(
+    st.builds(
+        lambda start, path, end: start + path + end,
+        st.sampled_from(["", "/", "*", "**/", "!", "\\", "/*", "#", " ", "./"]),
+        PATHS,
+        st.sampled_from(["", "/", "*", "/*", "/**", " ", "\\ ", "//", "[a]", "?"]),
+    ),
+    st.sampled_from(["*.log", "*.dvc", "*", "/", "**", "*/", "data", "!data", "*.[a", "deep/../a"]),
+)
+
+
+@settings(max_examples=int(os.environ.get("EXAMPLES", "500")), deadline=None)
+@given(st.lists(LINES, min_size=1, max_size=4), PATHS, st.booleans())
+def test_as_pathspec(lines: list[str], path: str, is_dir: bool):
+    """Of a path that lies in no hidden folder, each file of rules says what pathspec says."""
+    lines = [line for line in lines if line.strip() and not line.startswith("#")]
+    spec = ignore._spec(lines)
+    folders = path.split("/")[:-1]
+    for depth in range(1, len(folders) + 1):
+        if spec and spec.match_file("/".join(folders[:depth]) + "/"):
+            return
+    theirs = spec.check_file(path + "/" if is_dir else path).include if spec else None
+    assert bool(ignore._Rules(lines).by_git(path, is_dir=is_dir)) == bool(theirs)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(LINES, min_size=1, max_size=4), st.lists(PATHS, min_size=1, max_size=5))
+def test_as_git(directory: Project, lines: list[str], paths: list[str]):
+    """What is hidden is what git hides."""
+    root = directory.root
+    if not (root / ".git").exists():
+        directory.git("init", "--quiet")
+    (root / ".gitignore").write_text("\n".join(lines) + "\n")
+    command = ["git", "check-ignore", "--no-index", "--stdin", "-z"]
+    asked = "\0".join(paths)
+    done = subprocess.run(command, cwd=root, input=asked, capture_output=True, text=True)
+    theirs = set(done.stdout.split("\0")) - {""}
+    rules = ignore.git_rules(str(root))
+
+    def hidden(path: str) -> bool:
+        where = Path(root, path)
+        return rules.ignores_tree(str(where.parent)) or rules.ignores(str(where), is_dir=False)
+
+    assert {path for path in paths if hidden(path)} == theirs
