@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Literal
 
 _OFF = frozenset({"0", "false", "no", "off"})
 _LONG = 1e6  # seconds; `inf` and the like are more than a lock can wait
@@ -26,6 +27,14 @@ def root() -> str | None:
 
 def artifacts() -> bool:
     return _flag("MLFLOW_DVC_ARTIFACTS", default=True)
+
+
+def patch() -> Literal["off", "tracked", "source"]:
+    """Which uncommitted code is attached: none, changes of files in git, or new programs too."""
+    value = os.environ.get("MLFLOW_DVC_PATCH", "").strip().lower()
+    if value in _OFF:
+        return "off"
+    return "tracked" if value == "tracked" else "source"
 
 
 def wait() -> float:

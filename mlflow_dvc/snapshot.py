@@ -22,7 +22,11 @@ Certainty = Literal["locked", "stale"]
 
 @dataclass(frozen=True)
 class GitState:
-    """The code. ``source`` says whose repository it is: the script's or the working directory's."""
+    """The code. ``source`` says whose repository it is: the script's or the working directory's.
+
+    ``dirty``: the code differs from the commit, by what is attached as ``code.patch`` less what
+    ``omitted`` names, each path with the reason. None where that could not be told.
+    """
 
     sha: str | None
     branch: str | None = None
@@ -30,6 +34,7 @@ class GitState:
     dirty: bool | None = None
     remote_url: str | None = None
     source: str = "working directory"
+    omitted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ class Snapshot:
                 raise TypeError("its schema is no number")
             values = _known(cls, raw)
             git = values.get("git")
+            if git:
+                git = {**git, "omitted": tuple(git.get("omitted") or ())}
             values["git"] = GitState(**_known(GitState, git)) if git else None
             for name in ("data", "deps"):
                 entries = values.get(name) or ()

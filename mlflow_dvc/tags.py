@@ -135,7 +135,7 @@ def has_record(tags: Mapping[str, str]) -> bool:
 
 def identity(tags: Mapping[str, str]) -> dict[str, str]:
     """Those of ``tags`` that tell one code and one data from another."""
-    names = (GIT_SHA, LOCK, DATA_VERSION, STAGE, SCRIPT_STAGE)
+    names = (GIT_SHA, GIT_DIRTY, LOCK, DATA_VERSION, STAGE, SCRIPT_STAGE)
     return {key: value for key, value in tags.items() if key in names or key.startswith(OUT)}
 
 

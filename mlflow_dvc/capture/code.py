@@ -28,11 +28,12 @@ def is_code(path: str, root: str, project: Project) -> bool:
         return True
     try:
         with os.scandir(where) as entries:
-            return any(_is_program(entry.name) for entry in entries)
+            return any(is_program(entry.name) for entry in entries)
     except OSError:  # a file, or not there
-        return _is_program(path)
+        return is_program(path)
 
 
-def _is_program(path: str) -> bool:
+def is_program(path: str) -> bool:
+    """Whether a file of this name is a program, or configures one."""
     name = posixpath.basename(path).lower()
     return name in _NAMES or posixpath.splitext(name)[1] in _SUFFIXES

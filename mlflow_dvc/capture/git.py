@@ -29,7 +29,7 @@ def read_head(root: str, source: str = "working directory") -> tuple[GitState | 
     try:
         git_dir = find_git_dir(root)
         where = os.path.join(git_dir, "HEAD")
-        common = _common_dir(git_dir)
+        common = common_dir(git_dir)
         sha, branch = _resolve_head(git_dir, common)
     except (OSError, ValueError) as error:
         return None, f"{where}: cannot be read ({_reason(error)})"
@@ -79,7 +79,7 @@ def describe(root: str, sha: str) -> str | None:
     through all of the history.
     """
     try:
-        common = _common_dir(find_git_dir(root))
+        common = common_dir(find_git_dir(root))
     except (OSError, ValueError):
         return None
     folders = (folder for folder, _, _ in os.walk(os.path.join(common, "refs", "tags")))
@@ -161,7 +161,7 @@ def _packed_ref(ref: str, common: str) -> str | None:
     return None
 
 
-def _common_dir(git_dir: str) -> str:
+def common_dir(git_dir: str) -> str:
     """Worktrees share refs and config with the repository they belong to."""
     try:
         content = _read(os.path.join(git_dir, "commondir")).strip()

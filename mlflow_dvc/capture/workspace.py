@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from mlflow_dvc import settings
 from mlflow_dvc.capture import git
 from mlflow_dvc.capture.files import Glimpse
 from mlflow_dvc.capture.inventory import with_data
 from mlflow_dvc.capture.memory import Memory, Told, body_of, keep
+from mlflow_dvc.capture.patch import Patch, patch_of
 from mlflow_dvc.capture.project import Project, find_project, running_script
 from mlflow_dvc.capture.reading import ProjectReader, Reading
 from mlflow_dvc.errors import NoProjectError
+from mlflow_dvc.guard import first_line
 from mlflow_dvc.snapshot import GitState, Snapshot
 from mlflow_dvc.tags import data_tags, git_tags
 
 _READERS_AT_MOST = 16
+_SAME_CODE = 1.0  # seconds
 
 
 class Facts:
@@ -56,6 +61,7 @@ class Moment:
     facts: Facts
     git: GitState | None
     git_fault: str | None = None
+    patch: Patch | None = None
 
     @property
     def project(self) -> Project:
@@ -67,7 +73,12 @@ class Moment:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return ((self.git_fault,) if self.git_fault else ()) + self.facts.warnings
+        omitted = self.git.omitted if self.git else ()
+        return (
+            *((self.git_fault,) if self.git_fault else ()),
+            *(f"uncommitted code is not attached: {line}" for line in omitted),
+            *self.facts.warnings,
+        )
 
     @cached_property
     def tags(self) -> dict[str, str]:
@@ -83,6 +94,7 @@ class Moment:
 
 _readers: dict[str, ProjectReader] = {}
 _last: Moment | None = None
+_patched: tuple[tuple[object, ...], float, Patch] | None = None
 _lock = threading.Lock()
 
 
@@ -114,14 +126,47 @@ def completed(moment: Moment) -> Moment:
     """The same moment with what takes too long for the start of a run.
 
     Templates of dvc.yaml are resolved by DVC, in a child process and once for each version of
-    them; git is asked for the nearest tag.
+    them; git is asked for the nearest tag and for what is not committed.
     """
-    facts, state = moment.facts, moment.git
-    if state and state.sha and moment.project.git_root:
-        state = replace(state, describe=git.describe(moment.project.git_root, state.sha))
+    facts = moment.facts
     if facts.reading is not None and facts.reading.pending:
         facts = Facts(moment.project, facts.reading.resolved())
-    return replace(moment, facts=facts, git=state)
+    return _with_code(replace(moment, facts=facts))
+
+
+def _with_code(moment: Moment) -> Moment:
+    """What git must be asked for: the nearest tag, and what differs from the commit."""
+    root, state = moment.project.git_root, moment.git
+    if root is None or state is None or state.sha is None:
+        return moment
+    sha = state.sha
+    state = replace(state, describe=git.describe(root, sha))
+    try:
+        found = _patch(root, sha, moment.reading)
+    except (OSError, ValueError) as error:
+        fault = f"{root}: what is uncommitted could not be told ({first_line(error)})"
+        return replace(moment, git=state, git_fault=moment.git_fault or fault)
+    state = replace(state, dirty=found.is_dirty, omitted=found.omitted)
+    return replace(moment, git=state, patch=None if settings.patch() == "off" else found)
+
+
+def _patch(root: str, sha: str, reading: Reading | None) -> Patch:
+    """Of this moment, or of less than a second ago: a sweep starts many runs on the same code."""
+    global _patched
+    untracked = settings.patch() != "tracked"
+    key = (root, sha, untracked, reading)
+    if _patched is not None and _patched[0] == key and time.monotonic() < _patched[1]:
+        return _patched[2]
+    outs = {
+        os.path.join(reading.root, out.path)
+        for stage in (reading.stages if reading else ())
+        for out in stage.outs
+        if reading
+    }
+    until = time.monotonic() + _SAME_CODE
+    found = patch_of(root, sha, outs, untracked=untracked)
+    _patched = (key, until, found)
+    return found
 
 
 def remember(moment: Moment) -> None:

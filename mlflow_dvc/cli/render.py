@@ -194,6 +194,7 @@ def _code(git: GitState | None, project: Project | None = None) -> Iterator[tupl
         return
     words = [git.branch or "detached HEAD", git.sha or "no commit yet"]
     words += [f"({git.describe})"] if git.describe else []
+    words += ["with uncommitted changes"] if git.dirty else []
     yield "code", "  ".join(words)
     if git.remote_url:
         yield "", git.remote_url

@@ -32,8 +32,13 @@ def begin(record: Record, parent: str | None, ledger: Ledger, *, artifacts: bool
         workspace.remember(record.moment)
 
 
-def resume(record: Record, existing: dict[str, str], *, artifacts: bool) -> None:
-    """A run goes on: its first record stays; a different one is put beside it."""
+def resume(
+    record: Record, existing: dict[str, str], before: Record | None, *, artifacts: bool
+) -> None:
+    """A run goes on: its first record stays; a different one is put beside it.
+
+    ``before`` is what this process recorded of the run when it was started or resumed last.
+    """
     moment = workspace.completed(record.moment)
     found = moment.tags
     record.moment = moment
@@ -42,7 +47,7 @@ def resume(record: Record, existing: dict[str, str], *, artifacts: bool) -> None
         _set_tags(record, {key: late[key] for key in late if key not in existing})
         if artifacts:
             _attach(record, FOLDER)
-    elif not same_record(tag.ours(existing), found):
+    elif not (same_record(tag.ours(existing), found) and _same_changes(record, before)):
         _add_hashes(record, existing, found)
         if artifacts:
             number = tracking.count_artifacts(record.tracking_uri, record.run_id, FOLDER, "resume-")
@@ -80,6 +85,8 @@ def tag_model(
 def files(moment: Moment) -> dict[str, bytes]:
     """Every file worth attaching, by its path below ``dvc/``, as it was when the run started."""
     ours = {"snapshot.json": _snapshot_json(moment)}
+    if moment.patch:
+        ours |= moment.patch.files
     if (reading := moment.reading) is None:
         return ours
     ours[".dvcignore"] = _DVCIGNORE
@@ -108,8 +115,18 @@ def _same_as_parent(record: Record, parent: str | None, ledger: Ledger) -> bool:
     if parent is None:
         return False
     known = ledger.get(parent)
+    if not _same_changes(record, known):
+        return False
     theirs = known.tags if known else tag.ours(tracking.run_tags(record.tracking_uri, parent))
     return same_record(theirs, record.tags)
+
+
+def _same_changes(record: Record, other: Record | None) -> bool:
+    """Whether both saw the same uncommitted code: tags do not tell one change from another."""
+    mine = record.moment.patch
+    if mine is None or not mine.is_dirty:
+        return True  # or the tags differ
+    return other is not None and other.moment.patch == mine
 
 
 def _set_tags(record: Record, found: dict[str, str]) -> None:

@@ -193,7 +193,7 @@ def _resumed(run: Any) -> None:
     worker.submit(
         run_id,
         f"record the resumed run {run_id}",
-        lambda: attach.resume(record, existing, artifacts=artifacts),
+        lambda: attach.resume(record, existing, known, artifacts=artifacts),
     )
 
 
