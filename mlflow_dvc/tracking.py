@@ -122,6 +122,12 @@ def count_artifacts(tracking_uri: str, run_id: str, folder: str, prefix: str) ->
     return sum(entry.path.rpartition("/")[2].startswith(prefix) for entry in found)
 
 
+def read_attached(tracking_uri: str, run_id: str, path: str) -> bytes | None:
+    """The content of one artifact; None where the run has none of that path."""
+    with _requesting:
+        return _artifact(_client(tracking_uri), run_id, path)
+
+
 # --- recall ------------------------------------------------------------------------------------
 
 

@@ -211,7 +211,7 @@ def test_status_command(pipeline: Project):
         "sha": pipeline.git("rev-parse", "HEAD"),
         "branch": "main",
         "describe": None,
-        "dirty": None,
+        "dirty": False,
         "remote_url": None,
     }
     rows = {row["path"]: row for row in answer["data"]}

@@ -455,6 +455,7 @@ def test_git_without_dvc(make_project, tracking_uri, monkeypatch, attached):
     assert ours(run.info.run_id) == {
         "git_sha": project.git("rev-parse", "HEAD"),
         "git_branch": "main",
+        "git_dirty": "false",
     }
     assert list(attached(run.info.run_id)) == ["snapshot.json"]
 

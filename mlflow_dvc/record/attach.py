@@ -10,6 +10,7 @@ from mlflow_dvc import __version__, tracking
 from mlflow_dvc import tags as tag
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.lockfile import lock_of
+from mlflow_dvc.capture.patch import PATCH
 from mlflow_dvc.capture.workspace import Moment
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record.ledger import Ledger, Record, same_record
@@ -47,7 +48,9 @@ def resume(
         _set_tags(record, {key: late[key] for key in late if key not in existing})
         if artifacts:
             _attach(record, FOLDER)
-    elif not (same_record(tag.ours(existing), found) and _same_changes(record, before)):
+    elif not (
+        same_record(tag.ours(existing), found) and _same_changes(record, record.run_id, before)
+    ):
         _add_hashes(record, existing, found)
         if artifacts:
             number = tracking.count_artifacts(record.tracking_uri, record.run_id, FOLDER, "resume-")
@@ -115,18 +118,24 @@ def _same_as_parent(record: Record, parent: str | None, ledger: Ledger) -> bool:
     if parent is None:
         return False
     known = ledger.get(parent)
-    if not _same_changes(record, known):
+    if not _same_changes(record, parent, known):
         return False
     theirs = known.tags if known else tag.ours(tracking.run_tags(record.tracking_uri, parent))
     return same_record(theirs, record.tags)
 
 
-def _same_changes(record: Record, other: Record | None) -> bool:
-    """Whether both saw the same uncommitted code: tags do not tell one change from another."""
+def _same_changes(record: Record, run_id: str, other: Record | None) -> bool:
+    """Whether the run ``run_id`` saw the same uncommitted code: tags tell only that there is some.
+
+    ``other`` is what this process recorded of it; another one's record is in its artifacts.
+    """
     mine = record.moment.patch
     if mine is None or not mine.is_dirty:
         return True  # or the tags differ
-    return other is not None and other.moment.patch == mine
+    if other is not None:
+        return other.moment.patch == mine
+    theirs = tracking.read_attached(record.tracking_uri, run_id, f"{FOLDER}/{PATCH}")
+    return theirs == mine.files.get(PATCH)
 
 
 def _set_tags(record: Record, found: dict[str, str]) -> None:
