@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mlflow_dvc.capture.workspace import freeze as freeze
     from mlflow_dvc.capture.workspace import status as status
     from mlflow_dvc.errors import MlflowDvcError as MlflowDvcError
     from mlflow_dvc.recall.search import Match as Match
@@ -30,6 +31,7 @@ _HOME = {
     "RunRecord": "recall.show",
     "Snapshot": "snapshot",
     "disabled": "settings",
+    "freeze": "capture.workspace",
     "search": "recall.search",
     "show": "recall.show",
     "status": "capture.workspace",

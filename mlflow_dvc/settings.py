@@ -25,6 +25,11 @@ def root() -> str | None:
     return os.environ.get("MLFLOW_DVC_ROOT") or None
 
 
+def frozen() -> str | None:
+    """The file of a record made by ``mlflow-dvc snapshot``, to be used in place of a look."""
+    return os.environ.get("MLFLOW_DVC_SNAPSHOT") or None
+
+
 def artifacts() -> bool:
     return _flag("MLFLOW_DVC_ARTIFACTS", default=True)
 

@@ -72,7 +72,8 @@ class Snapshot:
     ``data`` holds the project's outputs, ``deps`` the declared file dependencies of the run's
     stage. ``root`` is the DVC root relative to the git root, None without DVC. ``locks`` maps the
     path of each lock file to the md5 of its bytes, ``lock`` is the one of the run's own lock.
-    ``warnings`` says in words what could not be read.
+    ``frozen``: it was made beforehand, elsewhere (``mlflow-dvc snapshot``). ``warnings`` says in
+    words what could not be read.
     """
 
     git: GitState | None = None
@@ -87,6 +88,7 @@ class Snapshot:
     seal: Literal["none", "provisional", "confirmed", "contradicted"] | None = None
     lock: str | None = None
     locks: Mapping[str, str] | None = None
+    frozen: bool = False
     warnings: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:

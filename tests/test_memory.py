@@ -16,7 +16,7 @@ import pytest
 from conftest import Project
 
 from mlflow_dvc.capture import files, workspace
-from mlflow_dvc.capture.workspace import Moment
+from mlflow_dvc.capture.moment import Moment
 
 A, B = "a" * 32, "b" * 32
 LOCK = """\

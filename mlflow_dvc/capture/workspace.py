@@ -1,100 +1,31 @@
-"""From the workspace, as it is now, to the Snapshot of a run that starts in it."""
+"""From the workspace, as it is now, to what a run that starts in it is worth."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 from mlflow_dvc import settings
-from mlflow_dvc.capture import git
-from mlflow_dvc.capture.files import Glimpse
-from mlflow_dvc.capture.inventory import with_data
+from mlflow_dvc.capture import ci, frozen, git
+from mlflow_dvc.capture.files import FileCache, Glimpse, reason
+from mlflow_dvc.capture.frozen import Frozen
 from mlflow_dvc.capture.memory import Memory, Told, body_of, keep
+from mlflow_dvc.capture.moment import Facts, Moment, kind_of_run
 from mlflow_dvc.capture.patch import Patch, patch_of
 from mlflow_dvc.capture.project import Project, find_project, running_script
 from mlflow_dvc.capture.reading import ProjectReader, Reading
 from mlflow_dvc.errors import NoProjectError
-from mlflow_dvc.guard import first_line
 from mlflow_dvc.snapshot import GitState, Snapshot
-from mlflow_dvc.tags import data_tags, git_tags
 
 _READERS_AT_MOST = 16
 _SAME_CODE = 1.0  # seconds
 
-
-class Facts:
-    """What a reading is worth to the runs of one process; all but the git part of a record.
-
-    ``kept`` is what an earlier process of the same kind made of it.
-    """
-
-    def __init__(self, project: Project, reading: Reading | None) -> None:
-        self.project = project
-        self.reading = reading
-        memory = reading.memory if reading else None
-        run = _kind_of_run(project)
-        self.kept = next((told for told in memory.told if told.fits(run)), None) if memory else None
-
-    @cached_property
-    def snapshot(self) -> Snapshot:
-        return with_data(Snapshot(), self.project, self.reading) if self.reading else Snapshot()
-
-    @cached_property
-    def tags(self) -> dict[str, str]:
-        return self.kept.tags if self.kept else data_tags(self.snapshot)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        return tuple(self.kept.warnings) if self.kept else self.snapshot.warnings
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Everything that was read when a run started.
-
-    :func:`completed` adds what takes longer.
-    """
-
-    facts: Facts
-    git: GitState | None
-    git_fault: str | None = None
-    patch: Patch | None = None
-
-    @property
-    def project(self) -> Project:
-        return self.facts.project
-
-    @property
-    def reading(self) -> Reading | None:
-        return self.facts.reading
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        omitted = self.git.omitted if self.git else ()
-        return (
-            *((self.git_fault,) if self.git_fault else ()),
-            *(f"uncommitted code is not attached: {line}" for line in omitted),
-            *self.facts.warnings,
-        )
-
-    @cached_property
-    def tags(self) -> dict[str, str]:
-        """What the run is tagged with; nothing where there is no commit and no DVC project."""
-        if self.reading is None and not (self.git and self.git.sha):
-            return {}
-        return git_tags(self.git) | self.facts.tags
-
-    @cached_property
-    def snapshot(self) -> Snapshot:
-        return replace(self.facts.snapshot, git=self.git, warnings=self.warnings)
-
-
 _readers: dict[str, ProjectReader] = {}
 _last: Moment | None = None
 _patched: tuple[tuple[object, ...], float, Patch] | None = None
+_frozen = FileCache(frozen.thaw)
 _lock = threading.Lock()
 
 
@@ -114,12 +45,27 @@ def status(path: str | None = None) -> Snapshot:
 
 def look_at(path: str | None = None) -> tuple[Project, Snapshot]:
     """The same, and the project that was found."""
+    moment = _look_at(path)
+    return moment.project, moment.snapshot
+
+
+def freeze(path: str | None = None) -> bytes:
+    """The record of a run that would start in the directory ``path`` (default: here), as a file.
+
+    Where there is no repository, runs take it for theirs if MLFLOW_DVC_SNAPSHOT names it. Raises
+    :class:`~mlflow_dvc.errors.NoProjectError` where there is neither git nor DVC.
+    """
+    moment = _look_at(path)
+    return frozen.freeze(Frozen(moment.snapshot, moment.files))
+
+
+def _look_at(path: str | None) -> Moment:
     project = find_project(path)
-    if project.git_root is None and project.dvc_root is None:
-        raise NoProjectError(os.path.abspath(path or "."))
     moment = _look(project)
+    if moment.is_empty and project.git_root is None:
+        raise NoProjectError(os.path.abspath(path or "."))
     remember(moment)
-    return project, completed(moment).snapshot
+    return completed(moment)
 
 
 def completed(moment: Moment) -> Moment:
@@ -129,6 +75,8 @@ def completed(moment: Moment) -> Moment:
     them; git is asked for the nearest tag and for what is not committed.
     """
     facts = moment.facts
+    if facts.frozen:
+        return moment
     if facts.reading is not None and facts.reading.pending:
         facts = Facts(moment.project, facts.reading.resolved())
     return _with_code(replace(moment, facts=facts))
@@ -144,8 +92,8 @@ def _with_code(moment: Moment) -> Moment:
     try:
         found = _patch(root, sha, moment.reading)
     except (OSError, ValueError) as error:
-        fault = f"{root}: what is uncommitted could not be told ({first_line(error)})"
-        return replace(moment, git=state, git_fault=moment.git_fault or fault)
+        fault = f"{root}: what is uncommitted could not be told ({reason(error)})"
+        return replace(moment, git=state, faults=(*moment.faults, fault))
     state = replace(state, dirty=found.is_dirty, omitted=found.omitted)
     return replace(moment, git=state, patch=None if settings.patch() == "off" else found)
 
@@ -184,39 +132,56 @@ def remember(moment: Moment) -> None:
         for path in (os.path.join(reading.root, dep.path) for dep in facts.snapshot.deps)
         if os.path.isdir(path)
     }
-    told = Told(_kind_of_run(moment.project), facts.tags, list(facts.warnings), folders)
+    told = Told(kind_of_run(moment.project), facts.tags, list(facts.warnings), folders)
     if witness.lasts:
         before = reading.memory
         body = before.body if before else body_of(reading.content)
         keep(reading.root, Memory(witness, (told, *(before.told if before else ())), body))
 
 
-def _kind_of_run(project: Project) -> list[str | None]:
-    return [
-        project.relative_root,
-        project.directory,
-        project.script,
-        project.dvc_stage,
-        project.experiment,
-    ]
-
-
 def _look(project: Project) -> Moment:
     global _last
-    state, fault = None, None
-    if project.git_root:
-        state, fault = git.read_head(project.git_root, project.code_source)
+    state, faults = _commit(project)
     with _lock:
-        reading = _reader(project.dvc_root).read() if project.dvc_root else None
+        record, fault = _frozen_record()
+        if record is not None:
+            state, faults = record.snapshot.git, ()
+        elif fault:
+            faults = (fault, *faults)
+        root = project.dvc_root if record is None else None
+        reading = _reader(root).read() if root else None
         last = _last
         facts = last.facts if last else None
-        # A reading is the same object while nothing changed.
-        if facts is None or facts.reading is not reading or facts.project != project:
-            facts = Facts(project, reading)
-        if last and last.facts is facts and (last.git, last.git_fault) == (state, fault):
+        # A reading, and a frozen record, is the same object while nothing changed.
+        if (
+            facts is None
+            or facts.reading is not reading
+            or facts.frozen is not record
+            or facts.project != project
+        ):
+            facts = Facts(project, reading, record)
+        if last and last.facts is facts and (last.git, last.faults) == (state, faults):
             return last
-        _last = moment = Moment(facts, state, fault)
+        _last = moment = Moment(facts, state, faults)
         return moment
+
+
+def _commit(project: Project) -> tuple[GitState | None, tuple[str, ...]]:
+    """From the repository, else as a CI service names it; and what is wrong, in words."""
+    if project.git_root is None:
+        return ci.commit(), ()
+    state, fault = git.read_head(project.git_root, project.code_source)
+    return state or ci.commit(), (fault,) if fault else ()
+
+
+def _frozen_record() -> tuple[Frozen | None, str | None]:
+    path = settings.frozen()
+    if path is None:
+        return None, None
+    try:
+        return _frozen.get(path)[1], None
+    except (OSError, ValueError, RecursionError) as error:
+        return None, f"MLFLOW_DVC_SNAPSHOT={path}: cannot be read ({reason(error)})"
 
 
 def _reader(root: str) -> ProjectReader:

@@ -129,6 +129,29 @@ def show(ctx: click.Context, run: str, json_: bool, tracking_uri: str | None) ->
 
 
 @cli.command()
+@click.argument("path", required=False, type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="-",
+    help="Where to write it; default: standard output.",
+)
+def snapshot(path: str | None, output: str) -> None:
+    """Freeze the record of a run started in PATH (default: here).
+
+    For places where the code runs without its repository, such as an image or a remote worker: runs
+    there carry this record if MLFLOW_DVC_SNAPSHOT names the file.
+    """
+    from mlflow_dvc.capture import workspace
+
+    content = workspace.freeze(path)
+    with click.open_file(output, "wb", atomic=True) as file:
+        file.write(content)
+
+
+@cli.command()
 @click.argument("directory", required=False, type=click.Path(), metavar="[DIR]")
 def demo(directory: str | None) -> None:
     """Lay out a small project with real data in DIR, run it twice, find both runs by their data.

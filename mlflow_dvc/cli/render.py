@@ -196,6 +196,8 @@ def _code(git: GitState | None, project: Project | None = None) -> Iterator[tupl
     words += [f"({git.describe})"] if git.describe else []
     words += ["with uncommitted changes"] if git.dirty else []
     yield "code", "  ".join(words)
+    if git.source not in ("script", "working directory"):
+        yield "", f"as {git.source} says"
     if git.remote_url:
         yield "", git.remote_url
     if project and project.script and project.code_source != "script":
@@ -209,6 +211,7 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     count = len(snapshot.data)
     version = snapshot.data_version or "unknown"
     status = f", {snapshot.data_status}" if snapshot.data_status else ""
+    status += ", as frozen before" if snapshot.frozen else ""
     yield "data", f"version {version}  ({count} output{'' if count == 1 else 's'}{status})"
     if stage := snapshot.stage or snapshot.script_stage:
         yield "stage", stage + ("" if snapshot.stage else "  (the script is its dependency)")

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 
-from mlflow_dvc import __version__, tracking
 from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
 from mlflow_dvc.capture import workspace
-from mlflow_dvc.capture.lockfile import lock_of
+from mlflow_dvc.capture.moment import Moment
 from mlflow_dvc.capture.patch import PATCH
-from mlflow_dvc.capture.workspace import Moment
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record.ledger import Ledger, Record, same_record
 
 FOLDER = "dvc"
-_ALL_BYTES = 50 * 1024 * 1024
-_DVC_FILES = 100
 _WARNINGS_SHOWN = 2
-# MLflow's local store lies in the project by default, and DVC reads every dvc.yaml there is.
-_DVCIGNORE = b"# Attached by mlflow-dvc: copies, not part of a pipeline.\n*\n"
 
 
 def begin(record: Record, parent: str | None, ledger: Ledger, *, artifacts: bool) -> None:
@@ -85,27 +79,6 @@ def tag_model(
         tracking.set_model_tags(tracking_uri, model_id, missing)
 
 
-def files(moment: Moment) -> dict[str, bytes]:
-    """Every file worth attaching, by its path below ``dvc/``, as it was when the run started."""
-    ours = {"snapshot.json": _snapshot_json(moment)}
-    if moment.patch:
-        ours |= moment.patch.files
-    if (reading := moment.reading) is None:
-        return ours
-    ours[".dvcignore"] = _DVCIGNORE
-    found: dict[str, bytes] = {}
-    singles = 0
-    for source in reading.sources:
-        if source.lock_content is not None:
-            found[lock_of(source.file)] = source.lock_content
-        if source.file.endswith(".dvc"):
-            singles += 1
-        if singles <= _DVC_FILES or not source.file.endswith(".dvc"):
-            found[source.file] = source.content
-    found.update(reading.params)
-    return _bounded(ours | {path: found[path] for path in found if path not in ours})
-
-
 def _is_recorded(record: Record, existing: dict[str, str]) -> bool:
     """A ``git_sha`` alone may be the user's own, or the record of a project without DVC."""
     if tag.has_record(existing):
@@ -161,29 +134,9 @@ def _add_hashes(record: Record, existing: dict[str, str], found: dict[str, str])
 
 def _attach(record: Record, folder: str) -> None:
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
-        for path, content in files(record.moment).items():
+        for path, content in record.moment.files.items():
             target = os.path.join(directory, *path.split("/"))
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with open(target, "wb") as file:
                 file.write(content)
         tracking.attach(record.tracking_uri, record.run_id, directory, folder)
-
-
-def _snapshot_json(moment: Moment) -> bytes:
-    raw = {**moment.snapshot.to_dict(), "mlflow_dvc": __version__}
-    return json.dumps(raw, indent=1, ensure_ascii=True).encode()
-
-
-def _bounded(found: dict[str, bytes]) -> dict[str, bytes]:
-    """The record must not flood an artifact store; the snapshot comes first and always goes."""
-    kept: dict[str, bytes] = {}
-    left = _ALL_BYTES
-    for path, content in found.items():
-        if ".." in path.split("/") or path.startswith("/"):
-            continue  # of another project; it has no place below dvc/
-        if len(content) > left:
-            warn_once(f"{path} is too large to attach: the record of a run has 50 MiB")
-            continue
-        kept[path] = content
-        left -= len(content)
-    return kept

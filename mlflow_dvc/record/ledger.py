@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from mlflow_dvc import tags as tag
-from mlflow_dvc.capture.workspace import Moment
+from mlflow_dvc.capture.moment import Moment
 
 _RUNS_AT_MOST = 1000
 

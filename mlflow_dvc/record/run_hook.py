@@ -20,7 +20,7 @@ from typing import Any
 from mlflow_dvc import settings
 from mlflow_dvc import tags as tag
 from mlflow_dvc.capture import workspace
-from mlflow_dvc.capture.workspace import Moment
+from mlflow_dvc.capture.moment import Moment
 from mlflow_dvc.guard import first_line, guard, warn_once
 from mlflow_dvc.record import attach
 from mlflow_dvc.record.ledger import Ledger, Record

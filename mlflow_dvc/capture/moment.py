@@ -1,0 +1,153 @@
+"""What was read when a run started, and what it is worth to the run: a Snapshot, tags, files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from mlflow_dvc import __version__
+from mlflow_dvc.capture.frozen import Frozen
+from mlflow_dvc.capture.inventory import with_data
+from mlflow_dvc.capture.lockfile import lock_of
+from mlflow_dvc.capture.patch import Patch
+from mlflow_dvc.capture.project import Project
+from mlflow_dvc.capture.reading import Reading
+from mlflow_dvc.guard import warn_once
+from mlflow_dvc.snapshot import GitState, Snapshot
+from mlflow_dvc.tags import data_tags, git_tags
+
+_ALL_BYTES = 50 * 1024 * 1024
+_DVC_FILES = 100
+# MLflow's local store lies in the project by default, and DVC reads every dvc.yaml there is.
+_DVCIGNORE = b"# Attached by mlflow-dvc: copies, not part of a pipeline.\n*\n"
+
+
+class Facts:
+    """What a reading is worth to the runs of one process; all but the git part of a record.
+
+    ``kept`` is what an earlier process of the same kind made of it. A ``frozen`` record takes the
+    place of it all.
+    """
+
+    def __init__(
+        self, project: Project, reading: Reading | None, frozen: Frozen | None = None
+    ) -> None:
+        self.project = project
+        self.reading = reading
+        self.frozen = frozen
+        memory = reading.memory if reading else None
+        run = kind_of_run(project)
+        self.kept = next((told for told in memory.told if told.fits(run)), None) if memory else None
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        if self.frozen:
+            return self.frozen.snapshot
+        return with_data(Snapshot(), self.project, self.reading) if self.reading else Snapshot()
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        return self.kept.tags if self.kept else data_tags(self.snapshot)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self.kept.warnings) if self.kept else self.snapshot.warnings
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything that was read when a run started; ``faults`` is what could not be, besides data.
+
+    :func:`~mlflow_dvc.capture.workspace.completed` adds what takes longer.
+    """
+
+    facts: Facts
+    git: GitState | None
+    faults: tuple[str, ...] = ()
+    patch: Patch | None = None
+
+    @property
+    def project(self) -> Project:
+        return self.facts.project
+
+    @property
+    def reading(self) -> Reading | None:
+        return self.facts.reading
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to record: no commit, no DVC project."""
+        has_commit = self.git is not None and self.git.sha is not None
+        return self.reading is None and self.facts.frozen is None and not has_commit
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        omitted = self.patch.omitted if self.patch else ()
+        missing = (f"uncommitted code is not attached: {line}" for line in omitted)
+        return (*self.faults, *missing, *self.facts.warnings)
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """What the run is tagged with."""
+        return {} if self.is_empty else git_tags(self.git) | self.facts.tags
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        return replace(self.facts.snapshot, git=self.git, warnings=self.warnings)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Every file worth attaching, by its path below ``dvc/``, as it was at the start."""
+        raw = {**self.snapshot.to_dict(), "mlflow_dvc": __version__}
+        ours = {"snapshot.json": json.dumps(raw, indent=1, ensure_ascii=True).encode()}
+        if self.reading is not None or self.facts.frozen:
+            ours[".dvcignore"] = _DVCIGNORE
+        if self.patch:
+            ours |= self.patch.files
+        found: Mapping[str, bytes] = {}
+        if self.facts.frozen:
+            found = self.facts.frozen.files
+        elif self.reading is not None:
+            found = _dvc_files(self.reading)
+        return _bounded(ours | {path: found[path] for path in found if path not in ours})
+
+
+def kind_of_run(project: Project) -> list[str | None]:
+    """What tells the runs of one project apart."""
+    return [
+        project.relative_root,
+        project.directory,
+        project.script,
+        project.dvc_stage,
+        project.experiment,
+    ]
+
+
+def _dvc_files(reading: Reading) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    singles = 0
+    for source in reading.sources:
+        if source.lock_content is not None:
+            found[lock_of(source.file)] = source.lock_content
+        if source.file.endswith(".dvc"):
+            singles += 1
+        if singles <= _DVC_FILES or not source.file.endswith(".dvc"):
+            found[source.file] = source.content
+    return {**found, **reading.params}
+
+
+def _bounded(found: dict[str, bytes]) -> dict[str, bytes]:
+    """The record must not flood an artifact store; the snapshot comes first and always goes."""
+    kept: dict[str, bytes] = {}
+    left = _ALL_BYTES
+    for path, content in found.items():
+        if ".." in path.split("/") or path.startswith("/"):
+            continue  # of another project; it has no place below dvc/
+        if len(content) > left:
+            warn_once(f"{path} is too large to attach: the record of a run has 50 MiB")
+            continue
+        kept[path] = content
+        left -= len(content)
+    return kept
