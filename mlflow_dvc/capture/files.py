@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import yaml
@@ -25,58 +25,6 @@ T = TypeVar("T")
 
 class UnreadableError(ValueError):
     """A file that cannot be used; the message names the file and the reason."""
-
-
-@dataclass(frozen=True)
-class _Kept(Generic[T]):
-    signature: Signature
-    settled: bool
-    content: bytes
-    value: T | None
-    error: Exception | None = None
-
-
-class FileCache(Generic[T]):
-    """``parse(bytes)`` of each path, done again only for other bytes."""
-
-    def __init__(self, parse: Callable[[bytes], T]) -> None:
-        self._parse = parse
-        self._kept: dict[str, _Kept[T]] = {}
-
-    def get(self, path: str) -> tuple[bytes, T]:
-        """The file's bytes and their meaning. Raises OSError, or whatever ``parse`` raises."""
-        kept = self._current(path)
-        if kept.error is not None:
-            raise kept.error.with_traceback(None)
-        return kept.content, kept.value  # type: ignore[return-value]
-
-    def glimpse(self, path: str) -> Glimpse:
-        """How the file looked when it was last read; as it is now where it cannot be read."""
-        kept = self._kept.get(path)
-        if kept is None:
-            return Glimpse.of(path)
-        return Glimpse(kept.signature if kept.settled else None, digest_of(kept.content))
-
-    def _current(self, path: str) -> _Kept[T]:
-        status = os.stat(path)
-        signature = signature_of(status)
-        kept = self._kept.pop(path, None)
-        if kept is None or not kept.settled or kept.signature != signature:
-            started = time.time_ns()
-            content = read_bytes(path)
-            settled = is_settled(status, started)
-            if kept is not None and kept.content == content:
-                kept = replace(kept, signature=signature, settled=settled)
-            else:
-                kept = self._parsed(content, signature, settled=settled)
-        self._kept[path] = kept
-        return kept
-
-    def _parsed(self, content: bytes, signature: Signature, *, settled: bool) -> _Kept[T]:
-        try:
-            return _Kept(signature, settled, content, self._parse(content))
-        except Exception as error:  # kept as well: a broken file is not to be read at every start
-            return _Kept(signature, settled, content, None, error)
 
 
 @dataclass(frozen=True)
@@ -112,6 +60,40 @@ class Glimpse:
         if self.missing:
             return False
         return now == self.signature or (self.digest != "" and digest_now(path) == self.digest)
+
+
+class FileCache(Generic[T]):
+    """``parse(bytes)`` of each path, done again only for other bytes."""
+
+    def __init__(self, parse: Callable[[bytes], T]) -> None:
+        self._parse = parse
+        self._kept: dict[str, _Kept[T]] = {}
+
+    def get(self, path: str) -> T:
+        """What the file says. Raises OSError or UnreadableError, or whatever ``parse`` raises."""
+        status = os.stat(path)
+        signature = signature_of(status)
+        kept = self._kept.pop(path, None)
+        if kept is None or kept.glimpse.signature != signature:
+            started = time.time_ns()
+            content = read_bytes(path)
+            seen = Glimpse(signature if is_settled(status, started) else None, digest_of(content))
+            same = kept if kept is not None and kept.content == content else None
+            kept = _Kept(content, seen, same.value if same else self._parse(content))
+        self._kept[path] = kept
+        return kept.value
+
+    def glimpse(self, path: str) -> Glimpse:
+        """How the file looked when it was last read; as it is now where it cannot be read."""
+        kept = self._kept.get(path)
+        return kept.glimpse if kept else Glimpse.of(path)
+
+
+@dataclass(frozen=True)
+class _Kept(Generic[T]):
+    content: bytes
+    glimpse: Glimpse
+    value: T
 
 
 def digest_of(content: bytes) -> str:

@@ -97,9 +97,10 @@ class Hidden:
             rules.ignores_tree(folder) or rules.ignores(path, is_dir=is_dir) for rules in self._dvc
         )
 
-    def has_dvc_rules(self) -> bool:
-        """Whether any ``.dvcignore`` of the last walk says anything; DVC makes an empty one."""
-        return any(path.endswith(".dvcignore") and ignore.has_rules(path) for path in self._watched)
+    def folders_with_dvc_rules(self) -> set[str]:
+        """Those with a ``.dvcignore`` that says anything; DVC makes an empty one."""
+        found = (path for path in self._watched if path.endswith(".dvcignore"))
+        return {os.path.dirname(path) for path in found if ignore.has_rules(path)}
 
     def _once(self, kind: str, path: str, hides: Callable[[IgnoreRules], bool]) -> bool:
         verdict = self._verdicts.get((kind, path))

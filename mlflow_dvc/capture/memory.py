@@ -163,7 +163,7 @@ def _source(row: dict[str, Any]) -> Source:
         stages=tuple(_stage(stage) for stage in row["stages"]),
         faults=tuple(row["faults"]),
         lock_content=None if lock is None else _bytes(lock),
-        answer=Resolved(**answer) if answer else None,
+        answer=Resolved(**{**answer, "faults": tuple(answer["faults"])}) if answer else None,
     )
 
 

@@ -37,6 +37,7 @@ class Facts:
         self.project = project
         self.reading = reading
         self.frozen = frozen
+        self.is_remembered = False  # by this process, for the next
         memory = reading.memory if reading else None
         run = kind_of_run(project)
         self.kept = next((told for told in memory.told if told.fits(run)), None) if memory else None

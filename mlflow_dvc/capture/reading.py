@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from mlflow_dvc.capture import source as sources_of
 from mlflow_dvc.capture import yaml12
@@ -20,7 +22,7 @@ from mlflow_dvc.capture.files import (
 )
 from mlflow_dvc.capture.lockfile import Stage, lock_of
 from mlflow_dvc.capture.memory import Content, Memory, Witness, recall
-from mlflow_dvc.capture.pipeline import conflicts
+from mlflow_dvc.capture.pipeline import conflicts, parents
 from mlflow_dvc.capture.project import relative
 from mlflow_dvc.capture.source import Loaded, Source
 from mlflow_dvc.capture.tree import PIPELINE, Tree
@@ -109,9 +111,11 @@ class ProjectReader:
     def __init__(self, root: str) -> None:
         self.root = root
         self._tree = Tree(root)
-        self._files = FileCache(yaml12.parse)
-        self._params = FileCache(lambda content: content)
+        self._files = FileCache(bytes)
+        self._yaml: dict[str, tuple[bytes, Any]] = {}
+        self._params = FileCache(bytes)
         self._sources: dict[str, Source] = {}
+        self._made_of: dict[str, tuple[bytes, bytes | None]] = {}
         self._outs: dict[Source, Set[str]] = {}
         self._named: list[str] = []
         self._named_by: list[Source] = []
@@ -127,6 +131,8 @@ class ProjectReader:
             self._last = last
             return last
         self._seen = None
+        if self._last is None and last is not None:
+            self._begin_with(last)
         content = self._read()
         if last is None or not last.is_loaded or last.content != content:
             last = Reading(self.root, content, faults_of=self._hidden_paths)
@@ -154,6 +160,11 @@ class ProjectReader:
         self._seen = memory.witness
         return Reading(self.root, None, memory)
 
+    def _begin_with(self, recalled: Reading) -> None:
+        """What changed need not be all: files with the same bytes are not parsed again."""
+        with suppress(ValueError, KeyError, TypeError):  # a damaged memory
+            self._sources = {source.file: source for source in recalled.sources}
+
     def _read(self) -> Content:
         found: list[Source] = []
         faults: list[str] = []
@@ -177,10 +188,13 @@ class ProjectReader:
         return Content(tuple(found), tuple(faults), self._read_params(found))
 
     def _hidden_paths(self, sources: Iterable[Source]) -> Iterator[str]:
-        for source in sources if self._tree.hidden.has_dvc_rules() else ():
+        hidden = self._tree.hidden
+        folders = hidden.folders_with_dvc_rules()
+        for source in sources if folders else ():
             for stage in source.stages:
                 for path in (*(out.path for out in stage.outs), *stage.deps, *stage.params):
-                    if "://" not in path and self._tree.hidden.from_dvc(self._absolute(path)):
+                    where = self._absolute(path)
+                    if not folders.isdisjoint(parents(where)) and hidden.from_dvc(where):
                         yield f"{source.file}: DVC refuses it: {path} is hidden by .dvcignore"
 
     def _glimpses(self) -> Iterator[tuple[str, Glimpse]]:
@@ -209,24 +223,40 @@ class ProjectReader:
             where = self._absolute(path)
             with suppress(OSError, UnreadableError):
                 if os.stat(where).st_size <= _PARAMS_BYTES:
-                    found[path] = self._params.get(where)[0]
+                    found[path] = self._params.get(where)
         return found
 
     def _source(self, path: str, faults: list[str]) -> Source | None:
         file = path[len(self.root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
-        loaded = self._load(path, faults)
-        if loaded is None:
+        content = self._bytes(path, faults)
+        if content is None:
             return None
         is_pipeline = file.rpartition("/")[2] == PIPELINE
         lock = self._lock(lock_of(path), faults) if is_pipeline else None
         kept = self._sources.get(file)
-        if kept and kept.is_of(loaded, lock) and not sources_of.is_stale(kept, self.root):
-            return kept
-        if is_pipeline:
-            return sources_of.pipeline(self.root, file, loaded, lock)
-        return sources_of.single(self.root, file, loaded)
+        if kept and not sources_of.is_stale(kept, self.root):
+            made_of = self._made_of.get(file, (kept.content, kept.lock_content))
+            if made_of == (content, lock):
+                return kept
+        source = self._made(path, file, content, lock, faults)
+        if source:
+            self._made_of[file] = (content, lock)
+        return source
 
-    def _lock(self, path: str, faults: list[str]) -> Loaded | None:
+    def _made(
+        self, path: str, file: str, content: bytes, lock: bytes | None, faults: list[str]
+    ) -> Source | None:
+        loaded = self._loaded(path, content, faults)
+        if loaded is None:
+            return None
+        if os.path.basename(path) != PIPELINE:
+            return sources_of.single(self.root, file, loaded)
+        found: list[str] = []
+        locked = None if lock is None else self._loaded(lock_of(path), lock, found)
+        source = sources_of.pipeline(self.root, file, loaded, locked)
+        return replace(source, faults=(*source.faults, *found)) if found else source
+
+    def _lock(self, path: str, faults: list[str]) -> bytes | None:
         if self._tree.hidden.from_git(path):
             faults.append(f"{relative(path, self.root)} is git-ignored: DVC refuses that")
             return None
@@ -235,23 +265,38 @@ class ProjectReader:
             return None
         if self._tree.hidden.file(path):
             return None
-        return self._load(path, faults)
+        return self._bytes(path, faults)
 
-    def _load(self, path: str, faults: list[str]) -> Loaded | None:
-        """None, and a fault that names the file, for whatever cannot be read."""
+    def _bytes(self, path: str, faults: list[str]) -> bytes | None:
+        """None, and a fault that names the file, for whatever cannot be opened."""
         self._read_files.append(path)
         try:
-            return Loaded(*self._files.get(path))
-        except Exception as error:
-            why = "it holds a merge conflict" if _has_conflict(path) else reason(error)
-            faults.append(f"{relative(path, self.root)}: cannot be read ({why})")
+            return self._files.get(path)
+        except (OSError, ValueError) as error:
+            faults.append(self._fault(path, reason(error)))
             return None
 
+    def _loaded(self, path: str, content: bytes, faults: list[str]) -> Loaded | None:
+        """None, and a fault that names the file, for whatever is no YAML."""
+        known = self._yaml.get(path)
+        if known is None or known[0] != content:
+            try:
+                known = (content, yaml12.parse(content))
+            except Exception as error:
+                known = (content, error.with_traceback(None))
+            self._yaml[path] = known
+        if not isinstance(known[1], Exception):
+            return Loaded(*known)
+        why = "it holds a merge conflict" if _has_conflict(content) else reason(known[1])
+        faults.append(self._fault(path, why))
+        return None
 
-def _has_conflict(path: str) -> bool:
-    with suppress(OSError, UnreadableError):
-        return any(line.startswith(b"<<<<<<< ") for line in read_bytes(path).splitlines())
-    return False
+    def _fault(self, path: str, why: str) -> str:
+        return f"{relative(path, self.root)}: cannot be read ({why})"
+
+
+def _has_conflict(content: bytes) -> bool:
+    return any(line.startswith(b"<<<<<<< ") for line in content.splitlines())
 
 
 def _small(path: str) -> bytes | None:

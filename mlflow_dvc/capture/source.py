@@ -48,12 +48,6 @@ class Source:
     templated: frozenset[str] = frozenset()
     lock: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def is_of(self, loaded: Loaded, lock: Loaded | None) -> bool:
-        """Whether it was made of just these bytes."""
-        return self.content == loaded.content and self.lock_content == (
-            lock.content if lock else None
-        )
-
 
 def params_of(source: Source) -> Iterator[str]:
     """The files whose values went into the stages; vars files of a template among them."""

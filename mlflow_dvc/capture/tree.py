@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
+from functools import cached_property
 
 from mlflow_dvc.capture.files import Glimpse, Signature, digest_of, is_settled, signature_of
 from mlflow_dvc.capture.hidden import IGNORE_FILES, Hidden
@@ -23,11 +24,12 @@ class _Listing:
     ignore_files: tuple[str, ...]
     is_project: bool
 
-    @property
-    def digest(self) -> str:
-        """Of what counts in it: data files come and go."""
+    @cached_property
+    def glimpse(self) -> Glimpse:
+        """The digest is of what counts in it: data files come and go."""
         names = (self.directories, self.dvc_files, self.ignore_files, self.is_project)
-        return digest_of(repr(names).encode("utf-8", "surrogateescape"))
+        digest = digest_of(repr(names).encode("utf-8", "surrogateescape"))
+        return Glimpse(self.signature if self.settled else None, digest)
 
 
 class Tree:
@@ -78,11 +80,8 @@ class Tree:
         yield from self.hidden.glimpses()
         for directory in self._visited:
             listing = self._listings.get(directory)
-            if listing is None:  # it could not be listed
-                yield directory, Glimpse.of(directory)
-            else:
-                signature = listing.signature if listing.settled else None
-                yield directory, Glimpse(signature, listing.digest)
+            # One that could not be listed is told by its time stamps.
+            yield directory, listing.glimpse if listing else Glimpse.of(directory)
 
     def _list(self, directory: str) -> _Listing | None:
         """None for a directory that is gone or may not be read: DVC passes over it as well."""
@@ -102,7 +101,7 @@ class Tree:
 def digest_of_listing(directory: str) -> str:
     """As ``Tree.glimpses`` has it, of the directory as it is now. Empty if it cannot be listed."""
     try:
-        return _scan(directory, os.stat(directory)).digest
+        return _scan(directory, os.stat(directory)).glimpse.digest
     except OSError:
         return ""
 

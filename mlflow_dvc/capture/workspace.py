@@ -120,7 +120,7 @@ def _patch(root: str, sha: str, reading: Reading | None) -> Patch:
 def remember(moment: Moment) -> None:
     """Let the next process of the same kind start from what was read for this one."""
     facts, reading = moment.facts, moment.reading
-    if reading is None or reading.pending or facts.kept:
+    if reading is None or reading.pending or facts.kept or facts.is_remembered:
         return
     with _lock:
         reader = _readers.get(reading.root)
@@ -134,6 +134,7 @@ def remember(moment: Moment) -> None:
     }
     told = Told(kind_of_run(moment.project), facts.tags, list(facts.warnings), folders)
     if witness.lasts:
+        facts.is_remembered = True
         before = reading.memory
         body = before.body if before else body_of(reading.content)
         keep(reading.root, Memory(witness, (told, *(before.told if before else ())), body))
@@ -179,7 +180,7 @@ def _frozen_record() -> tuple[Frozen | None, str | None]:
     if path is None:
         return None, None
     try:
-        return _frozen.get(path)[1], None
+        return _frozen.get(path), None
     except (OSError, ValueError, RecursionError) as error:
         return None, f"MLFLOW_DVC_SNAPSHOT={path}: cannot be read ({reason(error)})"
 
