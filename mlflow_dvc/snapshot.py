@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 SCHEMA = 1
@@ -102,7 +102,11 @@ class Snapshot:
 
     def to_dict(self) -> dict[str, Any]:
         """As ``dvc/snapshot.json`` holds it: plain JSON values, with a ``schema`` number."""
-        return {"schema": SCHEMA, **asdict(self)}
+        raw = {"schema": SCHEMA, **vars(self)}  # `asdict` copies each value: ten times slower
+        raw["git"] = dict(vars(self.git)) if self.git else None
+        for name in ("data", "deps"):
+            raw[name] = [dict(vars(entry)) for entry in raw[name]]
+        return raw
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Snapshot:

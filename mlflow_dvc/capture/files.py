@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import yaml
@@ -47,6 +47,11 @@ class Glimpse:
         except OSError:
             return cls(None, missing=True)
         return cls(signature_of(status) if is_settled(status, time.time_ns()) else None)
+
+    @classmethod
+    def with_content(cls, path: str) -> Glimpse:
+        """The same for a small file whose content tells as well."""
+        return replace(cls.of(path), digest=digest_now(path))
 
     def fits(self, path: str, digest_now: Callable[[str], str] = lambda path: "") -> bool:
         """Whether ``path`` still is as it was; not where that cannot be told.
@@ -94,6 +99,14 @@ class _Kept(Generic[T]):
     content: bytes
     glimpse: Glimpse
     value: T
+
+
+def digest_now(path: str) -> str:
+    """Of a file's content; empty where it cannot be read."""
+    try:
+        return digest_of(read_bytes(path))
+    except (OSError, UnreadableError):
+        return ""
 
 
 def digest_of(content: bytes) -> str:

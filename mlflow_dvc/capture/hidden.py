@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from mlflow_dvc.capture import ignore
 from mlflow_dvc.capture.config import last_value
-from mlflow_dvc.capture.files import Glimpse
+from mlflow_dvc.capture.files import Glimpse, digest_now
 from mlflow_dvc.capture.ignore import IgnoreRules
 from mlflow_dvc.capture.project import find_git_root
 
@@ -43,7 +43,7 @@ class Hidden:
         self._verdicts.clear()
         self._dvc = [ignore.dvc_rules(self.root)]
         self._git = [ignore.git_rules(git_root)] if git_root and not self._without_git() else []
-        self._watched = {path: Glimpse.of(path) for path in self._elsewhere()}
+        self._watched = {path: Glimpse.with_content(path) for path in self._elsewhere()}
 
     def places(self) -> tuple[str | None, ...]:
         """Where rules come from beside the tree: the git repository, and the user's settings."""
@@ -57,7 +57,7 @@ class Hidden:
         """An ignore file of the tree; one that was not there before changes what lies below it."""
         if path in self._watched:
             return
-        self._watched[path] = Glimpse.of(path)
+        self._watched[path] = Glimpse.with_content(path)
         if not self._earlier:
             return
         below = os.path.dirname(path) + os.sep
@@ -110,7 +110,7 @@ class Hidden:
         return verdict
 
     def _has_changed(self) -> bool:
-        return not all(seen.fits(path) for path, seen in self._watched.items())
+        return not all(seen.fits(path, digest_now) for path, seen in self._watched.items())
 
     def _without_git(self) -> bool:
         """As ``dvc init --no-scm`` leaves it: DVC then looks at no rule of git's."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow_dvc import cache
-from mlflow_dvc.capture.files import Glimpse, UnreadableError, digest_of, read_bytes
+from mlflow_dvc.capture.files import Glimpse, digest_now
 from mlflow_dvc.capture.lockfile import Stage
 from mlflow_dvc.capture.source import Source
 from mlflow_dvc.capture.tree import digest_of_listing
@@ -51,9 +51,9 @@ class Witness:
 
         With ``by_content`` a file whose time stamps changed is read for that.
         """
-        digest_now = _digest_now if by_content else _digest_of_listing
+        told_by = _digest_now if by_content else _digest_of_listing
         return places == self.places and all(
-            seen.fits(path, digest_now) for path, seen in self.glimpses.items()
+            seen.fits(path, told_by) for path, seen in self.glimpses.items()
         )
 
     @property
@@ -185,10 +185,7 @@ def _glimpses(rows: Mapping[str, Any]) -> dict[str, Glimpse]:
 
 
 def _digest_now(path: str) -> str:
-    try:
-        return _digest_of_listing(path) or digest_of(read_bytes(path))
-    except (OSError, UnreadableError):
-        return ""
+    return _digest_of_listing(path) or digest_now(path)
 
 
 def _digest_of_listing(path: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -42,7 +42,7 @@ class Reading:
         root: str,
         content: Content | None,
         memory: Memory | None = None,
-        faults_of: Callable[[Iterable[Source]], Iterable[str]] = lambda sources: (),
+        faults_of: Callable[[Sequence[Source]], Iterable[str]] = lambda sources: (),
     ) -> None:
         self.root = root
         self.memory = memory
@@ -119,6 +119,7 @@ class ProjectReader:
         self._outs: dict[Source, Set[str]] = {}
         self._named: list[str] = []
         self._named_by: list[Source] = []
+        self._folders: tuple[Sequence[Source], Set[str]] | None = None
         self._read_files: list[str] = []
         self._missing: list[str] = []
         self._last: Reading | None = None
@@ -187,15 +188,22 @@ class ProjectReader:
         faults += self._hidden_paths(found)
         return Content(tuple(found), tuple(faults), self._read_params(found))
 
-    def _hidden_paths(self, sources: Iterable[Source]) -> Iterator[str]:
+    def _hidden_paths(self, sources: Sequence[Source]) -> Iterator[str]:
         hidden = self._tree.hidden
         folders = hidden.folders_with_dvc_rules()
-        for source in sources if folders else ():
-            for stage in source.stages:
-                for path in (*(out.path for out in stage.outs), *stage.deps, *stage.params):
-                    where = self._absolute(path)
-                    if not folders.isdisjoint(parents(where)) and hidden.from_dvc(where):
-                        yield f"{source.file}: DVC refuses it: {path} is hidden by .dvcignore"
+        if folders.isdisjoint(self._folders_of(sources)):
+            return
+        for source in sources:
+            for path in _paths(source):
+                if hidden.from_dvc(self._absolute(path)):
+                    yield f"{source.file}: DVC refuses it: {path} is hidden by .dvcignore"
+
+    def _folders_of(self, sources: Sequence[Source]) -> Set[str]:
+        """Every folder in which something lies that ``sources`` name, or in which that lies."""
+        if self._folders is None or self._folders[0] != sources:
+            every = (self._absolute(path) for source in sources for path in _paths(source))
+            self._folders = (sources, {folder for path in every for folder in parents(path)})
+        return self._folders[1]
 
     def _glimpses(self) -> Iterator[tuple[str, Glimpse]]:
         yield from self._tree.glimpses()
@@ -304,6 +312,13 @@ def _small(path: str) -> bytes | None:
         return read_bytes(path) if os.stat(path).st_size <= _PARAMS_BYTES else None
     except (OSError, UnreadableError):
         return None
+
+
+def _paths(source: Source) -> Iterator[str]:
+    """What the stages of ``source`` write and read."""
+    for stage in source.stages:
+        yield from (out.path for out in stage.outs)
+        yield from (*stage.deps, *stage.params)
 
 
 def _out_paths(root: str, source: Source) -> Iterator[str]:
