@@ -25,7 +25,8 @@ class GitState:
     """The code. ``source`` says whose repository it is: the script's or the working directory's.
 
     ``dirty``: the code differs from the commit, by what is attached as ``code.patch`` less what
-    ``omitted`` names, each path with the reason. None where that could not be told.
+    ``omitted`` names, each path with the reason. None where that could not be told. ``changes`` is
+    one name for the whole difference, None where some of it is missing.
     """
 
     sha: str | None
@@ -35,6 +36,7 @@ class GitState:
     remote_url: str | None = None
     source: str = "working directory"
     omitted: tuple[str, ...] = ()
+    changes: str | None = None
 
 
 @dataclass(frozen=True)

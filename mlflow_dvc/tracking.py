@@ -122,10 +122,15 @@ def count_artifacts(tracking_uri: str, run_id: str, folder: str, prefix: str) ->
     return sum(entry.path.rpartition("/")[2].startswith(prefix) for entry in found)
 
 
-def read_attached(tracking_uri: str, run_id: str, path: str) -> bytes | None:
-    """The content of one artifact; None where the run has none of that path."""
+def read_changes(tracking_uri: str, run_id: str) -> str | None:
+    """The name of the uncommitted code in the attached record of a run, if it has one."""
     with _requesting:
-        return _artifact(_client(tracking_uri), run_id, path)
+        content = _artifact(_client(tracking_uri), run_id, SNAPSHOT)
+    try:
+        git = Snapshot.from_dict(json.loads(content or b"")).git
+    except ValueError:
+        return None
+    return git.changes if git else None
 
 
 # --- recall ------------------------------------------------------------------------------------

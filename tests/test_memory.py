@@ -168,6 +168,10 @@ CHANGES: dict[str, Callable[[Project], Any]] = {
     "git's rules": lambda p: p.write(".gitignore", "/data\n"),
     "git's rules, deeper": lambda p: p.write("data/.gitignore", "/more\n"),
     "git's rules, in .git": lambda p: p.write(".git/info/exclude", "/data\n"),
+    "the repository's settings": lambda p: (
+        p.write("rules", "data\n"),
+        p.git("config", "core.excludesFile", str(p.root / "rules")),
+    ),
     "DVC's rules": lambda p: p.write(".dvcignore", "data\n"),
     "the user's rules": lambda p: (
         Path(os.environ["HOME"], ".config/git").mkdir(parents=True)
@@ -260,7 +264,16 @@ def kept(project: Project) -> Path:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"{}\n{}", b"[1]\n2", b"\xff\xfe\n", b'{"by": 1}\n{}', b"null\nnull"],
+    [
+        b"",
+        b"\n",
+        b"[" * 100_000,
+        b"{}\n{}",
+        b"[1]\n2",
+        b"\xff\xfe\n",
+        b'{"by": 1}\n{}',
+        b"null\nnull",
+    ],
 )
 def test_damaged(project: Project, monkeypatch: pytest.MonkeyPatch, content: bytes):
     """Whatever lies in the place of the memory does no harm."""
@@ -276,6 +289,32 @@ def test_cut_off(project: Project, monkeypatch: pytest.MonkeyPatch):
     for end in range(0, len(whole), 97):
         path.write_bytes(whole[:end])
         assert told(seen(project)) == truth
+
+
+def test_wiped(project: Project, monkeypatch: pytest.MonkeyPatch):
+    """A memory of the right length and the wrong bytes does no harm."""
+    path = kept(project)
+    head, body = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(head + b"\n" + b"\0" * len(body))
+    assert told(seen(project)) == anew(project, monkeypatch)
+
+
+def test_broken_off(project: Project, monkeypatch: pytest.MonkeyPatch):
+    """After a reading that was interrupted the next one is whole."""
+    seen(project)
+    time.sleep(0.05)
+    project.write("data/raw.dvc", FILES["data/raw.dvc"].replace(A, B))
+    reader = workspace._readers[str(project.root)]
+    with monkeypatch.context() as patch:
+
+        def interrupted(directory: str) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(reader._tree, "_list", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reader.read()
+    hashes = {out.path: out.hash for stage in reader.read().stages for out in stage.outs}
+    assert hashes["data/raw"] == B
 
 
 def test_other_version(project: Project, monkeypatch: pytest.MonkeyPatch):

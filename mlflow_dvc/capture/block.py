@@ -31,6 +31,8 @@ _MORE = re.compile(rf"\ *((?=[^ \n]){_REST})")
 # Tabs, the line breaks of other systems, and what YAML does not allow.
 _UNUSUAL = re.compile("[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff]")
 _MARKERS = ("---", "...")
+# An anchor has the whole text in view; a block scalar behind an odd key goes on below.
+_NOT_ALONE = re.compile(r"(?:^|[\s\[{,])&|:\ +[|>]")
 _KEY_AT_MOST = 1000  # characters; YAML has 1,024
 _DEEPEST = 100
 _EMPTY: dict[str, Callable[[], Any]] = {"{}": dict, "[]": list}
@@ -181,6 +183,8 @@ def _read_alone(place: _Place, text: str, more: list[str], ended: bool, read: Re
     """A value that only a YAML parser can read, though it is clear which lines are its own."""
     if more and any(character.isdigit() for character in text):
         raise UnusualError  # an indentation that counts from the key's
+    if _NOT_ALONE.search(text):
+        raise UnusualError
     holder, name, _ = place
     in_mapping = type(holder) is dict
     text = "\n".join([text, *more]) + ("\n" if ended else "")

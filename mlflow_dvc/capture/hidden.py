@@ -127,6 +127,7 @@ class Hidden:
         yield from self._dvc_configs()
         yield from ignore.user_configs()
         for rules in self._git:
+            yield ignore.repository_config(rules.root)
             yield from rules.extra_files
             directory = self.root
             while len(directory) > len(rules.root):

@@ -157,7 +157,7 @@ class IgnoreRules:
 
 def git_rules(git_root: str) -> IgnoreRules:
     """``.gitignore`` files, then ``.git/info/exclude``, then the user's own excludes file."""
-    extra = [_user_excludes()]
+    extra = [_user_excludes(git_root)]
     with suppress(OSError, ValueError):  # a broken .git has none; reading HEAD names the fault
         extra.insert(0, os.path.join(git.find_git_dir(git_root), "info", "exclude"))
     return IgnoreRules(git_root, ".gitignore", extra)
@@ -179,9 +179,17 @@ def user_configs() -> tuple[str, ...]:
     return (os.path.expanduser("~/.gitconfig"), os.path.join(_user_directory(), "config"))
 
 
-def _user_excludes() -> str:
-    """What ``core.excludesFile`` names in the user's configuration, else git's own default."""
-    for config in user_configs():
+def repository_config(git_root: str) -> str:
+    """Where a repository keeps its own settings; there may be no such file."""
+    try:
+        return os.path.join(git.common_dir(git.find_git_dir(git_root)), "config")
+    except (OSError, ValueError):  # a broken .git
+        return os.path.join(git_root, ".git", "config")
+
+
+def _user_excludes(git_root: str) -> str:
+    """What ``core.excludesFile`` names in git's settings, else git's own default."""
+    for config in (repository_config(git_root), *user_configs()):
         if chosen := last_value(config, "core", "excludesfile"):
             return os.path.expanduser(chosen.value)
     return os.path.join(_user_directory(), "ignore")
@@ -207,7 +215,9 @@ def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> _Rules | None:
         text = read_bytes(path).decode("utf-8", "surrogateescape")
     except (OSError, UnreadableError):
         return None
-    lines = [line.rstrip("\r") for line in text.split("\n")]
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    # To git only spaces at the end do not count.
+    lines = [re.sub(r"([\t\v\f\xa0])$", r"[\1]", line) for line in lines]
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     return _Rules(lines) if lines else None
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache as once
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from mlflow_dvc import cache
 from mlflow_dvc.capture.files import Glimpse, digest_now
@@ -103,14 +104,14 @@ def recall(root: str) -> Memory | None:
     head, _, body = kept.partition(b"\n")
     try:
         raw = json.loads(head)
-        if raw["by"] != _version() or raw["size"] != len(body):
+        if raw["by"] != _version() or raw["check"] != crc32(body):
             return None
         witness = Witness(tuple(raw["places"]), _glimpses(raw["glimpses"]))
         told = tuple(
             Told(row["run"], row["tags"], row["warnings"], _glimpses(row["folders"]))
             for row in raw["told"]
         )
-    except (ValueError, KeyError, TypeError):  # cut off, or of another make
+    except Exception:  # damaged, or of another make: whatever it is, it is no memory
         return None
     return Memory(witness, told, body)
 
@@ -119,7 +120,7 @@ def keep(root: str, memory: Memory) -> None:
     """In place of what was kept of the project before."""
     head = {
         "by": _version(),
-        "size": len(memory.body),
+        "check": crc32(memory.body),
         "places": memory.witness.places,
         "glimpses": _rows(memory.witness.glimpses),
         "told": [

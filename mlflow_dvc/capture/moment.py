@@ -86,7 +86,7 @@ class Moment:
     @property
     def warnings(self) -> tuple[str, ...]:
         omitted = self.patch.omitted if self.patch else ()
-        missing = (f"uncommitted code is not attached: {line}" for line in omitted)
+        missing = (f"uncommitted code: {line}" for line in omitted)
         return (*self.faults, *missing, *self.facts.warnings)
 
     @cached_property

@@ -7,20 +7,19 @@ is thrown away. Data is no code: what DVC writes is left out. So is whatever giv
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
-import re
-import shutil
-import subprocess
-import tempfile
-import time
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlflow_dvc.capture.code import is_program
-from mlflow_dvc.capture.git import common_dir, find_git_dir, read_head
+from mlflow_dvc.capture.files import reason
+from mlflow_dvc.capture.git import read_head
+from mlflow_dvc.capture.secrets import is_secret_name, redacted
+from mlflow_dvc.capture.work_tree import TooSlowError, WorkTree
 
 PATCH = "code.patch"
 BYTES_AT_MOST = 10 * 1024 * 1024
@@ -29,41 +28,20 @@ _PATHS_AT_ONCE = 500
 _NAMED_AT_MOST = 200
 _DEEPEST = 5
 
-# Not even if git tracks them.
-_SECRET_NAMES = re.compile(
-    r"\.env.*|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc|gpg)|id_(?:rsa|dsa|ecdsa|ed25519).*"
-    r"|\.?netrc|\.pypirc|\.npmrc|\.htpasswd|.*credentials.*|.*secrets?\..*|mlflow\.db.*",
-    re.IGNORECASE,
-)
+# Folders that are no code even if git tracks them: DVC's own, and what runs leave behind.
+_NEVER_CODE = frozenset({".dvc", "mlruns", "mlartifacts"})
+# Folders whose untracked files are not the user's code.
 _NO_CODE = frozenset({
-    ".dvc", ".git", ".aws", ".ssh", ".gnupg", "mlruns", "mlartifacts", "wandb", "node_modules",
-    "__pycache__", "site-packages", ".venv", "venv", ".ipynb_checkpoints",
+    "wandb", "node_modules", "__pycache__", "site-packages", ".venv",
+    "venv", ".ipynb_checkpoints", ".aws", ".ssh", ".gnupg",
 })  # fmt: skip
-# `//user:password@host` and tokens of known services; `{password}` and the like are no secrets.
-_SECRET = re.compile(
-    rb"(?<=://)[^/\s:@'\"{}$<>%]*:[^/\s@'\"{}$<>%]+(?=@)"
-    rb"|(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|hf_|AKIA)[A-Za-z0-9_-]{16,}"
-)
-_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_HIDDEN = b"***"
-_OURS_TO_SET = (
-    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS",
-    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
-)  # fmt: skip
-_CONFIG = ("core.fsmonitor=false", "core.quotePath=false", f"diff.orderFile={os.devnull}")
-_DIFF = ("diff", "--no-renames", "--no-relative", "--ignore-submodules=dirty", "--no-ext-diff")
-_AS_PATCH = (
-    "--binary", "--full-index", "--no-textconv", "--no-color", "--unified=3",
-    "--inter-hunk-context=0", "--submodule=short", "--src-prefix=a/", "--dst-prefix=b/",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Patch:
     """``files``: by their path below ``dvc/``, what turns the commit into the work tree.
 
-    ``omitted`` names what is missing there, each with the reason.
+    ``omitted`` names what is missing or not certain there, each with the reason.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
@@ -73,20 +51,55 @@ class Patch:
     def is_dirty(self) -> bool:
         return bool(self.files or self.omitted)
 
+    @property
+    def digest(self) -> str | None:
+        """Of all of it; None where something is missing, and two may be the same or not."""
+        if self.omitted:
+            return None
+        total = hashlib.md5(usedforsecurity=False)
+        for path, content in sorted(self.files.items()):
+            total.update(b"%s\0%d\0%s" % (os.fsencode(path), len(content), content))
+        return total.hexdigest()
 
-def patch_of(
-    root: str, sha: str, outs: Set[str], *, untracked: bool, limit: int = BYTES_AT_MOST
-) -> Patch:
-    """How the code in the work tree at ``root`` differs from the commit ``sha``.
+
+@dataclass
+class _Budget:
+    """Bytes that may still be attached; what has changed."""
+
+    left: int
+    changed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What counts as changed code.
 
     ``outs`` are the absolute paths of outputs, which are data. With ``untracked``, programs that
-    git does not know yet are code as well. Raises OSError where git cannot tell, or not in time.
+    git does not know yet are code as well. ``limit`` is in bytes. What has changed after ``since``,
+    in seconds since 1970, is named.
     """
-    budget = _Budget(limit, time.monotonic() + SECONDS_AT_MOST)
+
+    outs: Set[str] = frozenset()
+    untracked: bool = True
+    limit: int = BYTES_AT_MOST
+    since: float | None = None
+
+
+def patch_of(root: str, sha: str, wanted: Wanted) -> Patch:
+    """How the code in the work tree at ``root`` differs from the commit ``sha``.
+
+    Raises OSError where git cannot tell, or not in time.
+    """
+    budget = _Budget(wanted.limit)
     files: dict[str, bytes] = {}
     omitted: list[str] = []
-    for folder, path, commit in [("", root, sha), *_submodules(root)]:
-        found = _patch_of_one(path, commit, outs, budget, untracked=untracked)
+    pending = [("", root, sha)]
+    while pending:
+        folder, where, commit = pending.pop(0)
+        with WorkTree(where, SECONDS_AT_MOST) as tree:
+            found = _Change(tree, where, commit, wanted, budget).patch()
+            if folder.count("submodules/") < _DEEPEST:
+                pending += _submodules(folder, where, tree)
         files |= {posixpath.join(folder, name): content for name, content in found.files.items()}
         omitted += (posixpath.join(folder, line) for line in found.omitted)
         if budget.left < 0:
@@ -95,160 +108,183 @@ def patch_of(
     return Patch(files, tuple(omitted))
 
 
-@dataclass
-class _Budget:
-    """Bytes that may still be attached, the time at which git must be done; what has changed."""
+class _Change:
+    """What has changed in one work tree; ``omitted`` grows as it is found out."""
 
-    left: int
-    until: float
-    changed: list[str] = field(default_factory=list)
-
-
-def _patch_of_one(
-    root: str, sha: str, outs: Set[str], budget: _Budget, *, untracked: bool
-) -> Patch:
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as scratch:
-        git = _Git(root, scratch, budget.until)
-        before = git.changed(sha)
-        new = [path for path in git.untracked() if is_program(path)] if untracked else []
-        sort = _Sorter(root, outs, budget.left)
-        sizes = {
-            path: max(before.get(path, 0), _size(os.path.join(root, path)))
-            for path in dict.fromkeys((*before, *new))
-        }
-        code = {path: size for path, size in sizes.items() if sort.is_code(path, size)}
-        budget.changed += code
-        git.add(path for path in new if path in code)
-        files: dict[str, bytes] = {}
-        text = b"".join(_cleaned(git.diff(sha, code, budget.left), sort))
-        budget.left -= len(text)
-        for path in git.filtered(path for path in code if os.path.isfile(os.path.join(root, path))):
-            content = Path(root, path).read_bytes()
-            budget.left -= len(content)
-            if _SECRET.search(content) or _PRIVATE_KEY.search(content):
-                sort.omitted.append(f"{path}: it holds credentials")
-            else:
-                files[f"code/{path}"] = content
-    return Patch({PATCH: text, **files} if text else files, tuple(sort.omitted))
-
-
-class _Sorter:
-    """Tells code from the rest, and notes what is left out of it."""
-
-    def __init__(self, root: str, outs: Set[str], limit: int) -> None:
+    def __init__(
+        self, tree: WorkTree, root: str, sha: str, wanted: Wanted, budget: _Budget
+    ) -> None:
+        self.tree = tree
         self.root = root
+        self.sha = sha
         self.omitted: list[str] = []
-        self._outs = outs
-        self._limit = limit
+        self._wanted = wanted
+        self._budget = budget
 
-    def is_code(self, path: str, size: int) -> bool:
+    def patch(self) -> Patch:
+        before = self.tree.changed(self.sha)
+        new = self._new() if self._wanted.untracked else {}
+        sizes = {path: max(size, self._size(path)) for path, size in before.items()}
+        code = {
+            path: size
+            for path, size in {**sizes, **new}.items()
+            if self._is_code(path, size, tracked=path in before)
+        }
+        self._budget.changed += code
+        added = [path for path in new if path in code]
+        for path, error in self.tree.add(added):
+            self._omit(path, f"git cannot take it in ({reason(error)})")
+        text = b"".join(self._clean(part) for part in self._parts(code))
+        self._budget.left -= len(text)
+        files = dict(self._raw([path for path in code if self._is_file(path)]))
+        self._name_later_ones(code)
+        return Patch({PATCH: text, **files} if text else files, tuple(self.omitted))
+
+    def _new(self) -> dict[str, int]:
+        """Programs that git does not know, as far as all of them are not too large."""
+        found: dict[str, int] = {}
+        total = 0
+        for path in self.tree.untracked():
+            if not is_program(path) or not _NO_CODE.isdisjoint(path.split("/")):
+                continue
+            if is_secret_name(path):
+                continue  # where it belongs: neither in git nor here
+            size = self._size(path)
+            total += size if size <= self._wanted.limit else 0
+            if total > self._wanted.limit:
+                self._omit(path, "the new files are too large")
+            else:
+                found[path] = size
+        return found
+
+    def _is_code(self, path: str, size: int, *, tracked: bool) -> bool:
         name = posixpath.basename(path)
-        if name == "dvc.lock" or name.endswith(".dvc") or self.is_data(path):
+        if name == "dvc.lock" or name.endswith(".dvc") or self._is_data(path):
             return False
-        if not _NO_CODE.isdisjoint(path.split("/")):
+        if not _NEVER_CODE.isdisjoint(path.split("/")):
             return False
-        if _SECRET_NAMES.fullmatch(name):
-            self.omitted.append(f"{path}: files of this name hold credentials")
-            return False
-        if size > self._limit:
-            self.omitted.append(f"{path}: too large ({size / 1e6:.0f} MB)")
-            return False
+        if tracked and is_secret_name(path):
+            return self._omit(path, "files of this name hold credentials")
+        if size > self._wanted.limit:
+            return self._omit(path, f"too large ({size / 1e6:.0f} MB)")
+        where = os.path.join(self.root, path)
+        if self._is_file(path) and not os.access(where, os.R_OK):
+            return self._omit(path, "it may not be read")
         return True
 
-    def is_data(self, path: str) -> bool:
+    def _is_data(self, path: str) -> bool:
         """Whether DVC tracks ``path``, or a folder that it lies in."""
         where = os.path.join(self.root, path)
         while len(where) > len(self.root):
-            if where in self._outs:
+            if where in self._wanted.outs:
                 return True
             where = os.path.dirname(where)
         return False
 
-
-class _Git:
-    """Git on the work tree at ``root``, with an index and an object store of its own."""
-
-    def __init__(self, root: str, scratch: str, until: float) -> None:
-        self._root = root
-        self._until = until
-        git_dir = find_git_dir(root)
-        index, objects = os.path.join(scratch, "index"), os.path.join(scratch, "objects")
-        os.mkdir(objects)
-        with suppress(FileNotFoundError):  # nothing was ever checked out or added
-            shutil.copy2(os.path.join(git_dir, "index"), index)
-        store = os.path.join(common_dir(git_dir), "objects")
-        quoted = store.replace("\\", "\\\\").replace('"', '\\"')
-        kept = {name: value for name, value in os.environ.items() if name not in _OURS_TO_SET}
-        self._env = kept | {
-            "GIT_INDEX_FILE": index,
-            "GIT_OBJECT_DIRECTORY": objects,
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"',
-            "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_NO_LAZY_FETCH": "1",
-            "LC_ALL": "C",
-        }
-
-    def changed(self, sha: str) -> dict[str, int]:
-        """The paths that differ from the commit, with the size that each has there."""
-        words = self._run(*_DIFF, "--raw", "--no-abbrev", "-z", sha, "--").split(b"\0")
-        # `:100644 100644 <blob> <blob> M`, then the path.
-        blobs = [row.split(b" ")[2] for row in words[0:-1:2]]
-        given = b"".join(blob + b"\n" for blob in blobs)
-        rows = self._run("cat-file", "--batch-check=%(objectsize)", given=given).splitlines()
-        sizes = [int(row) if row.isdigit() else 0 for row in rows]
-        return dict(zip(map(os.fsdecode, words[1::2]), sizes, strict=True))
-
-    def untracked(self) -> list[str]:
-        return self._paths("ls-files", "--others", "--exclude-standard", "-z")
-
-    def add(self, paths: Iterable[str]) -> None:
-        """To the copy of the index, so that a diff shows them."""
-        if names := b"".join(os.fsencode(path) + b"\0" for path in paths):
-            self._run("update-index", "--add", "--replace", "-z", "--stdin", given=names)
-
-    def diff(self, sha: str, sizes: Mapping[str, int], limit: int) -> Iterator[bytes]:
-        """The patch, file by file; broken off when it is longer than ``limit``."""
-        for paths in _portions(sizes, limit):
-            text = self._run("--literal-pathspecs", *_DIFF, *_AS_PATCH, sha, "--", *paths)
-            for part in re.split(rb"^(?=diff --git )", text, flags=re.MULTILINE):
+    def _parts(self, sizes: Mapping[str, int]) -> Iterator[bytes]:
+        """The patch, file by file; broken off when it is too large."""
+        left = self._budget.left
+        for paths in _portions(sizes, self._wanted.limit):
+            for part in self._diff(paths):
                 yield part
-                limit -= len(part)
-            if limit < 0:
+                left -= len(part)
+            if left < 0:
                 return
 
-    def filtered(self, paths: Iterable[str]) -> list[str]:
-        """Those whose bytes git changes when it takes them in, such as the ends of lines."""
-        named = [path for path in paths if "\n" not in path]
-        given = "".join(f"{path}\n" for path in named).encode("utf-8", "surrogateescape")
-        if not named:
-            return []
-        stored = self._run("hash-object", "--stdin-paths", given=given).split()
-        plain = self._run("hash-object", "--no-filters", "--stdin-paths", given=given).split()
-        pairs = zip(named, stored, plain, strict=True)
-        return [path for path, one, other in pairs if one != other]
-
-    def _paths(self, *words: str) -> list[str]:
-        return [os.fsdecode(path) for path in self._run(*words).split(b"\0") if path]
-
-    def _run(self, *words: str, given: bytes = b"") -> bytes:
-        settings = [word for setting in _CONFIG for word in ("-c", setting)]
+    def _diff(self, paths: list[str]) -> Iterator[bytes]:
+        """A file that git cannot tell of, as for want of a filter, does not cost the others."""
         try:
-            done = subprocess.run(
-                ["git", *settings, *words],
-                cwd=self._root,
-                env=self._env,
-                input=given,
-                capture_output=True,
-                check=False,
-                timeout=max(self._until - time.monotonic(), 0.1),
-            )
-        except subprocess.TimeoutExpired as error:
-            raise OSError(f"git needs more than {SECONDS_AT_MOST:g} s") from error
-        if done.returncode != 0:
-            said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-            raise OSError(said or f"git {words[0]} failed")
-        return done.stdout
+            yield from self.tree.diff(self.sha, paths)
+        except TooSlowError:
+            raise
+        except OSError as error:
+            if len(paths) == 1:
+                self._omit(paths[0], f"git cannot tell how it changed ({reason(error)})")
+                return
+            for path in paths:
+                yield from self._diff([path])
+
+    def _clean(self, part: bytes) -> bytes:
+        """Less what is DVC's own, and less credentials."""
+        path = _path_of(part)
+        if posixpath.basename(path) == ".gitignore" and self._is_of_dvc(part, path):
+            return b""
+        if b"\nGIT binary patch\n" in part:
+            old, new = self.tree.blob(self.sha, path), self._content(path)
+            if redacted(old.replace(b"\0", b"")) != old.replace(b"\0", b"") or _gives_away(new):
+                self._omit(path, "it holds credentials")
+                return b""
+            return part
+        lines = part.splitlines(keepends=True)
+        kept = b"".join(line for line in lines if not line.startswith(b"+"))
+        if redacted(part) is None or redacted(kept) != kept:
+            self._omit(path, "it holds credentials")
+            return b""
+        clean = b"".join(
+            (redacted(line) or b"") if line.startswith(b"+") else line for line in lines
+        )
+        if clean != part:
+            self._omit(path, "credentials were taken out")
+        return clean
+
+    def _is_of_dvc(self, part: bytes, path: str) -> bool:
+        """Whether all that changed in a ``.gitignore`` is lines that DVC keeps for outputs."""
+        body = part.partition(b"\n@@")[2].splitlines()
+        changed = [line[1:] for line in body if line.startswith((b"+", b"-"))]
+        folder = posixpath.dirname(path)
+        return all(
+            line.startswith(b"/") and self._is_data(posixpath.join(folder, os.fsdecode(line[1:])))
+            for line in changed
+            if line.strip()
+        )
+
+    def _raw(self, paths: list[str]) -> Iterator[tuple[str, bytes]]:
+        """Files whose bytes a patch does not carry, as git changes the ends of their lines.
+
+        What a filter makes of a file is not attached: it may be what the filter is there to hide.
+        """
+        for path, driver in self.tree.filtered(paths):
+            if driver:
+                self._omit(path, f"attached as the filter {driver!r} stores it")
+                continue
+            content = self._content(path)
+            self._budget.left -= len(content)
+            if self._budget.left < 0:
+                return
+            if _gives_away(content):
+                self._omit(path, "it holds credentials")
+            else:
+                yield f"code/{path}", content
+
+    def _name_later_ones(self, paths: Iterable[str]) -> None:
+        since = self._wanted.since
+        for path in paths if since is not None else ():
+            try:
+                status = os.lstat(os.path.join(self.root, path))
+            except OSError:
+                continue
+            if max(status.st_mtime, status.st_ctime) > (since or 0.0):
+                self._omit(path, "changed after the run began")
+
+    def _omit(self, path: str, why: str) -> bool:
+        self.omitted.append(f"{path}: {why}")
+        return False
+
+    def _is_file(self, path: str) -> bool:
+        try:
+            return stat.S_ISREG(os.lstat(os.path.join(self.root, path)).st_mode)
+        except OSError:
+            return False
+
+    def _size(self, path: str) -> int:
+        try:
+            return os.lstat(os.path.join(self.root, path)).st_size
+        except OSError:  # deleted
+            return 0
+
+    def _content(self, path: str) -> bytes:
+        where = Path(self.root, path)
+        return where.read_bytes() if self._is_file(path) else b""
 
 
 def _portions(sizes: Mapping[str, int], limit: int) -> Iterator[list[str]]:
@@ -265,30 +301,9 @@ def _portions(sizes: Mapping[str, int], limit: int) -> Iterator[list[str]]:
         yield group
 
 
-def _size(path: str) -> int:
-    try:
-        return os.lstat(path).st_size
-    except OSError:  # deleted
-        return 0
-
-
-def _cleaned(parts: Iterable[bytes], sort: _Sorter) -> Iterator[bytes]:
-    """Less what is DVC's own, and less credentials."""
-    for part in filter(None, parts):
-        path = _path_of(part)
-        if posixpath.basename(path) == ".gitignore" and _is_of_dvc(part, path, sort):
-            continue
-        lines = part.splitlines(keepends=True)
-        kept = b"".join(line for line in lines if not line.startswith(b"+"))
-        if _PRIVATE_KEY.search(part) or _SECRET.search(kept):
-            sort.omitted.append(f"{path}: it holds credentials")
-            continue
-        clean = b"".join(
-            _SECRET.sub(_HIDDEN, line) if line.startswith(b"+") else line for line in lines
-        )
-        if clean != part:
-            sort.omitted.append(f"{path}: credentials were taken out")
-        yield clean
+def _gives_away(content: bytes) -> bool:
+    plain = content.replace(b"\0", b"")  # as good as UTF-16
+    return redacted(plain) != plain
 
 
 def _path_of(part: bytes) -> str:
@@ -299,32 +314,11 @@ def _path_of(part: bytes) -> str:
     return half.strip(b'"').removeprefix(b"a/").decode("utf-8", "surrogateescape")
 
 
-def _is_of_dvc(part: bytes, path: str, sort: _Sorter) -> bool:
-    """Whether all that changed in a ``.gitignore`` is lines that DVC keeps there for outputs."""
-    body = part.partition(b"\n@@")[2].splitlines()
-    changed = [line[1:] for line in body if line.startswith((b"+", b"-"))]
-    folder = posixpath.dirname(path)
-    return all(
-        line.startswith(b"/") and sort.is_data(posixpath.join(folder, os.fsdecode(line[1:])))
-        for line in changed
-        if line.strip()
-    )
-
-
-def _submodules(root: str, depth: int = 0) -> Iterator[tuple[str, str, str]]:
-    """Each one that is checked out: where its patch goes, where it lies and its commit."""
-    if depth >= _DEEPEST:
-        return
-    try:
-        text = Path(root, ".gitmodules").read_text("utf-8", "replace")
-    except OSError:
-        return
-    for path in re.findall(r"^\s*path\s*=\s*(.*?)\s*$", text, re.MULTILINE):
+def _submodules(folder: str, root: str, tree: WorkTree) -> Iterator[tuple[str, str, str]]:
+    """Each one that is checked out: where its patch goes, where it lies, and its commit."""
+    for path in tree.repositories():
         where = os.path.join(root, path)
-        if ".." in path.split("/") or not os.path.exists(os.path.join(where, ".git")):
-            continue
-        state, _ = read_head(where)
-        if state and state.sha:
-            yield f"submodules/{path}", where, state.sha
-            for folder, inner, sha in _submodules(where, depth + 1):
-                yield f"submodules/{path}/{folder}", inner, sha
+        if os.path.exists(os.path.join(where, ".git")):
+            state, _ = read_head(where)
+            if state and state.sha:
+                yield posixpath.join(folder, f"submodules/{path}"), where, state.sha

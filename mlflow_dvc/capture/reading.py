@@ -131,9 +131,10 @@ class ProjectReader:
         if last is not None and self._holds(last):
             self._last = last
             return last
-        self._seen = None
         if self._last is None and last is not None:
             self._begin_with(last)
+        # A reading that is broken off leaves nothing that could be taken for a whole one.
+        self._last = self._seen = None
         content = self._read()
         if last is None or not last.is_loaded or last.content != content:
             last = Reading(self.root, content, faults_of=self._hidden_paths)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from dataclasses import replace
 
 from mlflow_dvc import settings
@@ -13,18 +12,16 @@ from mlflow_dvc.capture.files import FileCache, Glimpse, reason
 from mlflow_dvc.capture.frozen import Frozen
 from mlflow_dvc.capture.memory import Memory, Told, body_of, keep
 from mlflow_dvc.capture.moment import Facts, Moment, kind_of_run
-from mlflow_dvc.capture.patch import Patch, patch_of
+from mlflow_dvc.capture.patch import Patch, Wanted, patch_of
 from mlflow_dvc.capture.project import Project, find_project, running_script
-from mlflow_dvc.capture.reading import ProjectReader, Reading
+from mlflow_dvc.capture.reading import ProjectReader
 from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.snapshot import GitState, Snapshot
 
 _READERS_AT_MOST = 16
-_SAME_CODE = 1.0  # seconds
 
 _readers: dict[str, ProjectReader] = {}
 _last: Moment | None = None
-_patched: tuple[tuple[object, ...], float, Patch] | None = None
 _frozen = FileCache(frozen.thaw)
 _lock = threading.Lock()
 
@@ -68,21 +65,22 @@ def _look_at(path: str | None) -> Moment:
     return completed(moment)
 
 
-def completed(moment: Moment) -> Moment:
+def completed(moment: Moment, since: float | None = None) -> Moment:
     """The same moment with what takes too long for the start of a run.
 
     Templates of dvc.yaml are resolved by DVC, in a child process and once for each version of
-    them; git is asked for the nearest tag and for what is not committed.
+    them; git is asked for the nearest tag and for what is not committed. Code that has changed
+    ``since`` then, in seconds since 1970, is named in the warnings.
     """
     facts = moment.facts
     if facts.frozen:
         return moment
     if facts.reading is not None and facts.reading.pending:
         facts = Facts(moment.project, facts.reading.resolved())
-    return _with_code(replace(moment, facts=facts))
+    return _with_code(replace(moment, facts=facts), since)
 
 
-def _with_code(moment: Moment) -> Moment:
+def _with_code(moment: Moment, since: float | None) -> Moment:
     """What git must be asked for: the nearest tag, and what differs from the commit."""
     root, state = moment.project.git_root, moment.git
     if root is None or state is None or state.sha is None:
@@ -90,31 +88,26 @@ def _with_code(moment: Moment) -> Moment:
     sha = state.sha
     state = replace(state, describe=git.describe(root, sha))
     try:
-        found = _patch(root, sha, moment.reading)
+        found = _patch(moment, root, sha, since)
     except (OSError, ValueError) as error:
         fault = f"{root}: what is uncommitted could not be told ({reason(error)})"
         return replace(moment, git=state, faults=(*moment.faults, fault))
-    state = replace(state, dirty=found.is_dirty, omitted=found.omitted)
+    state = replace(
+        state, dirty=found.is_dirty, omitted=found.omitted, changes=found.digest or None
+    )
     return replace(moment, git=state, patch=None if settings.patch() == "off" else found)
 
 
-def _patch(root: str, sha: str, reading: Reading | None) -> Patch:
-    """Of this moment, or of less than a second ago: a sweep starts many runs on the same code."""
-    global _patched
-    untracked = settings.patch() != "tracked"
-    key = (root, sha, untracked, reading)
-    if _patched is not None and _patched[0] == key and time.monotonic() < _patched[1]:
-        return _patched[2]
+def _patch(moment: Moment, root: str, sha: str, since: float | None) -> Patch:
+    reading = moment.reading
     outs = {
         os.path.join(reading.root, out.path)
         for stage in (reading.stages if reading else ())
         for out in stage.outs
         if reading
     }
-    until = time.monotonic() + _SAME_CODE
-    found = patch_of(root, sha, outs, untracked=untracked)
-    _patched = (key, until, found)
-    return found
+    untracked = settings.patch() != "tracked"
+    return patch_of(root, sha, Wanted(outs, untracked, since=since))
 
 
 def remember(moment: Moment) -> None:

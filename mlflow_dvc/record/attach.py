@@ -9,7 +9,6 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.moment import Moment
-from mlflow_dvc.capture.patch import PATCH
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record.ledger import Ledger, Record, same_record
 
@@ -34,7 +33,7 @@ def resume(
 
     ``before`` is what this process recorded of the run when it was started or resumed last.
     """
-    moment = workspace.completed(record.moment)
+    moment = workspace.completed(record.moment, record.started)
     found = moment.tags
     record.moment = moment
     if not _is_recorded(record, existing):
@@ -53,7 +52,7 @@ def resume(
 
 def complete(record: Record) -> None:
     """Facts that cost too much for the start of a run: templates, the nearest git tag."""
-    record.moment = workspace.completed(record.moment)
+    record.moment = workspace.completed(record.moment, record.started)
     tell(record.moment)
     found = record.moment.tags
     late = {key: value for key, value in found.items() if record.tags.get(key) != value}
@@ -105,10 +104,11 @@ def _same_changes(record: Record, run_id: str, other: Record | None) -> bool:
     mine = record.moment.patch
     if mine is None or not mine.is_dirty:
         return True  # or the tags differ
+    if mine.digest is None:
+        return False  # what is missing may differ
     if other is not None:
         return other.moment.patch == mine
-    theirs = tracking.read_attached(record.tracking_uri, run_id, f"{FOLDER}/{PATCH}")
-    return theirs == mine.files.get(PATCH)
+    return tracking.read_changes(record.tracking_uri, run_id) == mine.digest
 
 
 def _set_tags(record: Record, found: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ class Record:
     """One run's record. ``tags`` are those of ours that the run carries.
 
     ``new`` until the run becomes active for the first time; ``models`` are the ids of models that
-    were logged in the run.
+    were logged in the run; ``started`` is in seconds since 1970.
     """
 
     run_id: str
@@ -26,6 +27,7 @@ class Record:
     tags: dict[str, str]
     new: bool = True
     models: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.time)
 
 
 class Ledger:

@@ -1,0 +1,213 @@
+"""Git on a work tree, with an index and an object store of its own: the user's are not touched."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property
+from types import TracebackType
+
+from mlflow_dvc.capture.git import common_dir, find_git_dir
+
+_OURS_TO_SET = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS",
+    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
+)  # fmt: skip
+# No program of the user's is run, and nothing of theirs written: a split index has files beside it.
+_SETTINGS = (
+    "core.fsmonitor=false", "core.quotePath=false", "core.safecrlf=false", "core.splitIndex=false",
+    f"core.hooksPath={os.devnull}", f"diff.orderFile={os.devnull}",
+)  # fmt: skip
+_DIFF = ("diff", "--no-renames", "--no-relative", "--ignore-submodules=dirty", "--no-ext-diff")
+_AS_PATCH = (
+    "--binary", "--full-index", "--no-textconv", "--no-color", "--unified=3",
+    "--inter-hunk-context=0", "--submodule=short", "--src-prefix=a/", "--dst-prefix=b/",
+)  # fmt: skip
+_REPOSITORY = "160000"  # the mode of a submodule
+
+
+class TooSlowError(OSError):
+    """Git was not done in time."""
+
+
+class WorkTree:
+    """The one at ``root``; all questions together may take ``seconds``."""
+
+    def __init__(self, root: str, seconds: float) -> None:
+        self._root = root
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+        self._scratch = tempfile.TemporaryDirectory(prefix="mlflow-dvc-")
+
+    def __enter__(self) -> WorkTree:
+        git_dir = find_git_dir(self._root)
+        index = os.path.join(self._scratch.name, "index")
+        objects = os.path.join(self._scratch.name, "objects")
+        os.mkdir(objects)
+        with suppress(FileNotFoundError):  # nothing was ever checked out or added
+            shutil.copy2(os.path.join(git_dir, "index"), index)
+        store = os.path.join(common_dir(git_dir), "objects")
+        quoted = store.replace("\\", "\\\\").replace('"', '\\"')
+        kept = {name: value for name, value in os.environ.items() if name not in _OURS_TO_SET}
+        self._env = kept | {
+            "GIT_INDEX_FILE": index,
+            "GIT_OBJECT_DIRECTORY": objects,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"',
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "LC_ALL": "C",
+        }
+        self._look_again()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._scratch.cleanup()
+
+    def changed(self, sha: str) -> dict[str, int]:
+        """The paths that differ from the commit, with the size that each has there."""
+        raw = ("--raw", "--no-abbrev", "-z", sha, "--")
+        try:
+            words = self._run(*_DIFF, *raw).split(b"\0")
+        except TooSlowError:
+            raise
+        except OSError:  # a filter is missing: then by time stamps alone
+            words = self._run("diff-index", "--ignore-submodules=dirty", *raw).split(b"\0")
+        sizes: dict[str, int] = {}
+        blobs: dict[str, bytes] = {}
+        # `:100644 100644 <blob> <blob> M`, then the path.
+        for row, path in zip(words[0:-1:2], words[1::2], strict=True):
+            mode, _, blob, *_ = row.removeprefix(b":").split(b" ")
+            name = os.fsdecode(path)
+            sizes[name] = 0
+            if mode != _REPOSITORY.encode() and blob.strip(b"0"):
+                blobs[name] = blob
+        given = b"".join(blob + b"\n" for blob in blobs.values())
+        rows = self._run("cat-file", "--batch-check=%(objectsize)", given=given).splitlines()
+        found = zip(blobs, rows, strict=True)
+        return sizes | {name: int(row) if row.isdigit() else 0 for name, row in found}
+
+    def untracked(self) -> list[str]:
+        return self._paths("ls-files", "--others", "--exclude-standard", "-z")
+
+    def repositories(self) -> list[str]:
+        """Where other repositories belong: submodules, declared or not."""
+        return [path for _, mode, path in self._entries if mode == _REPOSITORY]
+
+    def add(self, paths: list[str]) -> Iterator[tuple[str, OSError]]:
+        """To the copy of the index, so that a diff shows them; those which git refuses."""
+        try:
+            self._update_index(["--add", "--replace"], paths)
+        except TooSlowError:
+            raise
+        except OSError as error:
+            if len(paths) == 1:
+                yield paths[0], error
+            for path in paths if len(paths) > 1 else ():
+                yield from self.add([path])
+
+    def diff(self, sha: str, paths: list[str]) -> list[bytes]:
+        """The patch of these paths, file by file."""
+        text = self._run("--literal-pathspecs", *_DIFF, *_AS_PATCH, sha, "--", *paths)
+        return [part for part in re.split(rb"^(?=diff --git )", text, flags=re.MULTILINE) if part]
+
+    def blob(self, sha: str, path: str) -> bytes:
+        """What the commit has at ``path``; nothing where it has nothing."""
+        try:
+            return self._run("cat-file", "blob", f"{sha}:{path}")
+        except OSError:
+            return b""
+
+    def filtered(self, paths: list[str]) -> list[tuple[str, str]]:
+        """Those whose bytes git changes when it takes them in, each with the filter that does."""
+        named = [path for path in paths if "\n" not in path]
+        if not named:
+            return []
+        # With `./` no path begins with a quote, which git would take for a quoted one.
+        given = "".join(f"./{path}\n" for path in named).encode("utf-8", "surrogateescape")
+        plain = self._run("hash-object", "--no-filters", "--stdin-paths", given=given).split()
+        drivers = self._drivers(named)
+        others = [path for path in named if path not in drivers]
+        given = "".join(f"./{path}\n" for path in others).encode("utf-8", "surrogateescape")
+        stored = self._run("hash-object", "--stdin-paths", given=given).split() if others else []
+        by_path = dict(zip(others, stored, strict=True))
+        return [
+            (path, drivers.get(path, ""))
+            for path, bare in zip(named, plain, strict=True)
+            if path in drivers or by_path[path] != bare
+        ]
+
+    def _drivers(self, paths: list[str]) -> dict[str, str]:
+        given = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        words = self._run("check-attr", "-z", "--stdin", "filter", given=given).split(b"\0")
+        rows = zip(words[0::3], words[2::3], strict=False)
+        return {
+            os.fsdecode(path): value.decode("utf-8", "replace")
+            for path, value in rows
+            if value not in (b"unspecified", b"unset", b"set")
+        }
+
+    def _look_again(self) -> None:
+        """Also at files that the user told git not to look at."""
+        unseen = [
+            path
+            for tag, _, path in self._entries
+            if (tag == "S" or tag.islower()) and os.path.lexists(os.path.join(self._root, path))
+        ]
+        if unseen:
+            self._update_index(["--no-assume-unchanged"], unseen)
+            self._update_index(["--no-skip-worktree"], unseen)
+
+    @cached_property
+    def _entries(self) -> list[tuple[str, str, str]]:
+        """Of the index: how git looks at it, the mode, the path."""
+        rows = self._run("ls-files", "-v", "--stage", "-z").split(b"\0")
+        pairs = (row.partition(b"\t") for row in rows if row)
+        return [
+            (head[:1].decode(), head[2:8].decode(), os.fsdecode(path)) for head, _, path in pairs
+        ]
+
+    def _update_index(self, words: list[str], paths: list[str]) -> None:
+        if names := b"".join(os.fsencode(path) + b"\0" for path in paths):
+            self._run("update-index", *words, "-z", "--stdin", given=names)
+
+    def _paths(self, *words: str) -> list[str]:
+        return [os.fsdecode(path) for path in self._run(*words).split(b"\0") if path]
+
+    def _run(self, *words: str, given: bytes = b"") -> bytes:
+        done = self._call(*words, given=given)
+        if done.returncode != 0:
+            # Outside a repository, or in one of another user's, `diff` explains its own usage.
+            asked = self._call("rev-parse", "--git-dir")
+            said = asked.stderr if asked.returncode != 0 else done.stderr
+            lines = said.decode("utf-8", "replace").strip().splitlines()
+            fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
+            raise OSError([*fatal, *lines, f"git {words[0]} failed"][0])
+        return done.stdout
+
+    def _call(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+        try:
+            return subprocess.run(
+                ["git", *settings, *words],
+                cwd=self._root,
+                env=self._env,
+                input=given,
+                capture_output=True,
+                check=False,
+                timeout=max(self._until - time.monotonic(), 0.1),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TooSlowError(f"git needs more than {self._seconds:g} s") from error
