@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlflow_dvc.capture import workspace
-from mlflow_dvc.capture.reading import ProjectReader
+from mlflow_dvc.capture.reader import ProjectReader
 from mlflow_dvc.snapshot import Snapshot
 
 A, B, C, D = ("a" * 32, "b" * 32, "c" * 32, "d" * 32)

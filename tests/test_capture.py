@@ -16,7 +16,7 @@ import pytest
 from conftest import Project
 
 from mlflow_dvc.capture import workspace
-from mlflow_dvc.capture.reading import ProjectReader
+from mlflow_dvc.capture.reader import ProjectReader
 from mlflow_dvc.snapshot import Snapshot
 
 A, B, C = ("a" * 32, "b" * 32, "c" * 32)

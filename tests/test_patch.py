@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlflow_dvc.capture import patch
-from mlflow_dvc.capture.patch import Patch, Wanted, patch_of
+from mlflow_dvc.capture.change import Patch, Wanted
+from mlflow_dvc.capture.patch import patch_of
 from mlflow_dvc.capture.secrets import is_secret_name, redacted
 
 CODE = {

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mlflow_dvc import __version__
+from mlflow_dvc.capture.change import Patch
 from mlflow_dvc.capture.frozen import Frozen
 from mlflow_dvc.capture.inventory import with_data
 from mlflow_dvc.capture.lockfile import lock_of
-from mlflow_dvc.capture.patch import Patch
 from mlflow_dvc.capture.project import Project
 from mlflow_dvc.capture.reading import Reading
 from mlflow_dvc.guard import warn_once

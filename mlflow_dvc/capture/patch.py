@@ -7,82 +7,17 @@ is thrown away. Data is no code: what DVC writes is left out. So is whatever giv
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 
-from mlflow_dvc.capture.code import is_program
-from mlflow_dvc.capture.files import reason
+from mlflow_dvc.capture.change import Budget, Change, Patch, Wanted
 from mlflow_dvc.capture.git import read_head
-from mlflow_dvc.capture.secrets import is_secret_name, redacted
-from mlflow_dvc.capture.work_tree import TooSlowError, WorkTree
+from mlflow_dvc.capture.work_tree import WorkTree
 
-PATCH = "code.patch"
-BYTES_AT_MOST = 10 * 1024 * 1024
 SECONDS_AT_MOST = 20.0
-_PATHS_AT_ONCE = 500
 _NAMED_AT_MOST = 200
 _DEEPEST = 5
-
-# Folders that are no code even if git tracks them: DVC's own, and what runs leave behind.
-_NEVER_CODE = frozenset({".dvc", "mlruns", "mlartifacts"})
-# Folders whose untracked files are not the user's code.
-_NO_CODE = frozenset({
-    "wandb", "node_modules", "__pycache__", "site-packages", ".venv",
-    "venv", ".ipynb_checkpoints", ".aws", ".ssh", ".gnupg",
-})  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Patch:
-    """``files``: by their path below ``dvc/``, what turns the commit into the work tree.
-
-    ``omitted`` names what is missing or not certain there, each with the reason.
-    """
-
-    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    omitted: tuple[str, ...] = ()
-
-    @property
-    def is_dirty(self) -> bool:
-        return bool(self.files or self.omitted)
-
-    @property
-    def digest(self) -> str | None:
-        """Of all of it; None where something is missing, and two may be the same or not."""
-        if self.omitted:
-            return None
-        total = hashlib.md5(usedforsecurity=False)
-        for path, content in sorted(self.files.items()):
-            total.update(b"%s\0%d\0%s" % (os.fsencode(path), len(content), content))
-        return total.hexdigest()
-
-
-@dataclass
-class _Budget:
-    """Bytes that may still be attached; what has changed."""
-
-    left: int
-    changed: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What counts as changed code.
-
-    ``outs`` are the absolute paths of outputs, which are data. With ``untracked``, programs that
-    git does not know yet are code as well. ``limit`` is in bytes. What has changed after ``since``,
-    in seconds since 1970, is named.
-    """
-
-    outs: Set[str] = frozenset()
-    untracked: bool = True
-    limit: int = BYTES_AT_MOST
-    since: float | None = None
 
 
 def patch_of(root: str, sha: str, wanted: Wanted) -> Patch:
@@ -90,14 +25,14 @@ def patch_of(root: str, sha: str, wanted: Wanted) -> Patch:
 
     Raises OSError where git cannot tell, or not in time.
     """
-    budget = _Budget(wanted.limit)
+    budget = Budget(wanted.limit)
     files: dict[str, bytes] = {}
     omitted: list[str] = []
     pending = [("", root, sha)]
     while pending:
         folder, where, commit = pending.pop(0)
         with WorkTree(where, SECONDS_AT_MOST) as tree:
-            found = _Change(tree, where, commit, wanted, budget).patch()
+            found = Change(tree, where, commit, wanted, budget).patch()
             if folder.count("submodules/") < _DEEPEST:
                 pending += _submodules(folder, where, tree)
         files |= {posixpath.join(folder, name): content for name, content in found.files.items()}
@@ -106,212 +41,6 @@ def patch_of(root: str, sha: str, wanted: Wanted) -> Patch:
             changed = sorted(budget.changed)[:_NAMED_AT_MOST]
             return Patch({}, (*omitted, *(f"{path}: the patch is too large" for path in changed)))
     return Patch(files, tuple(omitted))
-
-
-class _Change:
-    """What has changed in one work tree; ``omitted`` grows as it is found out."""
-
-    def __init__(
-        self, tree: WorkTree, root: str, sha: str, wanted: Wanted, budget: _Budget
-    ) -> None:
-        self.tree = tree
-        self.root = root
-        self.sha = sha
-        self.omitted: list[str] = []
-        self._wanted = wanted
-        self._budget = budget
-
-    def patch(self) -> Patch:
-        before = self.tree.changed(self.sha)
-        new = self._new() if self._wanted.untracked else {}
-        sizes = {path: max(size, self._size(path)) for path, size in before.items()}
-        code = {
-            path: size
-            for path, size in {**sizes, **new}.items()
-            if self._is_code(path, size, tracked=path in before)
-        }
-        self._budget.changed += code
-        added = [path for path in new if path in code]
-        for path, error in self.tree.add(added):
-            self._omit(path, f"git cannot take it in ({reason(error)})")
-        text = b"".join(self._clean(part) for part in self._parts(code))
-        self._budget.left -= len(text)
-        files = dict(self._raw([path for path in code if self._is_file(path)]))
-        self._name_later_ones(code)
-        return Patch({PATCH: text, **files} if text else files, tuple(self.omitted))
-
-    def _new(self) -> dict[str, int]:
-        """Programs that git does not know, as far as all of them are not too large."""
-        found: dict[str, int] = {}
-        total = 0
-        for path in self.tree.untracked():
-            if not is_program(path) or not _NO_CODE.isdisjoint(path.split("/")):
-                continue
-            if is_secret_name(path):
-                continue  # where it belongs: neither in git nor here
-            size = self._size(path)
-            total += size if size <= self._wanted.limit else 0
-            if total > self._wanted.limit:
-                self._omit(path, "the new files are too large")
-            else:
-                found[path] = size
-        return found
-
-    def _is_code(self, path: str, size: int, *, tracked: bool) -> bool:
-        name = posixpath.basename(path)
-        if name == "dvc.lock" or name.endswith(".dvc") or self._is_data(path):
-            return False
-        if not _NEVER_CODE.isdisjoint(path.split("/")):
-            return False
-        if tracked and is_secret_name(path):
-            return self._omit(path, "files of this name hold credentials")
-        if size > self._wanted.limit:
-            return self._omit(path, f"too large ({size / 1e6:.0f} MB)")
-        where = os.path.join(self.root, path)
-        if self._is_file(path) and not os.access(where, os.R_OK):
-            return self._omit(path, "it may not be read")
-        return True
-
-    def _is_data(self, path: str) -> bool:
-        """Whether DVC tracks ``path``, or a folder that it lies in."""
-        where = os.path.join(self.root, path)
-        while len(where) > len(self.root):
-            if where in self._wanted.outs:
-                return True
-            where = os.path.dirname(where)
-        return False
-
-    def _parts(self, sizes: Mapping[str, int]) -> Iterator[bytes]:
-        """The patch, file by file; broken off when it is too large."""
-        left = self._budget.left
-        for paths in _portions(sizes, self._wanted.limit):
-            for part in self._diff(paths):
-                yield part
-                left -= len(part)
-            if left < 0:
-                return
-
-    def _diff(self, paths: list[str]) -> Iterator[bytes]:
-        """A file that git cannot tell of, as for want of a filter, does not cost the others."""
-        try:
-            yield from self.tree.diff(self.sha, paths)
-        except TooSlowError:
-            raise
-        except OSError as error:
-            if len(paths) == 1:
-                self._omit(paths[0], f"git cannot tell how it changed ({reason(error)})")
-                return
-            for path in paths:
-                yield from self._diff([path])
-
-    def _clean(self, part: bytes) -> bytes:
-        """Less what is DVC's own, and less credentials."""
-        path = _path_of(part)
-        if posixpath.basename(path) == ".gitignore" and self._is_of_dvc(part, path):
-            return b""
-        if b"\nGIT binary patch\n" in part:
-            old, new = self.tree.blob(self.sha, path), self._content(path)
-            if redacted(old.replace(b"\0", b"")) != old.replace(b"\0", b"") or _gives_away(new):
-                self._omit(path, "it holds credentials")
-                return b""
-            return part
-        lines = part.splitlines(keepends=True)
-        kept = b"".join(line for line in lines if not line.startswith(b"+"))
-        if redacted(part) is None or redacted(kept) != kept:
-            self._omit(path, "it holds credentials")
-            return b""
-        clean = b"".join(
-            (redacted(line) or b"") if line.startswith(b"+") else line for line in lines
-        )
-        if clean != part:
-            self._omit(path, "credentials were taken out")
-        return clean
-
-    def _is_of_dvc(self, part: bytes, path: str) -> bool:
-        """Whether all that changed in a ``.gitignore`` is lines that DVC keeps for outputs."""
-        body = part.partition(b"\n@@")[2].splitlines()
-        changed = [line[1:] for line in body if line.startswith((b"+", b"-"))]
-        folder = posixpath.dirname(path)
-        return all(
-            line.startswith(b"/") and self._is_data(posixpath.join(folder, os.fsdecode(line[1:])))
-            for line in changed
-            if line.strip()
-        )
-
-    def _raw(self, paths: list[str]) -> Iterator[tuple[str, bytes]]:
-        """Files whose bytes a patch does not carry, as git changes the ends of their lines.
-
-        What a filter makes of a file is not attached: it may be what the filter is there to hide.
-        """
-        for path, driver in self.tree.filtered(paths):
-            if driver:
-                self._omit(path, f"attached as the filter {driver!r} stores it")
-                continue
-            content = self._content(path)
-            self._budget.left -= len(content)
-            if self._budget.left < 0:
-                return
-            if _gives_away(content):
-                self._omit(path, "it holds credentials")
-            else:
-                yield f"code/{path}", content
-
-    def _name_later_ones(self, paths: Iterable[str]) -> None:
-        since = self._wanted.since
-        for path in paths if since is not None else ():
-            try:
-                status = os.lstat(os.path.join(self.root, path))
-            except OSError:
-                continue
-            if max(status.st_mtime, status.st_ctime) > (since or 0.0):
-                self._omit(path, "changed after the run began")
-
-    def _omit(self, path: str, why: str) -> bool:
-        self.omitted.append(f"{path}: {why}")
-        return False
-
-    def _is_file(self, path: str) -> bool:
-        try:
-            return stat.S_ISREG(os.lstat(os.path.join(self.root, path)).st_mode)
-        except OSError:
-            return False
-
-    def _size(self, path: str) -> int:
-        try:
-            return os.lstat(os.path.join(self.root, path)).st_size
-        except OSError:  # deleted
-            return 0
-
-    def _content(self, path: str) -> bytes:
-        where = Path(self.root, path)
-        return where.read_bytes() if self._is_file(path) else b""
-
-
-def _portions(sizes: Mapping[str, int], limit: int) -> Iterator[list[str]]:
-    """The paths in groups that neither a command line nor the memory is too small for."""
-    group: list[str] = []
-    total = 0
-    for path, size in sizes.items():
-        if group and (len(group) >= _PATHS_AT_ONCE or total + size > 2 * limit):
-            yield group
-            group, total = [], 0
-        group.append(path)
-        total += size
-    if group:
-        yield group
-
-
-def _gives_away(content: bytes) -> bool:
-    plain = content.replace(b"\0", b"")  # as good as UTF-16
-    return redacted(plain) != plain
-
-
-def _path_of(part: bytes) -> str:
-    """The path that a part of a patch is about."""
-    head = part.partition(b"\n")[0].removeprefix(b"diff --git ")
-    # `a/PATH b/PATH`, both the same, as renames are not looked for; in quotes where it is odd.
-    half = head[: len(head) // 2]
-    return half.strip(b'"').removeprefix(b"a/").decode("utf-8", "surrogateescape")
 
 
 def _submodules(folder: str, root: str, tree: WorkTree) -> Iterator[tuple[str, str, str]]:

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 from mlflow_dvc import settings
 from mlflow_dvc.capture import ci, frozen, git
+from mlflow_dvc.capture.change import Patch, Wanted
 from mlflow_dvc.capture.files import FileCache, Glimpse, reason
 from mlflow_dvc.capture.frozen import Frozen
 from mlflow_dvc.capture.memory import Memory, Told, body_of, keep
 from mlflow_dvc.capture.moment import Facts, Moment, kind_of_run
-from mlflow_dvc.capture.patch import Patch, Wanted, patch_of
+from mlflow_dvc.capture.patch import patch_of
 from mlflow_dvc.capture.project import Project, find_project, running_script
-from mlflow_dvc.capture.reading import ProjectReader
+from mlflow_dvc.capture.reader import ProjectReader
 from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.snapshot import GitState, Snapshot
 
@@ -92,9 +93,7 @@ def _with_code(moment: Moment, since: float | None) -> Moment:
     except (OSError, ValueError) as error:
         fault = f"{root}: what is uncommitted could not be told ({reason(error)})"
         return replace(moment, git=state, faults=(*moment.faults, fault))
-    state = replace(
-        state, dirty=found.is_dirty, omitted=found.omitted, changes=found.digest or None
-    )
+    state = replace(state, dirty=found.is_dirty, omitted=found.omitted, changes=found.digest)
     return replace(moment, git=state, patch=None if settings.patch() == "off" else found)
 
 
