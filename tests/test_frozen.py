@@ -73,6 +73,14 @@ def test_standard_output(pipeline: Project):
     assert printed["files"]["dvc.lock"] == (pipeline.root / "dvc.lock").read_text()
 
 
+def test_warnings(pipeline: Project):
+    """What the record lacks is said on standard error, beside the record on standard output."""
+    pipeline.write("key.py", "-----BEGIN PRIVATE KEY-----\n")
+    done = pipeline.cli("snapshot")
+    assert json.loads(done.stdout)["git"]["omitted"] == ["key.py: it holds credentials"]
+    assert "key.py: it holds credentials" in done.stderr
+
+
 def test_nothing_to_freeze(directory: Project):
     """Where there is neither git nor DVC, the command says so and writes nothing."""
     done = directory.cli("snapshot", "-o", "record.json")

@@ -145,10 +145,12 @@ def snapshot(path: str | None, output: str) -> None:
     there carry this record if MLFLOW_DVC_SNAPSHOT names the file.
     """
     from mlflow_dvc.capture import workspace
+    from mlflow_dvc.cli import render
 
     content = workspace.freeze(path)
     with click.open_file(output, "wb", atomic=True) as file:
         file.write(content)
+    render.warn(json.loads(content)["warnings"])
 
 
 @cli.command()

@@ -67,7 +67,7 @@ def status(project: Project, snapshot: Snapshot) -> None:
     _facts(console, [*_code(snapshot.git, project), *_data(snapshot)])
     if snapshot.data:
         _table(console, snapshot.data)
-    _warn(snapshot.warnings)
+    warn(snapshot.warnings)
 
 
 def search(what: str, matches: Sequence[Match], console: Console | None = None) -> None:
@@ -114,7 +114,7 @@ def show(record: RunRecord) -> None:
     _facts(console, facts)
     if snapshot.data:
         _table(console, snapshot.data)
-    _warn(snapshot.warnings)
+    warn(snapshot.warnings)
 
 
 @contextmanager
@@ -252,7 +252,7 @@ def _grid(*columns: str) -> Any:
     return table
 
 
-def _warn(warnings: Iterable[str]) -> None:
+def warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
         _say(f"warning: {warning}")
 
