@@ -301,6 +301,12 @@ def test_secrets(text: str):
     assert b"lanted" not in clean
 
 
+@pytest.mark.parametrize("text", [b"password", b"A_", b"://a@", b"sk-", b"'password='", b"a1="])
+def test_repetitions(text: bytes):
+    """A text of 5 MB that keeps beginning to look like a secret is searched like any other."""
+    assert redacted(text * (5_000_000 // len(text)))
+
+
 @pytest.mark.parametrize(
     "name",
     [".env", "prod.env", ".env.local", "secrets_prod.yaml", "secrets/prod.yaml", "token.yaml",

@@ -1,7 +1,7 @@
 """YAML in block style, as DVC writes it and most people do, taken apart a line at a time.
 
 PyYAML's C parser spends its time on making Python objects of tokens and nodes; one regular
-expression for each line is ten times faster. A value that a line alone does not decide is given to
+expression for each line is six times faster. A value that a line alone does not decide is given to
 PyYAML by itself, and a text of any other structure is refused, to be given to PyYAML as a whole. So
 whatever is answered here is what PyYAML would answer.
 """

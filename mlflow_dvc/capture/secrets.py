@@ -15,16 +15,17 @@ _NAMES = re.compile(
 )
 _FOLDERS = frozenset({"secrets", ".secrets", ".aws", ".ssh", ".gnupg"})
 _KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----")
+# Every repetition that can begin anywhere is bounded: 10 MB must not take a minute.
 _SECRET = re.compile(
     # What stands before the last @ in the host part of a URL.
     rb"(?<=://)(?P<user>[^\s/?#\"'`<>\\]+)(?=@)"
     rb"|(?<![A-Za-z0-9_-])(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|hf_|sk-|pypi-|npm_|dapi|AIza"
     rb"|AKIA|ASIA)[A-Za-z0-9_-]{16,}"
     # A literal with a digit in it, given to something of such a name.
-    rb"|(?i:password|passwd|secret|api_?key|access_?key|auth_?token)[a-z_]*[\"']?\s*[:=]\s*[\"']"
+    rb"|(?i:password|passwd|secret|api_?key|access_?key|auth_?token)[a-z_]{0,40}[\"']?\s*[:=]\s*[\"']"
     rb"(?P<literal>(?=[^\"'\s]*\d)(?=[^\"'\s]*[A-Za-z])[^\"'\s{}$<>%]{8,})(?=[\"'])"
     # The same in a shell, or a file of settings.
-    rb"|\b[A-Z_]*(?:PASSWORD|SECRET|TOKEN|API_KEY|ACCESS_KEY)=(?P<value>[^\s\"'$(){}<>%]{6,})",
+    rb"|\b[A-Z_]{0,60}(?:PASSWORD|SECRET|TOKEN|API_KEY|ACCESS_KEY)=(?P<value>[^\s\"'$(){}<>%]{6,})",
 )
 # `{password}`, `$NAME`, `%s` and the like stand for a secret and are none.
 _STANDS_FOR = re.compile(rb"(?:\{[^}]*\}|\$\w+|\$\{\w+\}|\$\(.*\)|%s|%\(\w+\)s|\*+|)")
