@@ -162,6 +162,16 @@ def make_project(tmp_path: Path) -> Callable[..., Project]:
     return make
 
 
+@pytest.fixture(scope="session")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh git and DVC project: making one takes DVC a second."""
+    root = tmp_path_factory.mktemp("initialised") / "project"
+    root.mkdir()
+    for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
+        subprocess.run(command, cwd=root, check=True)
+    return root
+
+
 PIPELINE = """\
 stages:
   prepare:

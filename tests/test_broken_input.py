@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,11 +70,9 @@ CONTENTS = {
 
 
 @pytest.fixture(scope="session")
-def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def laid_out(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Path:
     root = tmp_path_factory.mktemp("laid") / "project"
-    root.mkdir()
-    for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
-        subprocess.run(command, cwd=root, check=True)
+    shutil.copytree(initialised, root, symlinks=True)
     for name, text in FILES.items():
         (root / name).write_text(text)
     (root / "zz").mkdir()

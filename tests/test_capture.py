@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
@@ -44,16 +43,6 @@ for path, index in collect_files(repo, onerror=on_error):
                          out.meta.nfiles, out.use_cache, address])
 print(json.dumps([sorted(rows), refused]))
 """
-
-
-@pytest.fixture(scope="session")
-def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh git and DVC project: making one takes DVC a second."""
-    root = tmp_path_factory.mktemp("initialised") / "project"
-    root.mkdir()
-    for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
-        subprocess.run(command, cwd=root, check=True)
-    return root
 
 
 @pytest.fixture

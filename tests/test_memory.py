@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -47,11 +46,9 @@ FILES = {
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Path:
     root = tmp_path_factory.mktemp("prepared") / "project"
-    root.mkdir()
-    for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
-        subprocess.run(command, cwd=root, check=True)
+    shutil.copytree(initialised, root, symlinks=True)
     for path, text in FILES.items():
         Path(root, path).parent.mkdir(parents=True, exist_ok=True)
         Path(root, path).write_text(text)

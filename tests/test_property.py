@@ -66,15 +66,6 @@ def dvc() -> Iterator[Dvc]:
         process.kill()
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("empty") / "project"
-    root.mkdir()
-    for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
-        subprocess.run(command, cwd=root, check=True)
-    return root
-
-
 # What a project is made of. Few names, so that things meet; odd ones, so that nothing is plain.
 FOLDERS = st.sampled_from(["", "sub", "sub/deep", "b c", "дані", "with.dot", "UP-per", "é+x"])
 NAMES = st.sampled_from(
@@ -271,11 +262,11 @@ class Indented(Yaml12):
     suppress_health_check=list(HealthCheck),
 )
 @given(files=projects())
-def test_as_dvc_reads(empty: Path, dvc: Dvc, files: dict[str, str]):
+def test_as_dvc_reads(initialised: Path, dvc: Dvc, files: dict[str, str]):
     """Every entry of any project is as in DVC's own index, and what DVC refuses is named."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory, "project").resolve()
-        shutil.copytree(empty, root, symlinks=True)
+        shutil.copytree(initialised, root, symlinks=True)
         for path, text in files.items():
             target = root / path
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -113,10 +113,8 @@ class Reader:
     def _path(self, wdir: str, path: str) -> str:
         if _is_address(path):
             return path
-        if _is_plain(path) and _is_plain(wdir):
-            return f"{wdir}/{path}"
-        if wdir == "." and _is_plain(path):
-            return path
+        if _is_plain(path) and (wdir == "." or _is_plain(wdir)):
+            return path if wdir == "." else f"{wdir}/{path}"
         full = os.path.normpath(os.path.join(self.root, wdir, path))
         if (inside := _inside(full, self.root)) is not None:
             return inside

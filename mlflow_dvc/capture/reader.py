@@ -20,12 +20,11 @@ from mlflow_dvc.capture.lockfile import lock_of
 from mlflow_dvc.capture.memory import Content, Witness, recall
 from mlflow_dvc.capture.pipeline import parents
 from mlflow_dvc.capture.project import relative
-from mlflow_dvc.capture.reading import Reading
+from mlflow_dvc.capture.reading import PARAMS_BYTES, Reading
 from mlflow_dvc.capture.source import Loaded, Source
 from mlflow_dvc.capture.tree import PIPELINE, Tree
 
 _PARAMS_FILES = 50
-_PARAMS_BYTES = 1024 * 1024
 
 
 class ProjectReader:
@@ -154,7 +153,7 @@ class ProjectReader:
         for path in self._named:
             where = self._absolute(path)
             with suppress(OSError, UnreadableError):
-                if os.stat(where).st_size <= _PARAMS_BYTES:
+                if os.stat(where).st_size <= PARAMS_BYTES:
                     found[path] = self._params.get(where)
         return found
 

@@ -18,8 +18,7 @@ from mlflow_dvc.capture.memory import Content, Memory
 from mlflow_dvc.capture.pipeline import conflicts
 from mlflow_dvc.capture.source import Source
 
-_PARAMS_FILES = 50
-_PARAMS_BYTES = 1024 * 1024
+PARAMS_BYTES = 1024 * 1024
 
 
 class Reading:
@@ -91,13 +90,14 @@ class Reading:
                 content = params.get(path) or _small(os.path.join(self.root, path))
                 if content and digest_of(content) == md5:
                     params[path] = content
-        late = [source for source in sources if source not in self.sources]
+        pairs = zip(sources, self.sources, strict=True)
+        late = [source for source, before in pairs if source is not before]
         faults = (*self.content.faults, *self._faults_of(late))
         return Reading(self.root, Content(sources, faults, params))
 
 
 def _small(path: str) -> bytes | None:
     try:
-        return read_bytes(path) if os.stat(path).st_size <= _PARAMS_BYTES else None
+        return read_bytes(path) if os.stat(path).st_size <= PARAMS_BYTES else None
     except (OSError, UnreadableError):
         return None

@@ -135,19 +135,22 @@ class WorkTree:
         named = [path for path in paths if "\n" not in path]
         if not named:
             return []
-        # With `./` no path begins with a quote, which git would take for a quoted one.
-        given = "".join(f"./{path}\n" for path in named).encode("utf-8", "surrogateescape")
-        plain = self._run("hash-object", "--no-filters", "--stdin-paths", given=given).split()
+        plain = self._hashes(named, "--no-filters")
         drivers = self._drivers(named)
         others = [path for path in named if path not in drivers]
-        given = "".join(f"./{path}\n" for path in others).encode("utf-8", "surrogateescape")
-        stored = self._run("hash-object", "--stdin-paths", given=given).split() if others else []
+        stored = self._hashes(others) if others else []
         by_path = dict(zip(others, stored, strict=True))
         return [
             (path, drivers.get(path, ""))
             for path, bare in zip(named, plain, strict=True)
             if path in drivers or by_path[path] != bare
         ]
+
+    def _hashes(self, paths: list[str], *words: str) -> list[bytes]:
+        """What git names the files by; with the bytes as it would store them, unless told else."""
+        # With `./` no path begins with a quote, which git would take for a quoted one.
+        given = b"".join(os.fsencode(f"./{path}\n") for path in paths)
+        return self._run("hash-object", *words, "--stdin-paths", given=given).split()
 
     def _drivers(self, paths: list[str]) -> dict[str, str]:
         given = b"".join(os.fsencode(path) + b"\0" for path in paths)
