@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.search import search as search
     from mlflow_dvc.recall.show import RunRecord as RunRecord
     from mlflow_dvc.recall.show import show as show
+    from mlflow_dvc.recall.sync import Difference as Difference
+    from mlflow_dvc.recall.sync import Synced as Synced
+    from mlflow_dvc.recall.sync import sync as sync
     from mlflow_dvc.settings import disabled as disabled
     from mlflow_dvc.snapshot import DataEntry as DataEntry
     from mlflow_dvc.snapshot import GitState as GitState
@@ -25,16 +28,19 @@ if TYPE_CHECKING:
 
 _HOME = {
     "DataEntry": "snapshot",
+    "Difference": "recall.sync",
     "GitState": "snapshot",
     "Match": "recall.search",
     "MlflowDvcError": "errors",
     "RunRecord": "recall.show",
     "Snapshot": "snapshot",
+    "Synced": "recall.sync",
     "disabled": "settings",
     "freeze": "capture.workspace",
     "search": "recall.search",
     "show": "recall.show",
     "status": "capture.workspace",
+    "sync": "recall.sync",
 }
 
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - every key of _HOME is a str

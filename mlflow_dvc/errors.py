@@ -27,6 +27,17 @@ class NoProjectError(MlflowDvcError):
         self.path = path
 
 
+class NoDvcProjectError(MlflowDvcError):
+    """No DVC project lies at or above ``path``."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"no DVC project at or above {path}",
+            "Call it inside the project whose stages ran, or set MLFLOW_DVC_ROOT",
+        )
+        self.path = path
+
+
 class RunNotFoundError(MlflowDvcError):
     """``ref`` names no run of the tracking server at ``tracking_uri``."""
 

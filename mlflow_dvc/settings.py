@@ -42,6 +42,16 @@ def patch() -> Literal["off", "tracked", "source"]:
     return "tracked" if value == "tracked" else "source"
 
 
+def check() -> bool:
+    """Whether what lies on disk is compared with what is claimed of it, beside the training."""
+    return _flag("MLFLOW_DVC_CHECK", default=True)
+
+
+def seal() -> bool:
+    """Whether what a stage has made is recorded at the end of its process."""
+    return _flag("MLFLOW_DVC_SEAL", default=True)
+
+
 def wait() -> float:
     return _seconds("MLFLOW_DVC_WAIT", default=10.0)
 

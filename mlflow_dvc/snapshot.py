@@ -16,8 +16,10 @@ SCHEMA = 1
 Role = Literal["input", "output", "code"]
 State = Literal["unverified", "clean", "modified", "missing"]
 # "locked": as a lock file claims. "stale": the lock's entry is of an earlier run of the stage that
-# is running now, or of a stage below it, and so no fact about this run.
-Certainty = Literal["locked", "stale"]
+# is running now, or of a stage below it, and so no fact about this run. "disk": of what lay there
+# when the run started. "sealed": of what the stage has made, or read, when its process ended.
+Certainty = Literal["locked", "stale", "disk", "sealed"]
+Seal = Literal["none", "provisional", "confirmed", "contradicted"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class DataEntry:
         """Whether ``hash`` may be given out as a fact about the run."""
         return self.hash is not None and self.certainty != "stale"
 
+    @property
+    def seen(self) -> bool:
+        """Whether ``hash`` is that of the file itself, whatever a lock says."""
+        return self.hash is not None and self.certainty in ("disk", "sealed")
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -74,6 +81,8 @@ class Snapshot:
     ``data`` holds the project's outputs, ``deps`` the declared file dependencies of the run's
     stage. ``root`` is the DVC root relative to the git root, None without DVC. ``locks`` maps the
     path of each lock file to the md5 of its bytes, ``lock`` is the one of the run's own lock.
+    ``workspace`` names the checkout that the run was in, ``sealed_at`` is when it was sealed, in
+    seconds since 1970.
     ``frozen``: it was made beforehand, elsewhere (``mlflow-dvc snapshot``). ``warnings`` says in
     words what could not be read.
     """
@@ -87,9 +96,11 @@ class Snapshot:
     deps: tuple[DataEntry, ...] = ()
     data_version: str | None = None
     data_status: State | None = None
-    seal: Literal["none", "provisional", "confirmed", "contradicted"] | None = None
+    seal: Seal | None = None
     lock: str | None = None
     locks: Mapping[str, str] | None = None
+    workspace: str | None = None
+    sealed_at: float | None = None
     frozen: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -101,6 +112,18 @@ class Snapshot:
     def facts(self) -> tuple[DataEntry, ...]:
         """The cached outputs whose hash is a fact about this run."""
         return tuple(entry for entry in self.data if entry.cached and entry.known)
+
+    @property
+    def saw(self) -> tuple[DataEntry, ...]:
+        """All data whose hash is a fact about this run: these outputs, and what else it read."""
+        paths = {entry.path for entry in self.facts}
+        read = (dep for dep in self.deps if dep.role == "input" and dep.seen)
+        return (*self.facts, *(dep for dep in read if dep.path not in paths))
+
+    def in_state(self, state: State) -> tuple[str, ...]:
+        """The paths of all tracked data, and of what the stage reads, that is ``state``."""
+        entries = (*self.data, *self.deps)
+        return tuple(dict.fromkeys(entry.path for entry in entries if entry.state == state))
 
     def to_dict(self) -> dict[str, Any]:
         """As ``dvc/snapshot.json`` holds it: plain JSON values, with a ``schema`` number."""

@@ -13,7 +13,7 @@ import posixpath
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, inputs
 
@@ -30,10 +30,13 @@ EXPERIMENT = "dvc.exp"
 ROOT = "dvc.root"
 DATA_VERSION = "dvc.data_version"
 DATA_STATUS = "dvc.data_status"
+MODIFIED = "dvc.modified"
+MISSING = "dvc.missing"
 HASHES = "dvc.hashes"
 LOCK = "dvc.lock"
 SEAL = "dvc.seal"
 OUTS = "dvc.outs"
+DEPS = "dvc.deps"
 
 # MLflow's own tags for the same facts, filled only where MLflow itself left them empty.
 MLFLOW_GIT_COMMIT = "mlflow.source.git.commit"
@@ -42,7 +45,7 @@ MLFLOW_GIT_URL = "mlflow.source.git.repoURL"
 
 _NAMES = frozenset({
     GIT_SHA, GIT_BRANCH, GIT_DESCRIBE, GIT_DIRTY, STAGE, SCRIPT_STAGE, EXPERIMENT, ROOT,
-    DATA_VERSION, DATA_STATUS, LOCK, SEAL, OUTS,
+    DATA_VERSION, DATA_STATUS, MODIFIED, MISSING, LOCK, SEAL, OUTS, DEPS,
 })  # fmt: skip
 _PREFIXES = (OUT, DEP, SOURCE, HASHES)
 
@@ -80,12 +83,20 @@ def data_tags(snapshot: Snapshot) -> dict[str, str]:
     tags = {key: value for key, value in _plain(snapshot) if value}
     ranked = _inputs_first(snapshot)
     facts = [entry for entry in ranked if entry.cached and entry.known]
-    tags |= path_tags(OUT, {entry.path: entry.hash or "" for entry in facts[:PATH_TAGS]})
-    if len(facts) > PATH_TAGS:
-        tags[OUTS] = f"{PATH_TAGS} of {len(facts)}"
+    tags |= _counted(OUT, OUTS, facts)
+    deps = sorted(snapshot.deps, key=lambda dep: (dep.role != "input", dep.path))
+    tags |= _counted(DEP, DEPS, [dep for dep in deps if dep.seen])
     sources = {entry.path: entry.source for entry in ranked if entry.source}
     tags |= path_tags(SOURCE, dict(list(sources.items())[:PATH_TAGS]))
-    return tags | hash_tags(entry.hash or "" for entry in facts)
+    also_read = [dep for dep in deps if dep.seen and dep.role == "input"]
+    return tags | hash_tags(entry.hash or "" for entry in (*facts, *also_read))
+
+
+def _counted(prefix: str, count: str, entries: Sequence[DataEntry]) -> dict[str, str]:
+    """One tag for each of the first entries; how many there are if that is not all."""
+    tags = path_tags(prefix, {entry.path: entry.hash or "" for entry in entries[:PATH_TAGS]})
+    more = {count: f"{PATH_TAGS} of {len(entries)}"} if len(entries) > PATH_TAGS else {}
+    return tags | more
 
 
 def from_tags(tags: Mapping[str, str]) -> Snapshot:
@@ -105,6 +116,10 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
     data = tuple(
         DataEntry(path, "md5", value, source=sources.get(path)) for path, value in _paths(OUT, tags)
     )
+    deps = tuple(
+        DataEntry(path, "md5", value, cached=False, certainty="disk")
+        for path, value in _paths(DEP, tags)
+    )
     has_dvc = any(not key.startswith("git_") for key in ours(tags))
     return Snapshot(
         git=git if git.sha else None,
@@ -113,6 +128,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         script_stage=tags.get(SCRIPT_STAGE),
         experiment=tags.get(EXPERIMENT),
         data=data,
+        deps=deps,
         data_version=tags.get(DATA_VERSION),
         data_status=tags.get(DATA_STATUS),  # type: ignore[arg-type]
         seal=tags.get(SEAL),  # type: ignore[arg-type]
@@ -230,6 +246,8 @@ def _plain(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
     yield DATA_VERSION, snapshot.data_version
     yield LOCK, snapshot.lock
     yield DATA_STATUS, snapshot.data_status
+    yield MODIFIED, _listed(snapshot.in_state("modified"))
+    yield MISSING, _listed(snapshot.in_state("missing"))
     yield SEAL, snapshot.seal
 
 
@@ -252,6 +270,16 @@ def _parents(key: str) -> Iterator[str]:
 
 def _fitted(part: str, size: int) -> str:
     return part.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+
+
+def _listed(paths: Sequence[str]) -> str:
+    """As many as fit, and how many there are besides."""
+    text = ", ".join(paths)
+    kept = len(paths)
+    while len(text) > VALUE_LENGTH:
+        kept = kept * 3 // 4
+        text = ", ".join([*paths[:kept], f"and {len(paths) - kept} more"])
+    return text
 
 
 def _cut(value: str | None) -> str | None:

@@ -94,6 +94,17 @@ def run_tags(tracking_uri: str, run_id: str) -> dict[str, str]:
         return dict(_client(tracking_uri).get_run(run_id).data.tags)
 
 
+def delete_run_tag(tracking_uri: str, run_id: str, key: str) -> None:
+    with _requesting:
+        _client(tracking_uri).delete_tag(run_id, key)
+
+
+def delete_model_tag(tracking_uri: str, model_id: str, key: str) -> None:
+    """From a logged model (MLflow 3)."""
+    with _requesting:
+        _client(tracking_uri).delete_logged_model_tag(model_id, key)
+
+
 def set_model_tags(tracking_uri: str, model_id: str, tags: Mapping[str, str]) -> None:
     """Add ``tags`` to a logged model (MLflow 3)."""
     with _requesting:
@@ -113,6 +124,14 @@ def attach(tracking_uri: str, run_id: str, directory: str, folder: str) -> None:
         for name in sorted(names):
             with _requesting:
                 client.log_artifact(run_id, os.path.join(here, name), target)
+
+
+def write_files(directory: str, files: Mapping[str, bytes]) -> None:
+    for path, content in files.items():
+        target = os.path.join(directory, *path.split("/"))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "wb") as file:
+            file.write(content)
 
 
 def count_artifacts(tracking_uri: str, run_id: str, folder: str, prefix: str) -> int:
@@ -208,6 +227,47 @@ def load_resumed(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
                 with suppress(ValueError):  # not ours, or damaged: it answers nothing
                     found.append(Snapshot.from_dict(json.loads(content or b"")))
     return found
+
+
+def read_attached(run: Run, path: str, tracking_uri: str | None = None) -> bytes | None:
+    """The attached file ``path`` of the record; None where there is none that could be had."""
+    if path.startswith(("/", "../")):
+        return None
+    with _asking(tracking_uri) as client:
+        try:
+            return _artifact(client, run.info.run_id, f"dvc/{path}")
+        except Exception:  # larger than any record, or its store is gone
+            return None
+
+
+def amend(
+    run: Run,
+    before: Snapshot,
+    after: Snapshot,
+    files: Mapping[str, bytes],
+    tracking_uri: str | None = None,
+) -> None:
+    """Let ``run``, recorded as ``before``, say ``after``; ``files`` replace what is attached.
+
+    What the user has put under a name of ours stays. Models logged in the run get the same tags.
+    """
+    old, new = tag.data_tags(before), tag.data_tags(after)
+    there = run.data.tags
+    late = {key: new[key] for key in new if there.get(key) in (None, old.get(key))}
+    late = {key: value for key, value in late.items() if there.get(key) != value}
+    gone = [key for key in old if key not in new and there.get(key) == old[key]]
+    attached = {**files, "snapshot.json": json.dumps(after.to_dict(), indent=1).encode()}
+    with _asking(tracking_uri) as client:
+        where, run_id = client.tracking_uri, run.info.run_id
+        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
+            write_files(directory, attached)
+            attach(where, run_id, directory, "dvc")
+        set_run_tags(where, run_id, late)
+        for key in gone:
+            delete_run_tag(where, run_id, key)
+        outputs = getattr(run, "outputs", None)
+        for model in getattr(outputs, "model_outputs", None) or ():
+            set_model_tags(where, model.model_id, late)
 
 
 def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:

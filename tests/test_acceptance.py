@@ -28,7 +28,7 @@ def test_plain_script(pipeline: Project, runs, attached):
     assert tags["git_sha"] == pipeline.git("rev-parse", "HEAD")
     assert tags["git_branch"] == "main"
     assert outs(run) == locked | {"data/raw.csv": raw}
-    assert tags["dvc.data_status"] == "unverified"
+    assert tags["dvc.data_status"] == "clean"
     assert tags["dvc.seal"] == "none"
     files = attached(run.info.run_id)
     lock = (pipeline.root / "dvc.lock").read_bytes()
@@ -61,7 +61,8 @@ def test_found_by_hash(pipeline: Project, runs, tracking_uri):
 
 @both_stores
 def test_first_repro(make_project, runs, attached, tracking_uri):
-    """In the very first ``dvc repro`` the training run has what was made before it, no more."""
+    """In the very first ``dvc repro`` the training run has what was made before it, and at its end
+    what it made itself; nothing that comes after it."""
     project = make_project()
     lay_out(project)
     project.dvc("repro")
@@ -73,13 +74,16 @@ def test_first_repro(make_project, runs, attached, tracking_uri):
         "data/raw.csv": hashlib.md5(b"a,b\n1,2\n").hexdigest(),
         "data/prepared.csv": locked["data/prepared.csv"],
         "data/parts": locked["data/parts"],
+        "models/model.txt": locked["models/model.txt"],
     }
+    assert run.data.tags["dvc.seal"] == "provisional"
     assert locked["data/parts"].endswith(".dir")
     assert "dvc.lock" in attached(run.info.run_id)
 
 
 def test_no_stale_hash(pipeline: Project, runs):
     """Under ``dvc repro`` the lock still has the last run's model; a naive reader would tag it."""
+    pipeline.env["MLFLOW_DVC_SEAL"] = "0"
     old = pipeline.lock()
     pipeline.write("data/raw.csv", "a,b\n3,4\n5,6\n")
     pipeline.dvc("add", "--quiet", "data/raw.csv")
@@ -97,7 +101,7 @@ def test_no_stale_hash(pipeline: Project, runs):
 
 def test_script_stage(pipeline: Project, runs):
     """A script that one stage declares has the same data version by hand as under DVC."""
-    pipeline.dvc("repro", "--force", "--single-item", "train")
+    pipeline.dvc("repro", "--force", "--single-item", "train", MLFLOW_DVC_SEAL="0")
     pipeline.python("src/train.py")
     repro, by_hand = runs()
     assert repro.data.tags["dvc.stage"] == "train"

@@ -221,9 +221,14 @@ def test_status_command(pipeline: Project):
     assert rows["data/parts"]["nfiles"] == 2
     assert rows["metrics.json"]["cached"] is False
     assert rows[RAW]["stage"] == "data/raw.csv.dvc"
+    assert {row["state"] for row in answer["data"]} == {"unverified"}
     pipeline.python("run.py")
     [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    assert answer["tags"].items() <= run.data.tags.items()
+    told = {key: value for key, value in answer["tags"].items() if key != "dvc.data_status"}
+    assert told.items() <= run.data.tags.items()
+    checked = json.loads(pipeline.cli("status", "--check", "--json").stdout)
+    assert checked["tags"].items() <= run.data.tags.items()
+    assert {row["state"] for row in checked["data"]} == {"clean"}
 
 
 def test_status_for_people(pipeline: Project):

@@ -60,6 +60,7 @@ def test_equally_named_stages(project: Project, recorded):
 
 def test_stage_address_from_below(project: Project, recorded):
     """``dvc repro`` called in a sub-directory names its stage by a path that we do not know."""
+    project.env["MLFLOW_DVC_SEAL"] = "0"
     project.write("sub/train.py", writes("model.txt"))
     text = (
         "stages:\n  fit:\n    cmd: python train.py\n    deps: [train.py]\n    outs: [model.txt]\n"
@@ -108,6 +109,7 @@ def test_foreign_stage(project: Project, make_project, recorded):
 
 def test_experiments(project: Project, recorded):
     """``dvc exp run``, in the workspace and in a temporary copy, is a stage of this project."""
+    project.env["MLFLOW_DVC_SEAL"] = "0"
     pipeline(
         project,
         "stages:\n  train:\n    cmd: python src/train.py\n"
@@ -125,22 +127,30 @@ def test_experiments(project: Project, recorded):
 
 
 def test_data_that_dvc_does_not_track(project: Project, recorded):
-    """A dependency in git that is no program is data: with its hash unknown there is no version."""
+    """A dependency in git that is no program is data: its hash is known by a look at the disk, and
+    without one there is no version."""
     project.write("labels.csv", "1\n")
     project.write("conf/train.yaml", "x: 1\n")
     stage = "stages:\n  train:\n    cmd: python src/train.py\n    outs: [model.txt]\n    deps: "
     pipeline(project, stage + "[data/raw.csv, src/train.py, conf]\n")
     project.dvc("repro", "--force")
     project.write("dvc.yaml", stage + "[data/raw.csv, src/train.py, labels.csv]\n")
+    project.dvc("repro", MLFLOW_DVC_CHECK="0")
+    project.dvc("repro", "--force")
+    project.write("labels.csv", "2\n")
     project.dvc("repro")
-    known, unknown = recorded()
-    assert "dvc.data_version" in known.data.tags
-    assert "dvc.data_version" not in unknown.data.tags
+    tags = [run.data.tags for run in recorded()]
+    without, unlooked, labelled, otherwise = (each.get("dvc.data_version") for each in tags)
+    assert unlooked is None
+    assert None not in {without, labelled, otherwise}
+    assert len({without, labelled, otherwise}) == 3
+    assert "dvc.dep.labels.csv" in tags[-1]
 
 
 @pytest.mark.parametrize("dep", ["src", "src/", "src/train.py"])
 def test_script_in_a_declared_folder(project: Project, recorded, dep: str):
     """A script is its stage's by hand as well when the stage declares the folder it lies in."""
+    project.env["MLFLOW_DVC_SEAL"] = "0"
     pipeline(
         project,
         "stages:\n  train:\n    cmd: python src/train.py\n"

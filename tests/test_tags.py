@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mlflow_dvc import tags as tag
@@ -47,6 +47,8 @@ def test_keys_are_legal_everywhere(hashes):
 def test_plain_paths_stand_as_they_are(path):
     """A path that is legal as it is can be typed as it is."""
     path = unicodedata.normalize("NFC", path)
+    # Of a few letters NFC makes two characters, one of which is no letter.
+    assume(re.fullmatch(r"[\w./\-]+", path))
     assert tag.path_tags(tag.OUT, {path: "x"}) == {f"dvc.out.{path}": "x"}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 from mlflow_dvc.capture.code import is_code
+from mlflow_dvc.capture.files import digest_of
 from mlflow_dvc.capture.lockfile import Stage, lock_of
 from mlflow_dvc.capture.pipeline import (
     below,
@@ -36,6 +38,7 @@ def with_data(snapshot: Snapshot, project: Project, reading: Reading) -> Snapsho
         seal="none",
         locks=locks,
         lock=_the_lock(locks, None),
+        workspace=workspace_of(reading.root),
         warnings=snapshot.warnings + reading.warnings,
     )
     if reading.pending:
@@ -56,6 +59,15 @@ def with_data(snapshot: Snapshot, project: Project, reading: Reading) -> Snapsho
         warnings=snapshot.warnings + (() if known else _doubts(own)),
     )
     return with_data_version(snapshot) if known or not own else snapshot
+
+
+def workspace_of(root: str) -> str | None:
+    """One checkout of a project, told from others as DVC does: by the age of a file of its own."""
+    try:
+        status = os.stat(os.path.join(root, ".dvc", "tmp", "btime"))
+    except OSError:  # no command of DVC has run here
+        return None
+    return digest_of(str(status.st_mtime_ns).encode())[:12]
 
 
 def _own_stages(project: Project, reading: Reading) -> tuple[Sequence[Stage], bool]:

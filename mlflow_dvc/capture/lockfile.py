@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +25,8 @@ class Stage:
     """One stage of a dvc.yaml, or one ``.dvc`` file.
 
     Paths are relative to the DVC root, or URLs. ``address`` is DVC's name for the stage, seen from
-    the DVC root; ``name`` is None for a ``.dvc`` file.
+    the DVC root; ``name`` is None for a ``.dvc`` file. ``locked_deps`` says of each dependency that
+    the lock has, which kind of hash stands there, and the hash.
     """
 
     address: str
@@ -35,6 +36,7 @@ class Stage:
     deps: tuple[str, ...]
     params: tuple[str, ...]
     outs: tuple[DataEntry, ...]
+    locked_deps: Mapping[str, tuple[str, str | None]] = field(default_factory=dict, hash=False)
 
 
 class MalformedError(Exception):
@@ -87,11 +89,16 @@ class Reader:
             info = locked_outs.get(self._as_locked(wdir, path), {})
             cached = flags.get("cache") is not False
             outs.append(self._entry(path, wdir, info, address, cached=cached))
-        deps = tuple(
-            self._path(wdir, _text(dep, "a dependency")) for dep in _list(raw.get("deps"), "deps")
-        )
+        declared = [_text(dep, "a dependency") for dep in _list(raw.get("deps"), "deps")]
+        deps = tuple(self._path(wdir, dep) for dep in declared)
+        infos = {dep.get("path"): dep for dep in (locked or {}).get("deps") or ()}
+        locked_deps = {
+            shown: self._locked_hash(path, shown, infos[self._as_locked(wdir, path)])
+            for path, shown in zip(declared, deps, strict=True)
+            if self._as_locked(wdir, path) in infos
+        }
         params = tuple(self._path(wdir, path) for path in _params_files(raw.get("params")))
-        return Stage(address, file, name, wdir, deps, params, tuple(outs))
+        return Stage(address, file, name, wdir, deps, params, tuple(outs), locked_deps)
 
     def _entry(self, path: str, wdir: str, info: Raw, address: str, *, cached: bool) -> DataEntry:
         if path.endswith(".dvc") or posixpath.basename(path) == "dvc.yaml":
@@ -105,6 +112,10 @@ class Reader:
             self.faults.append(f"{address}: {str(value)[:40]!r} is no {algorithm} hash ({shown})")
             value = None
         return DataEntry(shown, algorithm, value, size, nfiles, cached, address)
+
+    def _locked_hash(self, path: str, shown: str, info: Raw) -> tuple[str, str | None]:
+        algorithm, value = hash_of(path, shown, info)
+        return algorithm, value if is_hash(algorithm, value) else None
 
     def _wdir(self, file: str, wdir: Any) -> str:
         base = posixpath.dirname(file)

@@ -171,7 +171,8 @@ def _source(row: dict[str, Any]) -> Source:
 def _stage(row: dict[str, Any]) -> Stage:
     outs = tuple(DataEntry(**dict(zip(_OUT_FIELDS, out, strict=True))) for out in row["outs"])
     deps, params = tuple(row["deps"]), tuple(row["params"])
-    return Stage(**{**row, "deps": deps, "params": params, "outs": outs})
+    locked = {path: tuple(pair) for path, pair in row["locked_deps"].items()}
+    return Stage(**{**row, "deps": deps, "params": params, "outs": outs, "locked_deps": locked})
 
 
 def _rows(glimpses: Mapping[str, Glimpse]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from mlflow_dvc import __version__
@@ -61,13 +61,17 @@ class Facts:
 class Moment:
     """Everything that was read when a run started; ``faults`` is what could not be, besides data.
 
-    :func:`~mlflow_dvc.capture.workspace.completed` adds what takes longer.
+    :func:`~mlflow_dvc.capture.workspace.completed` adds what takes longer. ``settled`` is what is
+    known of the data since it was looked at, ``sealed`` the locks, by their paths, that DVC is
+    about to write.
     """
 
     facts: Facts
     git: GitState | None
     faults: tuple[str, ...] = ()
     patch: Patch | None = None
+    settled: Snapshot | None = None
+    sealed: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def project(self) -> Project:
@@ -87,22 +91,40 @@ class Moment:
     def warnings(self) -> tuple[str, ...]:
         omitted = self.patch.omitted if self.patch else ()
         missing = (f"uncommitted code: {line}" for line in omitted)
-        return (*self.faults, *missing, *self.facts.warnings)
+        of_data = self.settled.warnings if self.settled else self.facts.warnings
+        return (*self.faults, *missing, *of_data)
 
     @cached_property
     def tags(self) -> dict[str, str]:
         """What the run is tagged with."""
-        return {} if self.is_empty else git_tags(self.git) | self.facts.tags
+        if self.is_empty:
+            return {}
+        return git_tags(self.git) | (data_tags(self.settled) if self.settled else self.facts.tags)
+
+    def with_data(self, data: Snapshot, sealed: Mapping[str, bytes] | None = None) -> Moment:
+        """The same moment, with what became known of its data; ``sealed`` are new locks."""
+        return replace(self, settled=data, sealed={**self.sealed, **(sealed or {})})
+
+    @property
+    def data(self) -> Snapshot:
+        """What is known of the data: all of the record but git."""
+        return self.settled or self.facts.snapshot
 
     @cached_property
     def snapshot(self) -> Snapshot:
-        return replace(self.facts.snapshot, git=self.git, warnings=self.warnings)
+        return replace(self.data, git=self.git, warnings=self.warnings)
+
+    @property
+    def told(self) -> dict[str, bytes]:
+        """Of the files, those that tell what became known since the start."""
+        raw = {**self.snapshot.to_dict(), "mlflow_dvc": __version__}
+        text = json.dumps(raw, indent=1, ensure_ascii=True)
+        return {"snapshot.json": text.encode(), **self.sealed}
 
     @property
     def files(self) -> dict[str, bytes]:
         """Every file worth attaching, by its path below ``dvc/``, as it was at the start."""
-        raw = {**self.snapshot.to_dict(), "mlflow_dvc": __version__}
-        ours = {"snapshot.json": json.dumps(raw, indent=1, ensure_ascii=True).encode()}
+        ours = self.told
         if self.reading is not None or self.facts.frozen:
             ours[".dvcignore"] = _DVCIGNORE
         if self.patch:

@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 from mlflow_dvc import settings
-from mlflow_dvc.capture import ci, frozen, git
+from mlflow_dvc.capture import ci, frozen, git, settle
 from mlflow_dvc.capture.change import Patch, Wanted
 from mlflow_dvc.capture.files import FileCache, Glimpse, reason
 from mlflow_dvc.capture.frozen import Frozen
@@ -16,10 +16,13 @@ from mlflow_dvc.capture.moment import Facts, Moment, kind_of_run
 from mlflow_dvc.capture.patch import patch_of
 from mlflow_dvc.capture.project import Project, find_project, running_script
 from mlflow_dvc.capture.reader import ProjectReader
+from mlflow_dvc.capture.reading import Reading
+from mlflow_dvc.dvc_backend import check as disk
 from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.snapshot import GitState, Snapshot
 
 _READERS_AT_MOST = 16
+_GLIMPSED_AT_MOST = 10_000  # files
 
 _readers: dict[str, ProjectReader] = {}
 _last: Moment | None = None
@@ -32,19 +35,39 @@ def now() -> Moment:
     return _look(find_project(script=running_script()))
 
 
-def status(path: str | None = None) -> Snapshot:
+def status(path: str | None = None, *, check: bool = False) -> Snapshot:
     """What a run started in the directory ``path`` (default: here) would record.
 
     Asks DVC about templates that it has not been asked about before, and git for the nearest tag.
-    Raises :class:`~mlflow_dvc.errors.NoProjectError` where there is neither git nor DVC.
+    With ``check`` what lies on disk is hashed where DVC does not know it already, however long that
+    takes. Raises :class:`~mlflow_dvc.errors.NoProjectError` where there is neither git nor DVC.
     """
-    return look_at(path)[1]
+    return look_at(path, check=check)[1]
 
 
-def look_at(path: str | None = None) -> tuple[Project, Snapshot]:
+def look_at(path: str | None = None, *, check: bool = False) -> tuple[Project, Snapshot]:
     """The same, and the project that was found."""
     moment = _look_at(path)
+    if moment.reading is not None and not moment.facts.frozen:
+        moment = moment.with_data(_looked_at(moment.data, moment.reading, hashing=check))
     return moment.project, moment.snapshot
+
+
+def _looked_at(data: Snapshot, reading: Reading, *, hashing: bool) -> Snapshot:
+    """``data`` as it lies on disk now; without ``hashing`` as far as time stamps tell."""
+    asked = settle.questions(data, reading)
+    if hashing:
+        answer = disk.ask(reading.root, asked.values())
+    else:
+        answer = disk.recall(reading.root, asked.values(), _GLIMPSED_AT_MOST)
+    return settle.checked(data, asked, answer, None)
+
+
+def read(root: str) -> Reading:
+    """What the DVC files of the project at ``root`` say, with every template filled in."""
+    with _lock:
+        reading = _reader(root).read()
+    return reading.resolved() if reading.pending else reading
 
 
 def freeze(path: str | None = None) -> bytes:

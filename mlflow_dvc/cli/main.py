@@ -63,9 +63,10 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("path", required=False, type=click.Path(exists=True, file_okay=False))
+@click.option("--check", is_flag=True, help="Hash what lies on disk, where DVC does not know it.")
 @as_json
 @click.pass_context
-def status(ctx: click.Context, path: str | None, json_: bool) -> None:
+def status(ctx: click.Context, path: str | None, check: bool, json_: bool) -> None:
     """What a run started in PATH (default: here) would record, and why.
 
     Exits with 0 wherever there is git or DVC; what could not be read is named in the warnings.
@@ -73,7 +74,8 @@ def status(ctx: click.Context, path: str | None, json_: bool) -> None:
     from mlflow_dvc.capture import workspace
     from mlflow_dvc.cli import render
 
-    project, snapshot = workspace.look_at(path)
+    with render.waiting("looking"):
+        project, snapshot = workspace.look_at(path, check=check)
     if json_:
         click.echo(json.dumps(render.status_json(project, snapshot), indent=2))
     else:
@@ -126,6 +128,32 @@ def show(ctx: click.Context, run: str, json_: bool, tracking_uri: str | None) ->
     else:
         render.show(record)
     ctx.exit(YES if record.snapshot else NO)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@as_json
+@at_server
+@click.pass_context
+def sync(ctx: click.Context, runs: tuple[str, ...], json_: bool, tracking_uri: str | None) -> None:
+    """After `dvc repro`: hold its runs against the dvc.lock that DVC wrote.
+
+    The runs of every stage of the project around the working directory, or only each RUN. A run
+    whose record is what DVC wrote is confirmed, one that has none of what its stage made gets it,
+    and one that was wrong is contradicted and mended. Older runs are confirmed by the locks in
+    git's history. Exits with 1 when a run was contradicted.
+    """
+    from mlflow_dvc.cli import render
+    from mlflow_dvc.recall.sync import sync as hold
+
+    with render.waiting("asking for the runs"):
+        results = hold(*runs, tracking_uri=tracking_uri)
+    if json_:
+        click.echo(json.dumps(render.sync_json(results), indent=2))
+    else:
+        render.sync(results)
+    wrong = any(result.changed and result.verdict == "contradicted" for result in results)
+    ctx.exit(NO if wrong else YES)
 
 
 @cli.command()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow_dvc.capture.project import Project
     from mlflow_dvc.recall.search import Match
     from mlflow_dvc.recall.show import RunRecord
+    from mlflow_dvc.recall.sync import Synced
 
 SCHEMA = 1
 _SHORT = 8
@@ -57,6 +58,10 @@ def search_json(what: str, matches: Sequence[Match]) -> dict[str, Any]:
 def show_json(record: RunRecord) -> dict[str, Any]:
     raw = {**vars(record), "snapshot": record.snapshot.to_dict() if record.snapshot else None}
     return {"schema": SCHEMA, **raw, "artifacts": list(record.artifacts)}
+
+
+def sync_json(results: Sequence[Synced]) -> dict[str, Any]:
+    return {"schema": SCHEMA, "runs": [asdict(result) for result in results]}
 
 
 # --- people ------------------------------------------------------------------------------------
@@ -115,6 +120,24 @@ def show(record: RunRecord) -> None:
     if snapshot.data:
         _table(console, snapshot.data)
     warn(snapshot.warnings)
+
+
+def sync(results: Sequence[Synced]) -> None:
+    if not results:
+        _say("no run of a stage of this project was found")
+        return
+    console = _console()
+    table = _grid("run", "name", "stage", "record", "")
+    for result in results:
+        why = [result.reason] if result.reason else []
+        why += [
+            f"{one.path}: {_short(one.recorded)} was recorded, DVC wrote {_short(one.locked)}"
+            for one in result.differences
+        ]
+        run_id = result.run_id if console.width == _WIDE else _short(result.run_id)
+        row = (run_id, result.run_name, result.stage, result.verdict, "\n".join(why))
+        table.add_row(*map(plain, row))
+    console.print(table)
 
 
 @contextmanager
@@ -212,6 +235,7 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     version = snapshot.data_version or "unknown"
     status = f", {snapshot.data_status}" if snapshot.data_status else ""
     status += ", as frozen before" if snapshot.frozen else ""
+    status += f", record {snapshot.seal}" if snapshot.seal not in (None, "none") else ""
     yield "data", f"version {version}  ({count} output{'' if count == 1 else 's'}{status})"
     if stage := snapshot.stage or snapshot.script_stage:
         yield "stage", stage + ("" if snapshot.stage else "  (the script is its dependency)")
@@ -236,6 +260,8 @@ def _table(console: Console, entries: Iterable[DataEntry]) -> None:
 
 
 def _remark(entry: DataEntry) -> str:
+    if entry.state in ("modified", "missing"):
+        return entry.state
     if entry.certainty == "stale":
         return "no tag: of an earlier run"
     if entry.hash is None:

@@ -1,10 +1,23 @@
-"""``python -m mlflow_dvc.dvc_backend``: one JSON request on stdin, one JSON answer on stdout."""
+"""``python -m mlflow_dvc.dvc_backend TASK [idle]``: JSON on stdin, one JSON answer on stdout."""
 
 import json
+import os
 import sys
+from importlib import import_module
 
-from mlflow_dvc.dvc_backend.resolve import resolve_here
+_TASKS = {
+    "check": "check_here",
+    "params": "params_here",
+    "resolve": "resolve_here",
+    "seal": "seal_here",
+}
 
 if __name__ == "__main__":
+    if "idle" in sys.argv:
+        os.nice(19)
+    task = sys.argv[1]
+    work = getattr(import_module(f"mlflow_dvc.dvc_backend.{task}"), _TASKS[task])
     request = json.load(sys.stdin)
-    json.dump(resolve_here(**request), sys.stdout, default=str)
+    # What DVC prints is no part of the answer.
+    answer, sys.stdout = sys.stdout, sys.stderr
+    json.dump(work(**request), answer, default=str)

@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from mlflow_dvc import cache
+from mlflow_dvc.dvc_backend.child import ask
 
 _VERSION = 1
 _VARIANTS = 8
@@ -59,7 +58,8 @@ def resolve(root: str, file: str, content: bytes) -> Resolved:
     """
     if known := recall(root, file, content):
         return known
-    resolved = _parsed(_ask({"root": root, "file": file, "text": content.decode("utf-8-sig")}))
+    request = {"root": root, "file": file, "text": content.decode("utf-8-sig")}
+    resolved = _parsed(ask("resolve", request, _SECONDS))
     key = _key(file, content)
     _asked[key] = (resolved,)
     _remember(key, resolved)
@@ -125,30 +125,6 @@ def _named(file: str, raw: Any) -> set[str]:
             if isinstance(name, str):
                 named.add(os.path.normpath(os.path.join(base, name.partition(":")[0])))
     return named
-
-
-def _ask(request: dict[str, str]) -> Any:
-    # Every stream is a file: a child that inherits a pipe keeps `python train.py | tee` waiting.
-    if getattr(sys, "frozen", False) or "python" not in os.path.basename(sys.executable or ""):
-        raise OSError(f"{sys.executable!r} is no Python that could be asked")
-    with tempfile.TemporaryFile() as question, tempfile.TemporaryFile() as answer:
-        question.write(json.dumps(request).encode())
-        question.seek(0)
-        done = subprocess.run(
-            [sys.executable, "-m", "mlflow_dvc.dvc_backend"],
-            stdin=question,
-            stdout=answer,
-            stderr=subprocess.DEVNULL,
-            timeout=_SECONDS,
-            check=False,
-            # Python looks for modules in the working directory first: not in the user's.
-            cwd=Path(__file__).resolve().parents[2],
-            env=os.environ | {"DVC_NO_ANALYTICS": "1"},
-        )
-        answer.seek(0)
-        if done.returncode != 0:
-            raise OSError(f"DVC could not be asked (exit code {done.returncode})")
-        return json.loads(answer.read())
 
 
 def _parsed(raw: Any) -> Resolved:

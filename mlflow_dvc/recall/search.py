@@ -113,15 +113,21 @@ def _keys(path: str) -> Iterator[str]:
 def _seen(run: Run, query: Query, tracking_uri: str | None) -> tuple[DataEntry, ...]:
     """What of the run's data answers the query: by its tags, else by what it has attached."""
     tags = run.data.tags
-    by_tag = tag.from_tags(tags).data
-    spelt = tuple(key.removeprefix(tag.OUT) for path in query.paths for key in _keys(path))
+    told = tag.from_tags(tags)
+    by_tag = (*told.data, *told.deps)
+    spelt = tuple(
+        key.removeprefix(tag.OUT).removeprefix(tag.DEP)
+        for path in query.paths
+        for key in _keys(path)
+    )
     shown = Query((*query.paths, *spelt), query.hash)
-    found = tuple(entry for entry in by_tag if shown.matches(entry))
+    matching = {entry.path: entry for entry in reversed(by_tag) if shown.matches(entry)}
+    found = tuple(entry for entry in by_tag if matching.get(entry.path) is entry)
     if not _has_more(tags, query, found, by_tag):
         return found
     attached = [tracking.load_snapshot(run, tracking_uri)]
     attached += tracking.load_resumed(run, tracking_uri)
-    entries = [entry for snapshot in attached for entry in snapshot.facts if query.matches(entry)]
+    entries = [entry for snapshot in attached for entry in snapshot.saw if query.matches(entry)]
     if entries or found or query.paths:
         return tuple(dict.fromkeys(entries)) or found
     hashes = sorted(value for value in tag.hashes_in(tags) if value.startswith(query.hash or ""))
@@ -137,7 +143,7 @@ def _has_more(
     """Whether only the attached files can tell: there are more outputs than tags, or a hash came
     when the run was resumed.
     """
-    if tag.OUTS in tags:
+    if tag.OUTS in tags or tag.DEPS in tags:
         return True
     if found or not query.hash:
         return False

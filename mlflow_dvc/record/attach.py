@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
+from collections.abc import Iterable, Mapping
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.moment import Moment
 from mlflow_dvc.guard import guard, warn_once
+from mlflow_dvc.record import check
 from mlflow_dvc.record.ledger import Ledger, Record, same_record
+from mlflow_dvc.snapshot import Snapshot
 
 FOLDER = "dvc"
 _WARNINGS_SHOWN = 2
@@ -19,7 +21,8 @@ _WARNINGS_SHOWN = 2
 def begin(record: Record, parent: str | None, ledger: Ledger, *, artifacts: bool) -> None:
     """Complete the record of a new run, and attach it unless the parent run carries the same."""
     with guard(f"complete the tags of run {record.run_id}"):
-        complete(record)
+        _complete(record)
+        update(record)
     if artifacts and not _same_as_parent(record, parent, ledger):
         _attach(record, FOLDER)
     with guard("remember what was read of the project"):
@@ -33,15 +36,17 @@ def resume(
 
     ``before`` is what this process recorded of the run when it was started or resumed last.
     """
-    moment = workspace.completed(record.moment, record.started)
-    found = moment.tags
-    record.moment = moment
     if not _is_recorded(record, existing):
-        late = found | tag.mlflow_git_tags(moment.git)
+        record.tags = {}  # what stands there under a name of ours is the user's
+        _complete(record)
+        late = record.moment.tags | tag.mlflow_git_tags(record.moment.git)
         _set_tags(record, {key: late[key] for key in late if key not in existing})
         if artifacts:
             _attach(record, FOLDER)
-    elif not (
+        return
+    record.moment = workspace.completed(record.moment, record.started / 1e9)
+    found = record.moment.tags
+    if not (
         same_record(tag.ours(existing), found) and _same_changes(record, record.run_id, before)
     ):
         _add_hashes(record, existing, found)
@@ -50,14 +55,31 @@ def resume(
             _attach(record, f"{FOLDER}/resume-{number + 1}")
 
 
-def complete(record: Record) -> None:
-    """Facts that cost too much for the start of a run: templates, the nearest git tag."""
-    record.moment = workspace.completed(record.moment, record.started)
+def _complete(record: Record) -> None:
+    """Facts that cost too much for the start of a run: templates, git's part, what lies on disk."""
+    record.leads = True
+    record.moment = workspace.completed(record.moment, record.started / 1e9)
+    with guard(f"check the data of run {record.run_id}"):
+        check.begin(record)
     tell(record.moment)
+
+
+def settle(record: Record, data: Snapshot, sealed: Mapping[str, bytes] | None = None) -> None:
+    """Give a run what became known of its data since it was attached; ``sealed`` are new locks."""
+    record.moment = record.moment.with_data(data, sealed)
+    update(record)
+    if record.folder is not None:
+        _put(record, record.moment.told, record.folder)
+
+
+def update(record: Record) -> None:
+    """Bring the run's tags to what is known now."""
     found = record.moment.tags
     late = {key: value for key, value in found.items() if record.tags.get(key) != value}
     if late:
         _set_tags(record, late)
+    if gone := [key for key in record.tags if key not in found]:
+        _remove_tags(record, gone)
 
 
 def tell(moment: Moment) -> None:
@@ -123,6 +145,16 @@ def _set_tags(record: Record, found: dict[str, str]) -> None:
         tracking.set_model_tags(record.tracking_uri, model_id, mine)
 
 
+def _remove_tags(record: Record, keys: Iterable[str]) -> None:
+    there = tracking.run_tags(record.tracking_uri, record.run_id)
+    for key in keys:
+        if there.get(key) == record.tags[key]:
+            tracking.delete_run_tag(record.tracking_uri, record.run_id, key)
+            for model_id in record.models:
+                tracking.delete_model_tag(record.tracking_uri, model_id, key)
+        del record.tags[key]
+
+
 def _add_hashes(record: Record, existing: dict[str, str], found: dict[str, str]) -> None:
     """So that the run is found by the data of its second part as well."""
     known = tag.hashes_in(existing)
@@ -133,10 +165,11 @@ def _add_hashes(record: Record, existing: dict[str, str], found: dict[str, str])
 
 
 def _attach(record: Record, folder: str) -> None:
+    _put(record, record.moment.files, folder)
+    record.folder = folder
+
+
+def _put(record: Record, files: Mapping[str, bytes], folder: str) -> None:
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
-        for path, content in record.moment.files.items():
-            target = os.path.join(directory, *path.split("/"))
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            with open(target, "wb") as file:
-                file.write(content)
+        tracking.write_files(directory, files)
         tracking.attach(record.tracking_uri, record.run_id, directory, folder)

@@ -22,16 +22,17 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.moment import Moment
 from mlflow_dvc.guard import first_line, guard, warn_once
-from mlflow_dvc.record import attach
+from mlflow_dvc.record import attach, check, seal
 from mlflow_dvc.record.ledger import Ledger, Record
 from mlflow_dvc.record.worker import Worker
 
 _PARENT = "mlflow.parentRunId"
 _SOURCE_TYPE = "mlflow.source.type"
 _STILL_NOW = 0.02  # seconds
+_FAILURES = frozenset({"FAILED", "KILLED"})
+_OF_THE_WAIT = 0.9  # what is left is for telling
 
 ledger = Ledger()
-worker = Worker()
 _installed: dict[tuple[type, str], Any] = {}
 # What the provider last told MLflow here, and in any thread (autologging asks in one thread and
 # creates runs in another): among the tags of a new run these are not the user's.
@@ -46,6 +47,7 @@ class Start:
     """A run about to be created: the arguments for MLflow, with and without our tags."""
 
     moment: Moment
+    looked: int
     tags: dict[str, str]
     call: inspect.BoundArguments
     bare: inspect.BoundArguments
@@ -125,6 +127,7 @@ def _prepare(
     theirs = _not_ours(given)
     if tag.has_record(given) and tag.identity(given).items() <= theirs.items():
         return None  # a copy of another run, made by a tool: that run's record is in it
+    looked = time.time_ns()
     moment = _just_seen() or workspace.now()
     attach.tell(moment)
     mine = moment.tags
@@ -135,7 +138,7 @@ def _prepare(
     bare = inspect.signature(host).bind(client, *args, **kwargs)
     call.arguments["tags"] = tags
     bare.arguments["tags"] = theirs
-    return Start(moment, {key: mine[key] for key in mine if key not in theirs}, call, bare)
+    return Start(moment, looked, {key: mine[key] for key in mine if key not in theirs}, call, bare)
 
 
 def _not_ours(tags: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +159,9 @@ def _just_seen() -> Moment | None:
 
 def _began(client: Any, run: Any, start: Start) -> None:
     run_id = run.info.run_id
-    record = ledger.add(Record(run_id, client.tracking_uri, start.moment, dict(start.tags)))
+    record = Record(run_id, client.tracking_uri, start.moment, dict(start.tags), start.looked)
+    ledger.add(record)
+    seal.watch(record)
     parent = start.call.arguments["tags"].get(_PARENT)
     artifacts = settings.artifacts()
     worker.submit(
@@ -181,6 +186,7 @@ def _resumed(run: Any) -> None:
     if known and known.new:
         known.new = False
         return
+    looked = time.time_ns()
     moment = workspace.now()
     attach.tell(moment)
     if not moment.tags:
@@ -188,7 +194,10 @@ def _resumed(run: Any) -> None:
     existing = dict(run.data.tags)
     uri = known.tracking_uri if known else mlflow.get_tracking_uri()
     models = known.models if known else []
-    record = ledger.add(Record(run_id, uri, moment, tag.ours(existing), new=False, models=models))
+    record = Record(run_id, uri, moment, tag.ours(existing), looked, new=False, models=models)
+    record.before = known
+    ledger.add(record)
+    seal.watch(record)
     artifacts = settings.artifacts()
     worker.submit(
         run_id,
@@ -200,9 +209,53 @@ def _resumed(run: Any) -> None:
 def _ending_run(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> Any:
     ended = host(client, *args, **kwargs)  # first: waiting for us is no part of the run's duration
     with guard("wait for the record"):
-        run_id = inspect.signature(host).bind(client, *args, **kwargs).arguments["run_id"]
-        worker.wait(run_id)
+        given = inspect.signature(host).bind(client, *args, **kwargs).arguments
+        _ended(given["run_id"], given.get("status"))
     return ended
+
+
+def _ended(run_id: str, status: Any) -> None:
+    """Wait for the record; what lay on disk is told now, or with what the stage has made."""
+    worker.wait(run_id)
+    for record in ledger.leading(run_id):
+        record.failed = str(status).upper() in _FAILURES
+        if record.pending and not seal.is_due(record):
+            _tell_of_disk(record, settings.wait())
+            worker.wait(run_id)
+
+
+def _tell_of_disk(record: Record, seconds: float, *, last: bool = False) -> None:
+    def conclude() -> None:
+        if data := check.conclude(record, seconds):
+            attach.settle(record, data)
+        elif last:
+            check.stop()
+
+    worker.submit(record.run_id, f"check the data of run {record.run_id}", conclude)
+
+
+def _last_jobs() -> bool:
+    """What is left to do at the end of the process; true if that is to come once more."""
+    if seal.others_at_work():
+        return True
+    seconds = settings.wait() * _OF_THE_WAIT
+    records = ledger.all()
+    sealings: list[seal.Sealing] = []
+    with guard("record what the stage has made"):
+        sealings = seal.begin(records, seconds)
+    for record in records:
+        if record.pending:
+            _tell_of_disk(record, seconds, last=True)
+    for sealing in sealings:
+        worker.submit(
+            sealing.records[0].run_id,
+            f"record what stage {sealing.stage.address} has made",
+            functools.partial(seal.conclude, sealing, seconds),
+        )
+    return False
+
+
+worker = Worker(_last_jobs)
 
 
 def _creating_model(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> Any:
@@ -280,6 +333,7 @@ def _wrap(owner: type, name: str, around: Callable[..., Any], needs: str | None 
 def _after_fork() -> None:
     worker.after_fork()
     ledger.after_fork()
+    check.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

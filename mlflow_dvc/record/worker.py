@@ -22,8 +22,14 @@ _QUEUED_AT_MOST = 1000
 class Worker:
     """Jobs one after another, each belonging to a run that may be waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, last_jobs: Callable[[], bool]) -> None:
+        """``last_jobs`` submits what can only be done when the process ends.
+
+        It answers whether to come back later, when other threads have ended.
+        """
+        self._last_jobs = last_jobs
         self._exits_with_process = False
+        self._ending = False
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -69,6 +75,12 @@ class Worker:
         """The same for all jobs, when the process ends."""
         with guard("wait for the record"):
             self._wait(lambda: not self._unfinished.total())
+        with guard("finish the record"):
+            self._ending = True
+            if self._last_jobs():
+                atexit.register(self.finish)
+                return
+            self._wait(lambda: not self._unfinished.total())
         self._given_up = True
 
     def _start(self) -> None:
@@ -77,6 +89,9 @@ class Worker:
             self._thread.start()
         except RuntimeError:
             self._thread = None
+            if self._ending:  # Python starts no more threads; nobody else has anything to do either
+                self._work()
+                return
             self._jobs.clear()
             self._unfinished.clear()
             raise

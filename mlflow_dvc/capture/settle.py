@@ -1,0 +1,162 @@
+"""What became of the claims of a start: what lay on disk then, what the stage has made since."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from mlflow_dvc.capture.lockfile import Stage, lock_of
+from mlflow_dvc.capture.reading import Reading
+from mlflow_dvc.dvc_backend.check import Answer, Found, Question
+from mlflow_dvc.dvc_backend.seal import Seal
+from mlflow_dvc.snapshot import DataEntry, Snapshot, State, with_data_version
+
+ALGORITHMS = ("md5", "md5-dos2unix")
+# The worst that is known comes first; nobody knows whether what is not verified is worse.
+_WORST: tuple[State, ...] = ("modified", "missing", "unverified", "clean")
+
+
+def stage_of(snapshot: Snapshot, reading: Reading) -> Stage | None:
+    """The stage that the run is of, by DVC or by its script."""
+    address = snapshot.stage or snapshot.script_stage
+    return next((stage for stage in reading.stages if stage.address == address), None)
+
+
+def questions(snapshot: Snapshot, reading: Reading) -> dict[tuple[str, str], Question]:
+    """What to look for on disk, by part (``data`` or ``deps``) and path."""
+    stage = stage_of(snapshot, reading)
+    locked = stage.locked_deps if stage else {}
+    asked = {}
+    for entry in snapshot.data:
+        if entry.known:
+            asked["data", entry.path] = Question(entry.path, entry.algorithm, entry.hash)
+    for dep in snapshot.deps:
+        # DVC writes a new hash of the same kind as before, whatever the kind is elsewhere.
+        algorithm, value = locked.get(dep.path, ("md5", None))
+        asked["deps", dep.path] = Question(dep.path, algorithm, value)
+    return {
+        key: question
+        for key, question in asked.items()
+        if question.algorithm in ALGORITHMS and "://" not in question.path
+    }
+
+
+def checked(
+    snapshot: Snapshot,
+    asked: Mapping[tuple[str, str], Question],
+    answer: Answer,
+    started: int | None,
+) -> Snapshot:
+    """``snapshot`` with what lay on disk when the run started, ``started`` ns after 1970.
+
+    What was touched since then may have been different: of that nothing new is said. None for the
+    present moment.
+    """
+
+    def found(part: str, path: str) -> Found | None:
+        question = asked.get((part, path))
+        return answer.get(question.key) if question else None
+
+    data = tuple(_judged(entry, found("data", entry.path), started) for entry in snapshot.data)
+    by_path = {entry.path: entry for entry in data}
+    deps = tuple(
+        _as_tracked(_judged(dep, found("deps", dep.path), started), by_path.get(dep.path))
+        for dep in snapshot.deps
+    )
+    checked = replace(snapshot, data=data, deps=deps)
+    checked = replace(checked, data_status=_status(checked))
+    was_known = snapshot.data_version or snapshot.stage or snapshot.script_stage
+    return with_data_version(checked) if was_known else checked
+
+
+def _judged(entry: DataEntry, found: Found | None, started: int | None) -> DataEntry:
+    if found is None:
+        return entry
+    if found.missing:
+        return replace(entry, state="missing")
+    if found.hash is None:  # there, and nobody can tell what it is
+        return replace(entry, hash=None)
+    same_kind = found.algorithm == entry.algorithm
+    differs = entry.hash is not None and same_kind and found.hash != entry.hash
+    if started is not None and found.changed > started and (found.written > started or differs):
+        return entry
+    return replace(
+        entry,
+        algorithm=found.algorithm,
+        hash=found.hash,
+        size=found.size,
+        nfiles=found.nfiles,
+        certainty="disk",
+        state="modified" if differs or (entry.hash and not same_kind) else "clean",
+    )
+
+
+def _as_tracked(dep: DataEntry, out: DataEntry | None) -> DataEntry:
+    """Whether a dependency is as it was made, its maker's record tells."""
+    if out is None or out.certainty == "stale" or not dep.seen:
+        return dep
+    return replace(dep, state=out.state)
+
+
+def _status(snapshot: Snapshot) -> State:
+    """Of what the run reads: all of it is clean, or the worst that is known of a part."""
+    states = {entry.state for entry in (*snapshot.deps, *snapshot.data) if entry.role == "input"}
+    return next((state for state in _WORST if state in states), "clean")
+
+
+def sealed(snapshot: Snapshot, seal: Seal, file: str, at: float) -> Snapshot:
+    """``snapshot`` after its stage, of the dvc.yaml ``file``, has run.
+
+    ``at`` is when that was found out, in seconds since 1970.
+    """
+    deps = {dep.path: dep for dep in seal.deps}
+    lock = hashlib.md5(seal.lock, usedforsecurity=False).hexdigest()
+    return replace(
+        snapshot,
+        data=tuple(sorted(_with_outs(snapshot, seal), key=lambda entry: entry.path)),
+        deps=tuple(_recorded(dep, deps.get(dep.path)) for dep in snapshot.deps),
+        lock=lock,
+        locks={**(snapshot.locks or {}), lock_of(file): lock},
+        seal="provisional",
+        sealed_at=at,
+        warnings=(*snapshot.warnings, *_changed_meanwhile(snapshot, deps)),
+    )
+
+
+def _with_outs(snapshot: Snapshot, seal: Seal) -> Iterator[DataEntry]:
+    made = {out.path: out for out in seal.outs}
+    for entry in snapshot.data:
+        out = made.pop(entry.path, None)
+        yield _recorded(replace(entry, role="output") if out else entry, out)
+    yield from (replace(out, certainty="sealed", state="clean") for out in made.values())
+
+
+def _recorded(entry: DataEntry, now: DataEntry | None) -> DataEntry:
+    if now is None:
+        return entry
+    is_output = entry.role == "output"
+    return replace(
+        entry,
+        algorithm=now.algorithm,
+        hash=now.hash,
+        size=now.size,
+        nfiles=now.nfiles,
+        certainty="sealed",
+        state="clean" if is_output else entry.state,
+    )
+
+
+def _changed_meanwhile(snapshot: Snapshot, now: Mapping[str, DataEntry]) -> Iterator[str]:
+    for dep in snapshot.deps:
+        then = now.get(dep.path)
+        if (
+            dep.certainty == "disk"
+            and then
+            and (dep.algorithm, dep.hash)
+            != (
+                then.algorithm,
+                then.hash,
+            )
+        ):
+            yield f"{dep.path} changed while the stage ran; its hash is that of the end"

@@ -1,0 +1,288 @@
+"""What lies on disk, hashed as DVC hashes it, and only where DVC or we do not know it already.
+
+A question goes to a child process, unless all of it was answered before and nothing was touched
+since: that costs a look at the time stamps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
+
+from mlflow_dvc import cache
+from mlflow_dvc.dvc_backend.aside import repo_aside
+from mlflow_dvc.dvc_backend.child import Child
+from mlflow_dvc.dvc_backend.stamp import Stamp, TooManyFilesError, stamp
+
+_KIND = "checked"
+_VERSION = 1
+_ROWS_AT_MOST = 50_000
+# What was touched this recently may be touched again without showing it.
+_RACY_NS = 2_000_000_000
+LEGACY = "md5-dos2unix"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is the hash of ``path``, relative to the DVC root? ``hash`` is what is claimed of it."""
+
+    path: str
+    algorithm: str
+    hash: str | None = None
+
+    @property
+    def key(self) -> str:
+        # Of text with line ends of its own, DVC keeps the old kind of hash only while it is right.
+        claim = self.hash if self.algorithm == LEGACY else ""
+        return f"{self.algorithm} {claim} {self.path}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies there. ``hash`` is None for what is missing, and for what cannot be hashed.
+
+    ``written`` and ``changed`` are the newest mtime and ctime of it, in nanoseconds since 1970.
+    """
+
+    algorithm: str
+    hash: str | None
+    size: int | None = None
+    nfiles: int | None = None
+    written: int = 0
+    changed: int = 0
+    missing: bool = False
+
+
+Answer = Mapping[str, Found]
+
+
+def recall(root: str, questions: Iterable[Question], files_at_most: int) -> Answer:
+    """As much of the answer as is known from before, by :attr:`Question.key`.
+
+    Only as much as is told by a look at ``files_at_most`` files.
+    """
+    memory = _Memory(root)
+    found: dict[str, Found] = {}
+    for question in questions:
+        try:
+            known = memory.recall(question, files_at_most)
+        except (OSError, TooManyFilesError):
+            continue
+        if known:
+            found[question.key] = known
+            files_at_most -= max(known.nfiles or 1, 1)
+    return found
+
+
+def start(
+    root: str,
+    questions: Sequence[Question],
+    *,
+    bytes_at_most: int | None = None,
+    seconds: float | None = None,
+) -> Child:
+    """Ask; the answer is had by :func:`answer_of`. Raises OSError where DVC cannot be asked.
+
+    Of what DVC does not know yet, ``bytes_at_most`` are read, and for so many ``seconds``.
+    """
+    request = {
+        "root": root,
+        "questions": [asdict(question) for question in questions],
+        "bytes_at_most": bytes_at_most,
+        "seconds": seconds,
+    }
+    return Child("check", request, idle=True)
+
+
+def answer_of(child: Child) -> Answer:
+    """Raises OSError or ValueError where there is none. What could not be told is not in it."""
+    raw = child.result()
+    if not isinstance(raw, dict):
+        raise ValueError("not an answer of the check")
+    return {key: Found(*row) for key, row in raw.items()}
+
+
+def ask(root: str, questions: Iterable[Question]) -> Answer:
+    """The whole answer, however long it takes."""
+    child = start(root, list(questions))
+    child.wait()
+    return answer_of(child)
+
+
+def check_here(
+    root: str,
+    questions: list[dict[str, Any]],
+    bytes_at_most: int | None = None,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """The same in this process: imports DVC if it must, and changes the working directory."""
+    asked = [Question(**raw) for raw in questions]
+    memory = _Memory(root)
+    found: dict[str, Found] = {}
+    for question in asked:
+        try:
+            known = memory.recall(question)
+        except OSError:
+            known = Found(question.algorithm, None)
+        if known:
+            found[question.key] = known
+    rest = [question for question in asked if question.key not in found]
+    if rest:
+        budget = _Budget(
+            math.inf if bytes_at_most is None else bytes_at_most,
+            math.inf if seconds is None else time.monotonic() + seconds,
+        )
+        found |= _hashed(root, rest, memory, budget)
+        memory.keep()
+    return {key: astuple(value) for key, value in found.items()}
+
+
+class _SpentError(Exception):
+    """More bytes, or more time, than may be spent."""
+
+
+@dataclass
+class _Budget:
+    bytes_left: float
+    deadline: float
+
+    def spend(self, size: int) -> None:
+        self.bytes_left -= size
+        if self.bytes_left < 0 or time.monotonic() > self.deadline:
+            raise _SpentError
+
+
+@dataclass
+class _Counted:
+    """A file whose reading is paid for."""
+
+    file: Any
+    budget: _Budget
+
+    def read(self, size: int = -1) -> bytes:
+        content: bytes = self.file.read(size)
+        self.budget.spend(len(content))
+        return content
+
+
+def _hashed(
+    root: str, questions: Iterable[Question], memory: _Memory, budget: _Budget
+) -> dict[str, Found]:
+    from dvc_data.hashfile import hash as hashing
+
+    hash_stream = hashing.fobj_md5
+    hashing.fobj_md5 = lambda file, *args, **kwargs: hash_stream(
+        _Counted(file, budget), *args, **kwargs
+    )
+    found: dict[str, Found] = {}
+    with repo_aside(root) as repo:
+        for question in questions:
+            if time.monotonic() > budget.deadline:
+                break
+            if result := _one(repo, root, question, memory):
+                found[question.key] = result
+    return found
+
+
+def _one(repo: Any, root: str, question: Question, memory: _Memory) -> Found | None:
+    """None where it could not be told: too much to read, or it changes while it is read."""
+    where = os.path.join(root, question.path)
+    try:
+        before = stamp(where)
+        if before is None:
+            return _missing(question)
+        found = _build(repo, where, question, before)
+        if stamp(where) != before:
+            return None
+    except _SpentError:
+        return None
+    except Exception:  # no permission, or DVC refuses to hash it: then nobody knows its hash
+        return Found(question.algorithm, None)
+    memory.add(question, before, found)
+    return found
+
+
+def _build(repo: Any, where: str, question: Question, seen: Stamp) -> Found:
+    from dvc_data.hashfile.build import build
+
+    def hashed(algorithm: str) -> Found:
+        cache_of = repo.cache.legacy if algorithm == LEGACY else repo.cache.local
+        _, meta, tree = build(
+            cache_of, where, repo.fs, algorithm, ignore=repo.dvcignore, dry_run=True
+        )
+        value = tree.hash_info.value
+        return Found(algorithm, value, meta.size, meta.nfiles, seen.written, seen.changed)
+
+    found = hashed(question.algorithm)
+    if question.algorithm == LEGACY and found.hash != question.hash:
+        return hashed("md5")  # what DVC would write from now on
+    return found
+
+
+def _missing(question: Question) -> Found:
+    return Found(question.algorithm, None, missing=True)
+
+
+class _Memory:
+    """What was found of one project before, each with the stamp that it had."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._name = hashlib.sha256(os.fsencode(root)).hexdigest()
+        self._rules: dict[str, str] = {}
+        self._rows: dict[str, Any] = {}
+        try:
+            raw = json.loads(cache.read(_KIND, self._name) or b"{}")
+            if raw.get("by") == _VERSION:
+                self._rows = dict(raw["rows"])
+        except (ValueError, TypeError, AttributeError, KeyError):
+            pass  # damaged: no memory
+
+    def recall(self, question: Question, files_at_most: int | None = None) -> Found | None:
+        where = os.path.join(self._root, question.path)
+        row = self._rows.get(question.key)
+        if row is None:
+            return None if os.path.lexists(where) else _missing(question)
+        seen = stamp(where, files_at_most)
+        if seen is None:
+            return _missing(question)
+        mark, algorithm, value, size, nfiles = row
+        if mark != self._mark(question, seen):
+            return None
+        return Found(algorithm, value, size, nfiles, seen.written, seen.changed)
+
+    def add(self, question: Question, seen: Stamp, found: Found) -> None:
+        if time.time_ns() - max(seen.written, seen.changed) > _RACY_NS:
+            facts = (found.algorithm, found.hash, found.size, found.nfiles)
+            self._rows.pop(question.key, None)
+            self._rows[question.key] = [self._mark(question, seen), *facts]
+
+    def keep(self) -> None:
+        newest = dict(list(self._rows.items())[-_ROWS_AT_MOST:])
+        content = json.dumps({"by": _VERSION, "rows": newest}).encode()
+        cache.write(_KIND, self._name, content)
+
+    def _mark(self, question: Question, seen: Stamp) -> str:
+        """The stamp, and that of every rule that may hide a part of a folder."""
+        folders = list(_folders(question.path))
+        return "\0".join([seen.digest, *(self._rule(folder) for folder in folders)])
+
+    def _rule(self, folder: str) -> str:
+        if folder not in self._rules:
+            seen = stamp(os.path.join(self._root, folder, ".dvcignore"))
+            self._rules[folder] = seen.digest if seen else ""
+        return self._rules[folder]
+
+
+def _folders(path: str) -> Iterator[str]:
+    """Those in which ``path`` lies, up to the root."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+    yield ""

@@ -1,0 +1,73 @@
+"""A question to DVC: asked in a process of its own, answered in JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Child:
+    """``python -m mlflow_dvc.dvc_backend TASK``, at work on one request.
+
+    ``idle``: it takes the processor only while nobody else wants it. Raises OSError where there is
+    no Python to ask.
+    """
+
+    def __init__(self, task: str, request: Mapping[str, Any], *, idle: bool = False) -> None:
+        if getattr(sys, "frozen", False) or "python" not in os.path.basename(sys.executable or ""):
+            raise OSError(f"{sys.executable!r} is no Python that could be asked")
+        # Every stream is a file: who inherits a pipe keeps `python train.py | tee` waiting.
+        self._answer = tempfile.TemporaryFile()  # noqa: SIM115
+        with tempfile.TemporaryFile() as question:
+            question.write(json.dumps(request).encode())
+            question.seek(0)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mlflow_dvc.dvc_backend", task, *(["idle"] if idle else [])],
+                stdin=question,
+                stdout=self._answer,
+                stderr=subprocess.DEVNULL,
+                # Python looks for modules in the working directory first: not in the user's.
+                cwd=Path(__file__).resolve().parents[2],
+                env=os.environ | {"DVC_NO_ANALYTICS": "1"},
+            )
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether it is done, at the latest after ``seconds``."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def result(self) -> Any:
+        """The answer of one that is done. Raises OSError or ValueError where there is none."""
+        code = self._process.wait()
+        with self._answer:
+            self._answer.seek(0)
+            if code != 0:
+                raise OSError(f"DVC could not be asked (exit code {code})")
+            return json.loads(self._answer.read())
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def after_fork(self) -> None:
+        """In a forked process: it is another's child, and not to be waited for."""
+        self._process.returncode = 0
+
+
+def ask(task: str, request: Mapping[str, Any], seconds: float) -> Any:
+    """The same, waiting for the answer."""
+    child = Child(task, request)
+    if not child.wait(seconds):
+        child.stop()
+        raise OSError(f"DVC has not answered within {seconds:g} s")
+    return child.result()

@@ -1,0 +1,40 @@
+"""Values in a parameter file, as DVC reads them and writes them into a lock."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow_dvc.dvc_backend.child import ask
+
+_SECONDS = 60
+
+
+def values_of(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
+    """By path: the values of the named keys in a text. Raises OSError where DVC cannot be asked.
+
+    A file that DVC cannot read, and a key that it does not have, are not in the answer.
+    """
+    raw = ask("params", {"files": files}, _SECONDS)
+    return dict(raw)
+
+
+def params_here(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
+    """The same in this process: imports DVC."""
+    from dvc.dependency.param import read_param_file
+    from dvc.fs import localfs
+
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+        for number, (path, (text, keys)) in enumerate(files.items()):
+            # DVC tells the format by the suffix.
+            copy = os.path.join(folder, f"{number}{os.path.splitext(path)[1]}")
+            with open(copy, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            try:
+                found[path] = dict(read_param_file(localfs, copy, keys, flatten=True))
+            except Exception:  # noqa: S112 - what DVC cannot read agrees with nothing
+                continue
+    return found
