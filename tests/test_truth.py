@@ -33,6 +33,12 @@ def deps(run: Any) -> Tags:
     return outs(run, "dvc.dep.")
 
 
+def change(project: Project, path: str, old: str, new: str) -> None:
+    text = (project.root / path).read_text()
+    assert old in text
+    project.write(path, text.replace(old, new))
+
+
 # --- while DVC is running the script -----------------------------------------------------------
 
 
@@ -140,8 +146,7 @@ def test_ends_well(pipeline: Project, runs, ending: str):
 
 def test_module_is_sealed(pipeline: Project, runs):
     """Rule 3. ``python -m`` is sealed as well, and not where ``sys.exit`` says that it failed."""
-    text = (pipeline.root / "dvc.yaml").read_text()
-    pipeline.write("dvc.yaml", text.replace("python src/train.py", "python -m src.train"))
+    change(pipeline, "dvc.yaml", "python src/train.py", "python -m src.train")
     pipeline.dvc("repro", "train")
     script = pipeline.root / "src/train.py"
     script.write_text(script.read_text() + "import sys; sys.exit('failed')\n")
@@ -175,18 +180,14 @@ for n in range(2):
 """
 
 
+WITH_SCRIPT = "[models/model.txt, src/report.py]\n    outs: [r"
+
+
 def test_two_stages_that_log(pipeline: Project, runs):
     """Rule 4. Naive: what train made is missing from evaluate's run, or is the previous model."""
     pipeline.write("src/report.py", FIVE_LINES + (pipeline.root / "src/report.py").read_text())
     pipeline.write("params.yaml", "lr: 0.7\n")
-    text = (pipeline.root / "dvc.yaml").read_text()
-    pipeline.write(
-        "dvc.yaml",
-        text.replace(
-            "[models/model.txt]\n    outs: [rep",
-            "[models/model.txt, src/report.py]\n    outs: [rep",
-        ),
-    )
+    change(pipeline, "dvc.yaml", "[models/model.txt]\n    outs: [r", WITH_SCRIPT)
     pipeline.dvc("repro")
     train, report = runs()
     lock = pipeline.lock()
@@ -257,7 +258,7 @@ def test_edited_data(pipeline: Project, runs, attached):
 
 
 def test_edited_in_a_directory(pipeline: Project, runs):
-    """Rule 8. A file more in a directory output makes that modified, with the hash DVC would give."""
+    """Rule 8. A file more makes a directory output modified, with the hash that DVC would give."""
     pipeline.write("data/parts/9.csv", "9")
     pipeline.python("run.py")
     [run] = runs()
@@ -346,8 +347,7 @@ def test_same_version_both_ways(pipeline: Project, runs):
 
 def test_one_byte_of_a_directory(pipeline: Project, runs):
     """Rule 30. A change of one byte in one file of an input directory is another version."""
-    text = (pipeline.root / "dvc.yaml").read_text()
-    pipeline.write("dvc.yaml", text.replace("deps: [data/prepared.csv,", "deps: [data/parts,"))
+    change(pipeline, "dvc.yaml", "deps: [data/prepared.csv,", "deps: [data/parts,")
     pipeline.python("src/train.py")
     part = pipeline.root / "data/parts/1.csv"
     part.unlink()
@@ -363,8 +363,7 @@ def test_search_finds_what_was_read(make_project, runs):
     project = make_project()
     lay_out(project)
     project.write("data/labels.csv", "a label\n")
-    text = (project.root / "dvc.yaml").read_text()
-    project.write("dvc.yaml", text.replace("[data/prepared.csv, src/t", "[data/labels.csv, src/t"))
+    change(project, "dvc.yaml", "[data/prepared.csv, src/t", "[data/labels.csv, src/t")
     project.dvc("repro", "prepare")
     project.python("src/train.py")
     for what in (

@@ -215,11 +215,11 @@ def _ending_run(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any
 
 
 def _ended(run_id: str, status: Any) -> None:
-    """Wait for the record; what lay on disk is told now, or with what the stage has made."""
+    """Wait for the record, and tell what lay on disk."""
     worker.wait(run_id)
     for record in ledger.leading(run_id):
         record.failed = str(status).upper() in _FAILURES
-        if record.pending and not seal.is_due(record):
+        if record.pending:
             _tell_of_disk(record, settings.wait())
             worker.wait(run_id)
 

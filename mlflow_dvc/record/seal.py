@@ -68,21 +68,9 @@ def watch(record: Record) -> None:
         _exit.watch()
 
 
-def is_due(record: Record) -> bool:
-    """Whether the run will be sealed, if its process ends well."""
-    return (
-        settings.seal()
-        and record.leads
-        and not record.failed
-        and record.moment.reading is not None
-        and record.moment.project.dvc_stage is not None
-        and record.moment.data.stage is not None
-    )
-
-
 def begin(records: Iterable[Record], seconds: float) -> list[Sealing]:
     """Start to seal what is due, at the end of the process; nothing if it has failed."""
-    due = [record for record in records if is_due(record)]
+    due = [record for record in records if _is_due(record)]
     if not due or _has_failed():
         return []
     found: dict[tuple[str, str], Sealing] = {}
@@ -122,6 +110,16 @@ def _unsealed(sealing: Sealing, why: str) -> None:
     warn_once(
         f"what stage {sealing.stage.address} made is not recorded yet: {why} "
         "(after DVC has ended, `mlflow-dvc sync` records it)"
+    )
+
+
+def _is_due(record: Record) -> bool:
+    return (
+        settings.seal()
+        and not record.failed
+        and record.moment.reading is not None
+        and record.moment.project.dvc_stage is not None
+        and record.moment.data.stage is not None
     )
 
 

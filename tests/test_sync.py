@@ -1,0 +1,339 @@
+"""Runs held against what DVC wrote: confirmed, completed, contradicted, or left with the reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+from typing import Any
+
+import pytest
+from conftest import FIVE_LINES, Project
+
+import mlflow_dvc
+from mlflow_dvc.capture import yaml12
+from mlflow_dvc.recall.sync import Synced
+
+SEEDS = range(int(os.environ.get("EXAMPLES", "2")))
+
+
+def seal_of(run: Any) -> str:
+    return str(run.data.tags["dvc.seal"])
+
+
+def synced(project: Project, *words: str, code: int = 0) -> dict[str, dict[str, Any]]:
+    """``mlflow-dvc sync --json``, by run."""
+    done = project.cli("sync", *words, "--json")
+    assert done.returncode == code, done.stdout + done.stderr
+    return {row["run_id"]: row for row in json.loads(done.stdout)["runs"]}
+
+
+def reproduce(project: Project, rate: float, **env: str) -> None:
+    project.write("params.yaml", f"lr: {rate}\n")
+    project.dvc("repro", "train", **env)
+
+
+def test_confirmed(pipeline: Project, runs, attached):
+    """A run that was sealed as DVC then wrote is confirmed, once; asked again nothing changes."""
+    reproduce(pipeline, 0.5)
+    [run] = runs()
+    before = attached(run.info.run_id)
+    assert synced(pipeline)[run.info.run_id]["verdict"] == "confirmed"
+    [run] = runs()
+    assert seal_of(run) == "confirmed"
+    after = attached(run.info.run_id)
+    assert json.loads(after.pop("snapshot.json"))["seal"] == "confirmed"
+    before.pop("snapshot.json")
+    assert after == before
+    tags = dict(run.data.tags)
+    again = synced(pipeline)[run.info.run_id]
+    assert (again["verdict"], again["changed"]) == ("confirmed", False)
+    assert dict(runs()[0].data.tags) == tags
+
+
+def test_completed(pipeline: Project, runs, attached):
+    """A run that ended without exit handlers gets what its stage made, and DVC's lock."""
+    script = pipeline.root / "src/train.py"
+    script.write_text(script.read_text() + "import os; os._exit(0)\n")
+    reproduce(pipeline, 0.5)
+    [run] = runs()
+    assert seal_of(run) == "none"
+    row = synced(pipeline)[run.info.run_id]
+    assert row["verdict"] == "completed"
+    [run] = runs()
+    lock = (pipeline.root / "dvc.lock").read_bytes()
+    assert seal_of(run) == "confirmed"
+    assert run.data.tags["dvc.out.models/model.txt"] == pipeline.lock()["models/model.txt"]
+    assert run.data.tags["dvc.lock"] == hashlib.md5(lock).hexdigest()
+    assert attached(run.info.run_id)["dvc.lock"] == lock
+    assert pipeline.lock()["models/model.txt"] in run.data.tags["dvc.hashes"]
+
+
+def test_contradicted(pipeline: Project, runs, attached):
+    """Where a second command rewrote the output, the run is contradicted, mended, and exit is 1."""
+    text = (pipeline.root / "dvc.yaml").read_text()
+    second = "python src/train.py && echo more >> models/model.txt"
+    pipeline.write("dvc.yaml", text.replace("python src/train.py", second))
+    reproduce(pipeline, 0.5)
+    [run] = runs()
+    wrong = run.data.tags["dvc.out.models/model.txt"]
+    right = pipeline.lock()["models/model.txt"]
+    assert wrong != right
+    row = synced(pipeline, code=1)[run.info.run_id]
+    assert row["verdict"] == "contradicted"
+    assert row["differences"] == [
+        {"path": "models/model.txt", "recorded": wrong, "locked": right},
+    ]
+    [run] = runs()
+    assert seal_of(run) == "contradicted"
+    assert run.data.tags["dvc.out.models/model.txt"] == right
+    assert wrong not in run.data.tags["dvc.hashes"]
+    assert attached(run.info.run_id)["dvc.lock"] == (pipeline.root / "dvc.lock").read_bytes()
+    assert synced(pipeline, code=0)[run.info.run_id]["changed"] is False
+
+
+def test_for_people(pipeline: Project, runs):
+    """``sync`` prints a line per run, and both hashes of what it mended."""
+    text = (pipeline.root / "dvc.yaml").read_text()
+    second = "python src/train.py && echo more >> models/model.txt"
+    pipeline.write("dvc.yaml", text.replace("python src/train.py", second))
+    reproduce(pipeline, 0.5)
+    [run] = runs()
+    wrong = run.data.tags["dvc.out.models/model.txt"]
+    done = pipeline.cli("sync")
+    assert done.returncode == 1
+    for word in (
+        run.info.run_id,
+        "contradicted",
+        wrong[:8],
+        pipeline.lock()["models/model.txt"][:8],
+    ):
+        assert word in done.stdout
+
+
+def test_older_runs_by_the_history(pipeline: Project, runs):
+    """An older run is confirmed by the lock that was committed then; one whose lock was never
+    committed stays as it is."""
+    reproduce(pipeline, 0.5)
+    pipeline.commit("half")
+    reproduce(pipeline, 0.6)
+    reproduce(pipeline, 0.7)
+    rows = synced(pipeline)
+    first, lost, last = runs()
+    assert [seal_of(run) for run in (first, lost, last)] == [
+        "confirmed", "provisional", "confirmed",
+    ]  # fmt: skip
+    assert "git" in rows[first.info.run_id]["reason"]
+    assert rows[lost.info.run_id]["verdict"] == "left"
+
+
+def test_discarded_rerun(pipeline: Project, runs):
+    """A rerun that was thrown away is not contradicted by the lock that was brought back."""
+    pipeline.write("src/train.py", (pipeline.root / "src/train.py").read_text() + RANDOM)
+    reproduce(pipeline, 0.5)
+    pipeline.commit("first")
+    pipeline.dvc("repro", "--force", "--single-item", "train")
+    pipeline.git("checkout", "dvc.lock")
+    pipeline.dvc("checkout", "--force", "--quiet")
+    synced(pipeline)
+    first, thrown_away = runs()
+    assert (seal_of(first), seal_of(thrown_away)) == ("confirmed", "provisional")
+
+
+RANDOM = "import uuid; Path('models/model.txt').write_text(str(uuid.uuid4()))\n"
+
+
+def test_stage_that_failed_later(pipeline: Project, runs):
+    """A stage whose second command failed has no entry in the lock: its run stays provisional."""
+    pipeline.write("src/train.py", (pipeline.root / "src/train.py").read_text() + RANDOM)
+    reproduce(pipeline, 0.5)
+    text = (pipeline.root / "dvc.yaml").read_text()
+    pipeline.write("dvc.yaml", text.replace("python src/train.py", "python src/train.py && false"))
+    assert pipeline.call("dvc", "repro", "train").returncode != 0
+    pipeline.write("dvc.yaml", text)
+    rows = synced(pipeline)
+    first, failed = runs()
+    assert seal_of(first) == "confirmed"
+    assert seal_of(failed) == "provisional"
+    assert rows[failed.info.run_id]["verdict"] == "left"
+
+
+def test_another_checkout(pipeline: Project, runs, tmp_path):
+    """In another clone nothing is contradicted: the lock there may be of another run."""
+    pipeline.write("src/train.py", (pipeline.root / "src/train.py").read_text() + RANDOM)
+    pipeline.commit("random")
+    pipeline.git("clone", "--quiet", ".", str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone", pipeline.env)
+    clone.dvc("cache", "dir", "--local", str(pipeline.root / ".dvc/cache"))
+    clone.dvc("checkout", "--quiet", "--force", "data/raw.csv.dvc", "prepare")
+    pipeline.dvc("repro", "train")
+    clone.dvc("repro", "--no-run-cache", "train", MLFLOW_DVC_ENABLED="0")
+    [run, *_] = runs()
+    row = synced(clone)[run.info.run_id]
+    assert (row["verdict"], row["changed"]) == ("left", False)
+    assert "checkout" in row["reason"]
+
+
+def test_one_run(pipeline: Project, runs):
+    """``sync RUN`` touches that run alone; a run of no stage is told apart."""
+    pipeline.python("run.py")
+    reproduce(pipeline, 0.5)
+    pipeline.dvc("repro", "--force", "--single-item", "train")
+    by_hand, first, second = runs()
+    rows = synced(pipeline, by_hand.info.run_id, second.info.run_id[:12])
+    assert rows[by_hand.info.run_id]["verdict"] == "left"
+    assert rows[second.info.run_id]["verdict"] == "confirmed"
+    assert seal_of(runs()[1]) == "provisional"
+    assert first.info.run_id not in rows
+
+
+def test_in_python(pipeline: Project, runs):
+    """``mlflow_dvc.sync`` returns what the command prints."""
+    reproduce(pipeline, 0.5)
+    [run] = runs()
+    [result] = mlflow_dvc.sync(path=str(pipeline.root))
+    assert isinstance(result, Synced)
+    assert (result.run_id, result.verdict, result.stage) == (run.info.run_id, "confirmed", "train")
+
+
+def test_no_project(directory: Project, tracking_uri):
+    """Outside a DVC project ``sync`` says so, what to do, and exits with 2."""
+    done = directory.cli("sync")
+    assert done.returncode == 2
+    assert "no DVC project" in done.stderr
+    assert "MLFLOW_DVC_ROOT" in done.stderr
+
+
+def test_users_tags_stay(pipeline: Project, runs, tracking_uri):
+    """What the user put under a name of ours is not overwritten by a mended record."""
+    script = pipeline.root / "src/train.py"
+    mine = "    mlflow.set_tag('dvc.out.models/model.txt', 'mine')\n"
+    text = script.read_text().replace("    mlflow.log_metric", mine + "    mlflow.log_metric", 1)
+    script.write_text(text)
+    reproduce(pipeline, 0.5)
+    synced(pipeline)
+    [run] = runs()
+    assert seal_of(run) == "confirmed"
+    assert run.data.tags["dvc.out.models/model.txt"] == "mine"
+
+
+# --- pipelines that nobody wrote ---------------------------------------------------------------
+
+STAGE = """\
+import json, pathlib, sys
+name, logs, reads, writes = json.loads(sys.argv[1])
+if logs:
+    import mlflow
+    with mlflow.start_run():
+        mlflow.log_param("stage", name)
+text = name
+for path in map(pathlib.Path, reads):
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    text += "".join(file.read_text() for file in files if file.is_file())[-500:]
+for path in map(pathlib.Path, writes):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix:
+        path.write_text(text)
+    else:
+        for part in ("a.txt", "b/c.txt"):
+            (path / part).parent.mkdir(parents=True, exist_ok=True)
+            (path / part).write_text(part + text)
+"""
+
+
+def made_up(project: Project, seed: int, size: int) -> None:
+    """A pipeline of ``size`` stages: files and folders, templates, working directories, odd names,
+    parameters, metrics. The last stage reads from all others."""
+    import yaml
+
+    chance = random.Random(seed)
+    project.write("step.py", STAGE)
+    project.write("params.yaml", yaml.safe_dump({"rate": seed + 0.5, "deep": {"n": [1, 2]}}))
+    stages: dict[str, Any] = {}
+    made: list[str] = []
+    logging = {size - 1, *chance.sample(range(size), min(3, size))}
+    for number in range(size):
+        last = number == size - 1
+        reads = [path for path in made if last or chance.random() < 3 / (len(made) + 1)]
+        reads = [
+            path + "/b/c.txt" if not path.endswith(".txt") and chance.random() < 0.3 else path
+            for path in reads
+        ]
+        odd = chance.choice(["", " spaced", "-dash", "+plus", "é"])
+        writes = [f"out/{number}{odd}.txt"] + ([f"dir{number}"] if chance.random() < 0.4 else [])
+        wdir = chance.choice([".", ".", "work"])
+        up = "" if wdir == "." else "../"
+        words = json.dumps(
+            [f"s{number}", number in logging, [up + r for r in reads], [up + w for w in writes]]
+        )
+        stage: dict[str, Any] = {
+            "cmd": f"python {up}step.py '{words}'",
+            "deps": [f"{up}step.py", *(up + path for path in reads)],
+            "outs": [up + writes[0], *({up + path: {"persist": False}} for path in writes[1:])],
+        }
+        if wdir != ".":
+            stage["wdir"] = wdir
+        if chance.random() < 0.5:
+            stage["params"] = [{f"{up}params.yaml": ["rate", "deep.n"]}]
+        if chance.random() < 0.2 and not last:
+            metric = f"m{number}.json"
+            stage["cmd"] += f" && echo '{{\"x\": {number}}}' > {metric}"
+            stage["metrics"] = [{metric: {"cache": False}}]
+        name = f"s{number}"
+        if chance.random() < 0.15 and not last:
+            name = f"each{number}"
+            stage = {"foreach": ["only"], "do": stage}
+            stage["do"]["cmd"] += " # ${item}"
+        stages[name] = stage
+        made += writes
+    project.root.joinpath("work").mkdir(exist_ok=True)
+    project.write("work/.keep", "")
+    project.write(
+        "dvc.yaml", yaml.safe_dump({"stages": stages}, allow_unicode=True, sort_keys=False)
+    )
+    project.commit("made up")
+
+
+@pytest.mark.parametrize("size", [1, 7, 50])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_made_up_pipelines(make_project, runs, attached, seed: int, size: int):
+    """Of whatever pipeline, the last run's sealed lock is DVC's byte for byte, each run's
+    dependencies are those that DVC recorded, and ``sync`` confirms."""
+    project = make_project()
+    made_up(project, seed, size)
+    project.dvc("repro")
+    lock = (project.root / "dvc.lock").read_bytes()
+    locked = yaml12.parse(lock)["stages"]
+    found = runs()
+    assert found
+    assert attached(found[-1].info.run_id)["dvc.lock"] == lock
+    for run in found:
+        entry = locked[run.data.tags["dvc.stage"]]
+        tags = {v for k, v in run.data.tags.items() if k.startswith("dvc.dep.")}
+        assert tags == {row["md5"] for row in entry["deps"]} or len(entry["deps"]) > 50
+        assert recorded(attached, run, "deps") == in_lock(entry["deps"])
+    # Where a second command wrote a metric, the stage was not done when the run's process ended.
+    assert {row["verdict"] for row in synced(project).values()} <= {"confirmed", "completed"}
+    for run in runs():
+        assert seal_of(run) == "confirmed"
+        outs = locked[run.data.tags["dvc.stage"]]["outs"]
+        assert recorded(attached, run, "data", role="output") == in_lock(outs)
+
+
+def recorded(attached: Any, run: Any, part: str, role: str | None = None) -> dict[str, str]:
+    snapshot = json.loads(attached(run.info.run_id)["snapshot.json"])
+    rows = [row for row in snapshot[part] if role in (None, row["role"])]
+    return {os.path.basename(row["path"]): row["hash"] for row in rows}
+
+
+def in_lock(rows: list[dict[str, str]]) -> dict[str, str]:
+    return {os.path.basename(row["path"]): row["md5"] for row in rows}
+
+
+def test_five_lines_without_a_stage(pipeline: Project, runs):
+    """A run of no stage is none of ``sync``'s business."""
+    pipeline.write("run.py", FIVE_LINES)
+    pipeline.python("run.py")
+    assert synced(pipeline) == {}
+    assert seal_of(runs()[0]) == "none"
