@@ -321,14 +321,14 @@ def test_made_up_pipelines(make_project, runs, attached, seed: int, size: int):
         assert recorded(attached, run, "data", role="output") == in_lock(outs)
 
 
-def recorded(attached: Any, run: Any, part: str, role: str | None = None) -> dict[str, str]:
+def recorded(attached: Any, run: Any, part: str, role: str | None = None) -> list[Any]:
     snapshot = json.loads(attached(run.info.run_id)["snapshot.json"])
     rows = [row for row in snapshot[part] if role in (None, row["role"])]
-    return {os.path.basename(row["path"]): row["hash"] for row in rows}
+    return sorted((os.path.basename(row["path"]), row["hash"]) for row in rows)
 
 
-def in_lock(rows: list[dict[str, str]]) -> dict[str, str]:
-    return {os.path.basename(row["path"]): row["md5"] for row in rows}
+def in_lock(rows: list[dict[str, str]]) -> list[Any]:
+    return sorted((os.path.basename(row["path"]), row["md5"]) for row in rows)
 
 
 def test_five_lines_without_a_stage(pipeline: Project, runs):

@@ -37,13 +37,21 @@ def repo_aside(root: str) -> Iterator[Any]:
         def _ignore(self) -> None:
             pass
 
+    class Apart(Aside):
+        """The same where DVC's memory of hashes cannot be used: a full disk, no permission."""
+
+        site_cache_dir = scratch
+
     os.chdir(root)
     Output.ignore = lambda self: None
     try:
-        repo = Aside(root)
+        try:
+            repo = Aside(root)
+        except Exception:
+            repo = Apart(root)
         try:
             yield repo
         finally:
-            repo.close()
+            repo.state.close()  # all of it would ask git, which may not be there
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,422 @@
+"""What is done beside the training, and at its end: its cost, and what it must not touch."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FIVE_LINES, Project, lay_out
+
+from mlflow_dvc.dvc_backend import check
+from mlflow_dvc.dvc_backend.check import Question
+from mlflow_dvc.dvc_backend.stamp import TooManyFilesError, stamp
+
+# What was written this recently is not remembered: it could change and not show it.
+SETTLES = 2.2  # seconds
+
+COUNTING = """\
+import sys
+children = []
+def note(event, args):
+    if event == "subprocess.Popen" and "mlflow_dvc.dvc_backend" in map(str, args[1]):
+        children.append(args[1][-2:])
+sys.addaudithook(note)
+"""
+
+
+def outs(run: Any) -> dict[str, str]:
+    tags = run.data.tags
+    return {key[8:]: value for key, value in tags.items() if key.startswith("dvc.out.")}
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def tree(root: Path) -> dict[str, tuple[int, int, str]]:
+    """Every file below ``root``, and what it is; symbolic links as such."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        content = md5(path.read_bytes()) if path.is_file() else ""
+        found[str(path.relative_to(root))] = (status.st_mode, status.st_mtime_ns, content)
+    return found
+
+
+# --- what it costs -----------------------------------------------------------------------------
+
+
+def test_asked_once_while_nothing_changes(pipeline: Project, runs):
+    """One process asks once for all its runs, the next not at all, until something changes."""
+    time.sleep(SETTLES)
+    script = COUNTING + FIVE_LINES.replace("with", "for _ in range(3):\n  with").replace(
+        "    mlflow.log", "      mlflow.log"
+    )
+    pipeline.write("run.py", script + "print(children)\n")
+    assert pipeline.python("run.py").splitlines()[-1] == "[['check', 'idle']]"
+    assert pipeline.python("run.py").splitlines()[-1] == "[]"
+    path = pipeline.root / "data/raw.csv"
+    path.unlink()
+    path.write_text("changed\n")
+    assert pipeline.python("run.py").splitlines()[-1] != "[]"
+    states = [run.data.tags["dvc.data_status"] for run in runs()]
+    assert states == ["clean"] * 6 + ["modified"] * 3
+
+
+def test_no_thread_while_the_training_runs(pipeline: Project):
+    """While the child is at work no thread of ours is there: every fork would warn of it."""
+    pipeline.write(
+        "run.py",
+        "import mlflow, threading, time\n"
+        "with mlflow.start_run():\n"
+        "    for _ in range(40):\n"
+        "        time.sleep(0.005)\n"
+        "        names = [t.name for t in threading.enumerate()]\n"
+        "        if 'mlflow-dvc' not in names: break\n"
+        "    print(names)\n",
+    )
+    assert "mlflow-dvc" not in pipeline.python("run.py").splitlines()[-1]
+
+
+def test_hashed_once(pipeline: Project, tmp_path: Path):
+    """What we hash at the end of a stage DVC need not hash again, and the other way round."""
+    script = pipeline.root / "src/train.py"
+    big = "import os; open('models/model.txt', 'wb').write(os.urandom(3_000_000))\n"
+    script.write_text(script.read_text() + big)
+    log = tmp_path / "hashed.txt"
+    site = tmp_path / "site"
+    site.mkdir()
+    # Every process, DVC's and ours, notes when it opens the model to read it.
+    (site / "sitecustomize.py").write_text(
+        "import sys\n"
+        "def note(event, args):\n"
+        "    if event == 'open' and args[1] == 'r' and str(args[0]).endswith('/model.txt'):\n"
+        f"        open({str(log)!r}, 'a').write(args[0] + '\\n')\n"
+        "sys.addaudithook(note)\n"
+    )
+    pipeline.dvc("repro", "train", PYTHONPATH=str(site))
+    assert log.read_text().splitlines() == [str(pipeline.root / "models/model.txt")]
+
+
+# --- what it must not touch ---------------------------------------------------------------------
+
+
+def test_repro_is_as_without_us(pipeline: Project, tmp_path: Path):
+    """After ``dvc repro`` project, cache and run cache are as they would be without us."""
+    import shutil
+
+    reproduced = {}
+    for name, on in (("with", "1"), ("without", "0")):
+        root = tmp_path / name / "project"
+        shutil.copytree(pipeline.root, root, symlinks=True)
+        project = Project(root, pipeline.env)
+        project.write("params.yaml", "lr: 0.4\n")
+        said = project.dvc("repro", MLFLOW_DVC_ENABLED=on)
+        files = {
+            path: (mode, content)
+            for path, (mode, _, content) in tree(root).items()
+            if not path.startswith((".git/", ".dvc/tmp/", "mlruns"))
+        }
+        status = project.git("status", "--porcelain", "--ignored")
+        reproduced[name] = (files, said, status, project.dvc("status"))
+    assert reproduced["with"] == reproduced["without"]
+
+
+@pytest.mark.parametrize("command", [["run.py"], ["-m", "mlflow_dvc", "status", "--check"]])
+def test_nothing_is_written(pipeline: Project, command: list[str]):
+    """The check writes nothing into the project, not even time stamps."""
+    pipeline.write("data/parts/new.csv", "1")
+    before = tree(pipeline.root)
+    pipeline.run("python", *command)
+    assert tree(pipeline.root) == before
+
+
+def test_never_opened_by_dvc(make_project, runs):
+    """A clone in which no command of DVC has run yet stays without ``.dvc/tmp``."""
+    project = make_project()
+    lay_out(project)
+    import shutil
+
+    shutil.rmtree(project.root / ".dvc/tmp")
+    before = tree(project.root)
+    project.python("run.py")
+    assert tree(project.root) == before
+    assert runs()[0].data.tags["dvc.data_status"] == "clean"
+
+
+def test_dvcs_lock_is_not_needed(pipeline: Project, runs):
+    """Somebody holds DVC's lock, for as long as they like: the run is checked all the same."""
+    with open(pipeline.root / ".dvc/tmp/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        pipeline.python("run.py")
+    assert runs()[0].data.tags["dvc.data_status"] == "clean"
+
+
+def test_dvc_gets_its_lock_back(pipeline: Project, runs):
+    """Sealing does not hold DVC's lock, for which a finished training would wait and fail."""
+    pipeline.write("params.yaml", "lr: 0.4\n")
+    pipeline.dvc("repro", "train")
+    assert runs()[0].data.tags["dvc.seal"] == "provisional"
+
+
+# --- bad days ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a disk without space."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(words, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no disk can be mounted here")
+    (folder / "fill").write_bytes(b"x" * 60_000)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_full_disk(pipeline: Project, runs, full_disk: Path):
+    """With no space for DVC's memory nor ours the data is checked, and the run is as ever."""
+    pipeline.python("run.py", XDG_CACHE_HOME=str(full_disk), DVC_SITE_CACHE_DIR=str(full_disk))
+    [run] = runs()
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["dvc.data_status"] == "clean"
+
+
+def test_nowhere_to_remember(pipeline: Project, runs, tmp_path: Path):
+    """Where DVC's memory cannot be made at all, the same."""
+    file = tmp_path / "file"
+    file.write_text("")
+    pipeline.python("run.py", DVC_SITE_CACHE_DIR=str(file / "x"), XDG_CACHE_HOME=str(file / "y"))
+    assert runs()[0].data.tags["dvc.data_status"] == "clean"
+
+
+def test_dvc_cannot_be_asked(pipeline: Project, runs):
+    """DVC does not start: the claims stand and say so, one line tells why, the run is as ever."""
+    pipeline.write("broken/dvc/__init__.py", "raise RuntimeError('broken')\n")
+    done = pipeline.call("python", "run.py", PYTHONPATH=str(pipeline.root / "broken"))
+    assert done.returncode == 0
+    [run] = runs()
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["dvc.data_status"] == "unverified"
+    lines = [line for line in done.stderr.splitlines() if "mlflow-dvc" in line]
+    assert len(lines) == 1
+    assert "check the data" in lines[0]
+
+
+def test_changing_while_hashed(pipeline: Project, runs, tmp_path: Path):
+    """Data that changes while the run goes on is not said to be anything."""
+    path = pipeline.root / "data/raw.csv"
+    path.unlink()
+    path.write_bytes(b"x")
+    pipeline.write(
+        "run.py",
+        "import mlflow, threading, time\nstop = []\n"
+        "def write():\n"
+        "    while not stop:\n"
+        "        open('data/raw.csv', 'ab').write(b'x' * 1000)\n"
+        "        time.sleep(0.001)\n"
+        "thread = threading.Thread(target=write)\n"
+        "with mlflow.start_run():\n    thread.start()\n"
+        "stop.append(1)\n",
+    )
+    pipeline.python("run.py")
+    [run] = runs()
+    assert run.data.tags["dvc.data_status"] == "unverified"
+    assert "dvc.modified" not in run.data.tags
+
+
+def test_too_slow(pipeline: Project, runs):
+    """What cannot be told within MLFLOW_DVC_WAIT stays unverified; the process ends in time."""
+    started = time.monotonic()
+    done = pipeline.call("python", "run.py", MLFLOW_DVC_WAIT="0.05")
+    assert done.returncode == 0
+    assert time.monotonic() - started < 60
+    assert runs()[0].data.tags["dvc.data_status"] == "unverified"
+
+
+def test_killed(pipeline: Project, runs):
+    """A training that is killed in its run leaves claims that say they are no more than that."""
+    pipeline.write(
+        "run.py",
+        "import mlflow, os, signal, time\n"
+        "with mlflow.start_run():\n    time.sleep(1)\n    os.kill(os.getpid(), signal.SIGKILL)\n",
+    )
+    assert pipeline.call("python", "run.py").returncode != 0
+    [run] = runs()
+    assert run.data.tags["dvc.data_status"] == "unverified"
+    assert run.data.tags["dvc.seal"] == "none"
+
+
+def test_forked_workers(pipeline: Project, runs):
+    """Runs of forked workers are checked each by itself; nobody waits for another's child."""
+    pipeline.write(
+        "run.py",
+        "import mlflow, multiprocessing\n"
+        "def work(n):\n    with mlflow.start_run():\n        mlflow.log_metric('x', n)\n"
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context('fork')\n"
+        "    with mlflow.start_run():\n"
+        "        workers = [context.Process(target=work, args=(n,)) for n in range(2)]\n"
+        "        [w.start() for w in workers]; [w.join() for w in workers]\n"
+        "        print([w.exitcode for w in workers])\n",
+    )
+    assert pipeline.python("run.py").splitlines()[-1] == "[0, 0]"
+    assert [run.data.tags["dvc.data_status"] for run in runs()] == ["clean"] * 3
+
+
+def test_threads_that_outlive_main(pipeline: Project, runs):
+    """A stage whose main thread ends first is sealed when the thread that trains has ended."""
+    script = pipeline.root / "src/train.py"
+    script.write_text(
+        script.read_text()
+        + "import threading, time\n"
+        + "def late():\n    time.sleep(1)\n    Path('models/model.txt').write_text('late')\n"
+        + "threading.Thread(target=late).start()\n"
+    )
+    pipeline.dvc("repro", "train")
+    [run] = runs()
+    assert run.data.tags["dvc.seal"] == "provisional"
+    assert outs(run)["models/model.txt"] == pipeline.lock()["models/model.txt"] == md5(b"late")
+
+
+def test_output_that_is_not_made_yet(pipeline: Project, runs):
+    """Where a second command makes an output, nothing is sealed; one line says what to do."""
+    text = (pipeline.root / "dvc.yaml").read_text()
+    second = "python src/train.py && python -c \"open('later.txt', 'w').write('x')\""
+    text = text.replace("cmd: python src/train.py", f"cmd: {second}")
+    pipeline.write(
+        "dvc.yaml",
+        text.replace("[models/model.txt]\n    m", "[models/model.txt, later.txt]\n    m"),
+    )
+    done = pipeline.call("dvc", "repro", "train")
+    assert done.returncode == 0, done.stderr
+    [run] = runs()
+    assert run.data.tags["dvc.seal"] == "none"
+    assert "models/model.txt" not in outs(run)
+    assert "mlflow-dvc sync" in done.stderr
+
+
+@pytest.mark.parametrize("setting", ["0", "off", "no", "False"])
+def test_sealing_is_switched_off(pipeline: Project, runs, setting: str):
+    """MLFLOW_DVC_SEAL=0 leaves the end of the stage alone."""
+    pipeline.write("params.yaml", "lr: 0.4\n")
+    pipeline.dvc("repro", "train", MLFLOW_DVC_SEAL=setting)
+    [run] = runs()
+    assert run.data.tags["dvc.seal"] == "none"
+    assert "models/model.txt" not in outs(run)
+
+
+# --- hashing -----------------------------------------------------------------------------------
+
+
+def answer(project: Project, *questions: Question, **limits: Any) -> list[check.Found | None]:
+    child = check.start(str(project.root), list(questions), **limits)
+    child.wait()
+    found = check.answer_of(child)
+    return [found.get(question.key) for question in questions]
+
+
+def test_old_hashes(make_project):
+    """A text that has the old kind of hash keeps it while it is right, and gets the new one when it
+    is not, as in DVC."""
+    project = make_project()
+    project.write("old.csv", b"a\r\nb\r\n")
+    right = Question("old.csv", "md5-dos2unix", md5(b"a\nb\n"))
+    wrong = Question("old.csv", "md5-dos2unix", md5(b"other"))
+    found = answer(project, right, wrong)
+    assert [(one.algorithm, one.hash) for one in found if one] == [
+        ("md5-dos2unix", md5(b"a\nb\n")),
+        ("md5", md5(b"a\r\nb\r\n")),
+    ]
+
+
+def test_limits(make_project):
+    """Beyond the bytes that may be read nothing is said; what DVC knows already costs nothing."""
+    project = make_project()
+    project.write("known.bin", os.urandom(100_000))
+    project.write("large.bin", os.urandom(100_000))
+    project.write("small.bin", b"1")
+    project.dvc("add", "--quiet", "known.bin")
+    questions = [Question(name, "md5") for name in ("known.bin", "large.bin", "small.bin")]
+    known, large, small = answer(project, *questions, bytes_at_most=50_000)
+    assert known is not None
+    assert large is None
+    assert small is None, "what is left was spent"
+    assert answer(project, *questions, seconds=0) == [None, None, None]
+
+
+def test_rules_of_dvcignore(make_project):
+    """A folder's hash follows ``.dvcignore``, also when only that has changed."""
+    project = make_project()
+    project.write("data/a.txt", "a")
+    project.write("data/b.tmp", "b")
+    question = Question("data", "md5")
+    time.sleep(SETTLES)
+    [whole] = answer(project, question)
+    assert check.recall(str(project.root), [question], 10)[question.key] == whole
+    project.write(".dvcignore", "*.tmp\n")
+    assert check.recall(str(project.root), [question], 10) == {}
+    [part] = answer(project, question)
+    assert whole is not None
+    assert part is not None
+    assert (whole.nfiles, part.nfiles) == (2, 1)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "content": lambda path: (path / "a").write_text("z"),
+    "new file": lambda path: (path / "c").write_text(""),
+    "removed": lambda path: (path / "a").unlink(),
+    "renamed": lambda path: (path / "a").rename(path / "d"),
+    "touched": lambda path: os.utime(path / "a", ns=(1, 1)),
+    "new folder": lambda path: (path / "sub/empty").mkdir(),
+    "deep": lambda path: (path / "sub/b").write_text("longer"),
+    "link": lambda path: (path / "l").symlink_to("nowhere"),
+    "mode": lambda path: (path / "a").chmod(0o700),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_stamps_show_changes(tmp_path: Path, change: str):
+    """Whatever changes in a folder shows in its stamp."""
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a").write_text("a")
+    (folder / "sub/b").write_text("b")
+    before = stamp(str(folder))
+    assert before == stamp(str(folder))
+    time.sleep(0.02)
+    CHANGES[change](folder)
+    after = stamp(str(folder))
+    assert before is not None
+    assert after is not None
+    assert after.digest != before.digest
+    assert after.changed > before.changed
+
+
+def test_stamps_end(tmp_path: Path):
+    """Links that lead back up end somewhere; many files end at the limit; nothing is None."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "up").symlink_to(folder)
+    (folder / "a").write_text("a")
+    assert stamp(str(folder)) is not None
+    assert stamp(str(tmp_path / "nothing")) is None
+    with pytest.raises(TooManyFilesError):
+        stamp(str(folder), at_most=0)
+
+
+def test_child_without_python(monkeypatch, make_project):
+    """In a frozen application there is no Python to ask: an error, and no window opened."""
+    project = make_project()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(OSError, match="no Python"):
+        check.start(str(project.root), [Question("a", "md5")])
