@@ -94,12 +94,13 @@ def test_hashed_once(pipeline: Project, tmp_path: Path):
     log = tmp_path / "hashed.txt"
     site = tmp_path / "site"
     site.mkdir()
-    # Every process, DVC's and ours, notes when it opens the model to read it.
+    # Every process, DVC's and ours, notes when it opens the model to hash it.
     (site / "sitecustomize.py").write_text(
-        "import sys\n"
+        "import sys, traceback\n"
         "def note(event, args):\n"
         "    if event == 'open' and args[1] == 'r' and str(args[0]).endswith('/model.txt'):\n"
-        f"        open({str(log)!r}, 'a').write(args[0] + '\\n')\n"
+        "        if any(frame.name == 'file_md5' for frame in traceback.extract_stack()):\n"
+        f"            open({str(log)!r}, 'a').write(args[0] + '\\n')\n"
         "sys.addaudithook(note)\n"
     )
     pipeline.dvc("repro", "train", PYTHONPATH=str(site))
