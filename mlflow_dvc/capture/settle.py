@@ -24,17 +24,17 @@ def stage_of(snapshot: Snapshot, reading: Reading) -> Stage | None:
 
 
 def questions(snapshot: Snapshot, reading: Reading) -> dict[tuple[str, str], Question]:
-    """What to look for on disk, by part (``data`` or ``deps``) and path."""
+    """What to look for on disk, by part (``data`` or ``deps``) and path; the run's inputs first."""
     stage = stage_of(snapshot, reading)
     locked = stage.locked_deps if stage else {}
     asked = {}
-    for entry in snapshot.data:
-        if entry.known:
-            asked["data", entry.path] = Question(entry.path, entry.algorithm, entry.hash)
     for dep in snapshot.deps:
         # DVC writes a new hash of the same kind as before, whatever the kind is elsewhere.
         algorithm, value = locked.get(dep.path, ("md5", None))
         asked["deps", dep.path] = Question(dep.path, algorithm, value)
+    for entry in sorted(snapshot.data, key=lambda entry: entry.role != "input"):
+        if entry.known:
+            asked["data", entry.path] = Question(entry.path, entry.algorithm, entry.hash)
     return {
         key: question
         for key, question in asked.items()

@@ -13,7 +13,7 @@ _TASKS = {
 }
 
 if __name__ == "__main__":
-    if "idle" in sys.argv:
+    if "idle" in sys.argv and hasattr(os, "nice"):  # not on Windows
         os.nice(19)
     task = sys.argv[1]
     work = getattr(import_module(f"mlflow_dvc.dvc_backend.{task}"), _TASKS[task])

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
+from functools import lru_cache
 from typing import Any
 
 from mlflow_dvc import cache
@@ -67,17 +68,37 @@ def recall(root: str, questions: Iterable[Question], files_at_most: int) -> Answ
 
     Only as much as is told by a look at ``files_at_most`` files.
     """
+    return {question.key: found for question, found in _known(root, questions, files_at_most)}
+
+
+def recall_all(root: str, questions: Sequence[Question], files_at_most: int) -> Answer | None:
+    """The same; None as soon as anything is not known."""
+    if len(questions) > files_at_most:
+        return None
+    answer = {}
+    for expected, (question, found) in zip(
+        questions, _known(root, questions, files_at_most), strict=False
+    ):
+        if question is not expected:
+            return None
+        answer[question.key] = found
+    return answer if len(answer) == len({question.key for question in questions}) else None
+
+
+def _known(
+    root: str, questions: Iterable[Question], files_at_most: int
+) -> Iterator[tuple[Question, Found]]:
     memory = _Memory(root)
-    found: dict[str, Found] = {}
     for question in questions:
+        if files_at_most <= 0:
+            return
         try:
             known = memory.recall(question, files_at_most)
         except (OSError, TooManyFilesError):
             continue
         if known:
-            found[question.key] = known
             files_at_most -= max(known.nfiles or 1, 1)
-    return found
+            yield question, known
 
 
 def start(
@@ -236,13 +257,7 @@ class _Memory:
         self._root = root
         self._name = hashlib.sha256(os.fsencode(root)).hexdigest()
         self._rules: dict[str, str] = {}
-        self._rows: dict[str, Any] = {}
-        try:
-            raw = json.loads(cache.read(_KIND, self._name) or b"{}")
-            if raw.get("by") == _VERSION:
-                self._rows = dict(raw["rows"])
-        except (ValueError, TypeError, AttributeError, KeyError):
-            pass  # damaged: no memory
+        self._rows = dict(_rows_in(cache.read(_KIND, self._name) or b"{}"))
 
     def recall(self, question: Question, files_at_most: int | None = None) -> Found | None:
         where = os.path.join(self._root, question.path)
@@ -278,6 +293,15 @@ class _Memory:
             seen = stamp(os.path.join(self._root, folder, ".dvcignore"))
             self._rules[folder] = seen.digest if seen else ""
         return self._rules[folder]
+
+
+@lru_cache(maxsize=4)
+def _rows_in(content: bytes) -> Mapping[str, Any]:
+    try:
+        raw = json.loads(content)
+        return dict(raw["rows"]) if raw["by"] == _VERSION else {}
+    except (ValueError, TypeError, KeyError):  # empty or damaged: no memory
+        return {}
 
 
 def _folders(path: str) -> Iterator[str]:

@@ -35,6 +35,7 @@ class Child:
                 # Python looks for modules in the working directory first: not in the user's.
                 cwd=Path(__file__).resolve().parents[2],
                 env=os.environ | {"DVC_NO_ANALYTICS": "1"},
+                start_new_session=True,  # Ctrl-C is meant for the training
             )
 
     def wait(self, seconds: float | None = None) -> bool:

@@ -32,8 +32,8 @@ def begin(record: Record) -> None:
     if reading is None or moment.facts.frozen or not settings.check():
         return
     asked = settle.questions(moment.data, reading)
-    known = check.recall(reading.root, asked.values(), _FILES_AT_MOST)
-    if all(question.key in known for question in asked.values()):
+    known = check.recall_all(reading.root, list(asked.values()), _FILES_AT_MOST)
+    if known is not None:
         data = settle.checked(moment.data, asked, known, record.started)
         record.moment = moment.with_data(data)
         return

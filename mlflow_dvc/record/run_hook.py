@@ -22,17 +22,14 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.moment import Moment
 from mlflow_dvc.guard import first_line, guard, warn_once
-from mlflow_dvc.record import attach, check, seal
-from mlflow_dvc.record.ledger import Ledger, Record
-from mlflow_dvc.record.worker import Worker
+from mlflow_dvc.record import attach, process, seal
+from mlflow_dvc.record.ledger import Record
+from mlflow_dvc.record.process import ledger, worker
 
 _PARENT = "mlflow.parentRunId"
 _SOURCE_TYPE = "mlflow.source.type"
 _STILL_NOW = 0.02  # seconds
-_FAILURES = frozenset({"FAILED", "KILLED"})
-_OF_THE_WAIT = 0.9  # what is left is for telling
 
-ledger = Ledger()
 _installed: dict[tuple[type, str], Any] = {}
 # What the provider last told MLflow here, and in any thread (autologging asks in one thread and
 # creates runs in another): among the tags of a new run these are not the user's.
@@ -210,52 +207,8 @@ def _ending_run(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any
     ended = host(client, *args, **kwargs)  # first: waiting for us is no part of the run's duration
     with guard("wait for the record"):
         given = inspect.signature(host).bind(client, *args, **kwargs).arguments
-        _ended(given["run_id"], given.get("status"))
+        process.ended(given["run_id"], given.get("status"))
     return ended
-
-
-def _ended(run_id: str, status: Any) -> None:
-    """Wait for the record, and tell what lay on disk."""
-    worker.wait(run_id)
-    for record in ledger.leading(run_id):
-        record.failed = str(status).upper() in _FAILURES
-        if record.pending:
-            _tell_of_disk(record, settings.wait())
-            worker.wait(run_id)
-
-
-def _tell_of_disk(record: Record, seconds: float, *, last: bool = False) -> None:
-    def conclude() -> None:
-        if data := check.conclude(record, seconds):
-            attach.settle(record, data)
-        elif last:
-            check.stop()
-
-    worker.submit(record.run_id, f"check the data of run {record.run_id}", conclude)
-
-
-def _last_jobs() -> bool:
-    """What is left to do at the end of the process; true if that is to come once more."""
-    if seal.others_at_work():
-        return True
-    seconds = settings.wait() * _OF_THE_WAIT
-    records = ledger.all()
-    sealings: list[seal.Sealing] = []
-    with guard("record what the stage has made"):
-        sealings = seal.begin(records, seconds)
-    for record in records:
-        if record.pending:
-            _tell_of_disk(record, seconds, last=True)
-    for sealing in sealings:
-        worker.submit(
-            sealing.records[0].run_id,
-            f"record what stage {sealing.stage.address} has made",
-            functools.partial(seal.conclude, sealing, seconds),
-        )
-    return False
-
-
-worker = Worker(_last_jobs)
 
 
 def _creating_model(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> Any:
@@ -330,11 +283,5 @@ def _wrap(owner: type, name: str, around: Callable[..., Any], needs: str | None 
     setattr(owner, name, mlflow_dvc_wrapper)
 
 
-def _after_fork() -> None:
-    worker.after_fork()
-    ledger.after_fork()
-    check.after_fork()
-
-
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=process.after_fork)

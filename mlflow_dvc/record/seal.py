@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, NoReturn
 
 from mlflow_dvc import settings
@@ -43,6 +45,7 @@ class _Exit:
     def __init__(self) -> None:
         self.code: Any = None
         self.called = False
+        self.forked = False
         self._watching = False
 
     def watch(self) -> None:
@@ -71,7 +74,7 @@ def watch(record: Record) -> None:
 def begin(records: Iterable[Record], seconds: float) -> list[Sealing]:
     """Start to seal what is due, at the end of the process; nothing if it has failed."""
     due = [record for record in records if _is_due(record)]
-    if not due or _has_failed():
+    if not due or has_failed():
         return []
     found: dict[tuple[str, str], Sealing] = {}
     for record in due:
@@ -125,21 +128,34 @@ def _is_due(record: Record) -> bool:
 
 def others_at_work() -> bool:
     """Whether threads of the user still run, which Python waits for after its first exit hooks."""
-    main = threading.main_thread()
+    main, frames = threading.main_thread(), sys._current_frames()
     return any(
-        thread is not main and thread.is_alive() and not thread.daemon
+        thread is not main and not thread.daemon and not _is_idle(frames.get(thread.ident or 0))
         for thread in threading.enumerate()
     )
 
 
-def _has_failed() -> bool:
+def _is_idle(frame: FrameType | None) -> bool:
+    """Whether it is a pool's thread that has nothing to do: those are there until the very end."""
+    return frame is None or (frame.f_code.co_name, os.path.basename(frame.f_code.co_filename)) == (
+        "_worker",
+        "thread.py",
+    )
+
+
+def after_fork() -> None:
+    """Somebody else's process tells how the stage ends."""
+    _exit.forked = True
+
+
+def has_failed() -> bool:
     """Whether the process ends in a failure, or where nobody can tell.
 
     Python tells nobody its exit code. After an exception it keeps that, and ``sys.exit`` is
     watched. Of a script that ends by any SystemExit, and of no other, ``__main__`` still has its
     ``__file__`` (``_PyRun_SimpleFile`` takes it away when the script has come to its end).
     """
-    if multiprocessing.parent_process() is not None:
+    if _exit.forked or multiprocessing.parent_process() is not None:
         return True
     if any(getattr(sys, name, None) is not None for name in ("last_exc", "last_value")):
         return True

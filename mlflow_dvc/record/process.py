@@ -1,0 +1,74 @@
+"""The runs of this process, and what is done for them when they end and when it ends."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from mlflow_dvc import settings
+from mlflow_dvc.guard import guard
+from mlflow_dvc.record import attach, check, seal
+from mlflow_dvc.record.ledger import Ledger, Record
+from mlflow_dvc.record.worker import Worker
+
+_FAILURES = frozenset({"FAILED", "KILLED"})
+_OF_THE_WAIT = 0.9  # what is left is for telling
+_OF_A_FAILURE = 1.0  # seconds: whoever has pressed Ctrl-C does not want to wait
+
+ledger = Ledger()
+
+
+def ended(run_id: str, status: Any) -> None:
+    """A run has: wait for its record, and tell what lay on disk when it started."""
+    worker.wait(run_id)
+    for record in ledger.leading(run_id):
+        record.failed = str(status).upper() in _FAILURES
+        if record.pending:
+            _tell_of_disk(record, _patience(failed=record.failed))
+            worker.wait(run_id)
+
+
+def _patience(*, failed: bool) -> float:
+    return min(settings.wait(), _OF_A_FAILURE) if failed else settings.wait()
+
+
+def _tell_of_disk(record: Record, seconds: float, *, last: bool = False) -> None:
+    def conclude() -> None:
+        if data := check.conclude(record, seconds):
+            attach.settle(record, data)
+        elif last:
+            check.stop()
+
+    worker.submit(record.run_id, f"check the data of run {record.run_id}", conclude)
+
+
+def _last_jobs() -> bool:
+    """What is left to do at the end of the process; true if that is to come once more."""
+    if seal.others_at_work():
+        return True
+    seconds = _patience(failed=seal.has_failed()) * _OF_THE_WAIT
+    records = ledger.all()
+    sealings: list[seal.Sealing] = []
+    with guard("record what the stage has made"):
+        sealings = seal.begin(records, seconds)
+    for record in records:
+        if record.pending:
+            _tell_of_disk(record, seconds, last=True)
+    for sealing in sealings:
+        worker.submit(
+            sealing.records[0].run_id,
+            f"record what stage {sealing.stage.address} has made",
+            functools.partial(seal.conclude, sealing, seconds),
+        )
+    return False
+
+
+worker = Worker(_last_jobs)
+
+
+def after_fork() -> None:
+    """In a forked child: the runs are the parent's to finish."""
+    worker.after_fork()
+    ledger.after_fork()
+    check.after_fork()
+    seal.after_fork()
