@@ -49,6 +49,13 @@ setup(
         "mlflow.run_context_provider": [
             "dvc = mlflow_dvc.record.run_context:DvcRunContext",
         ],
+        # How MLflow's own datasets are read from, and made of, what DVC tracks.
+        "mlflow.dataset_source": [
+            "dvc = mlflow_dvc.record.dataset_source:DvcDatasetSource",
+        ],
+        "mlflow.dataset_constructor": [
+            "from_dvc = mlflow_dvc.record.dataset:from_dvc",
+        ],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -38,6 +38,31 @@ class NoDvcProjectError(MlflowDvcError):
         self.path = path
 
 
+class UntrackedPathError(MlflowDvcError):
+    """DVC does not track ``path``; ``nearest`` is a path that it does."""
+
+    def __init__(self, path: str, where: str, nearest: str | None = None, reason: str = "") -> None:
+        super().__init__(
+            f"{path!r} is not tracked by DVC in {where}" + (f" ({reason})" if reason else ""),
+            f"Did you mean {nearest!r}" if nearest else "`mlflow-dvc status` lists what is tracked",
+        )
+        self.path = path
+        self.nearest = nearest
+
+
+class DataNotFoundError(MlflowDvcError):
+    """Data of a known ``hash`` lies in none of the places that were ``tried``."""
+
+    def __init__(self, path: str, hash_: str, tried: list[str]) -> None:
+        super().__init__(
+            f"{path} with the hash {hash_} could not be had: " + "; ".join(tried),
+            "Call `dvc push` where the data is, or name a place that has it",
+        )
+        self.path = path
+        self.hash = hash_
+        self.tried = tried
+
+
 class RunNotFoundError(MlflowDvcError):
     """``ref`` names no run of the tracking server at ``tracking_uri``."""
 

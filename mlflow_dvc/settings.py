@@ -34,6 +34,11 @@ def artifacts() -> bool:
     return _flag("MLFLOW_DVC_ARTIFACTS", default=True)
 
 
+def inputs() -> bool:
+    """Whether what a run reads is logged as its inputs, which MLflow's own page shows."""
+    return _flag("MLFLOW_DVC_INPUTS", default=True)
+
+
 def patch() -> Literal["off", "tracked", "source"]:
     """Which uncommitted code is attached: none, changes of files in git, or new programs too."""
     value = os.environ.get("MLFLOW_DVC_PATCH", "").strip().lower()

@@ -13,9 +13,9 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -132,6 +132,41 @@ def write_files(directory: str, files: Mapping[str, bytes]) -> None:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with open(target, "wb") as file:
             file.write(content)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A dataset of a run as MLflow stores it; ``source`` and ``profile`` are JSON."""
+
+    name: str
+    digest: str
+    source: str
+    profile: str
+
+
+def inputs_of(tracking_uri: str, run_id: str) -> list[Input]:
+    """What is logged already, by the user too. Raises MLflow's errors."""
+    with _requesting:
+        found = _client(tracking_uri).get_run(run_id).inputs.dataset_inputs
+    datasets = (entry.dataset for entry in found)
+    return [Input(one.name, one.digest, one.source, one.profile or "") for one in datasets]
+
+
+def log_inputs(
+    tracking_uri: str, run_id: str, inputs: Sequence[Input], source_type: str, context: str
+) -> None:
+    """All in one request."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    datasets = [
+        DatasetInput(
+            Dataset(one.name, one.digest, source_type, one.source, profile=one.profile),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for one in inputs
+    ]
+    with _requesting:
+        _client(tracking_uri).log_inputs(run_id, datasets)
 
 
 def count_artifacts(tracking_uri: str, run_id: str, folder: str, prefix: str) -> int:

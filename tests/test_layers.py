@@ -78,6 +78,8 @@ def test_nothing_slow_at_module_level(path: Path):
         "mlflow_dvc.record.run_context": {
             "mlflow.tracking.context.abstract_context.RunContextProvider"
         },
+        "mlflow_dvc.record.dataset_source": {"mlflow.data.dataset_source.DatasetSource"},
+        "mlflow_dvc.record.dataset": {"mlflow.data.dataset.Dataset"},
     }.get(name, set())
     found = {
         other

@@ -95,7 +95,7 @@ def test_every_command_is_documented(name: str):
         if isinstance(parameter, click.Option):
             assert parameter.help
         else:
-            assert (parameter.metavar or parameter.name).strip("[]").upper() in command.help
+            assert (parameter.metavar or parameter.name).strip("[].").upper() in command.help
 
 
 def test_readme_commands_exist():

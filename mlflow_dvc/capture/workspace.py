@@ -63,10 +63,15 @@ def _looked_at(data: Snapshot, reading: Reading, *, hashing: bool) -> Snapshot:
     return settle.checked(data, asked, answer, None)
 
 
-def read(root: str) -> Reading:
-    """What the DVC files of the project at ``root`` say, with every template filled in."""
+def peek(root: str) -> Reading:
+    """What the DVC files of the project at ``root`` say; templates as far as they are known."""
     with _lock:
-        reading = _reader(root).read()
+        return _reader(root).read()
+
+
+def read(root: str) -> Reading:
+    """The same with every template filled in, by asking DVC where it must be."""
+    reading = peek(root)
     return reading.resolved() if reading.pending else reading
 
 

@@ -6,17 +6,19 @@ import sys
 from importlib import import_module
 
 _TASKS = {
-    "check": "check_here",
-    "params": "params_here",
-    "resolve": "resolve_here",
-    "seal": "seal_here",
+    "check": "check",
+    "fetch": "fetch",
+    "locate": "fetch",
+    "params": "params",
+    "resolve": "resolve",
+    "seal": "seal",
 }
 
 if __name__ == "__main__":
     if "idle" in sys.argv and hasattr(os, "nice"):  # not on Windows
         os.nice(19)
     task = sys.argv[1]
-    work = getattr(import_module(f"mlflow_dvc.dvc_backend.{task}"), _TASKS[task])
+    work = getattr(import_module(f"mlflow_dvc.dvc_backend.{_TASKS[task]}"), f"{task}_here")
     request = json.load(sys.stdin)
     # What DVC prints is no part of the answer.
     answer, sys.stdout = sys.stdout, sys.stderr

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlflow_dvc import settings
 from mlflow_dvc.guard import guard
-from mlflow_dvc.record import attach, check, seal
+from mlflow_dvc.record import attach, check, inputs, seal
 from mlflow_dvc.record.ledger import Ledger, Record
 from mlflow_dvc.record.worker import Worker
 
@@ -25,7 +25,10 @@ def ended(run_id: str, status: Any) -> None:
         record.failed = str(status).upper() in _FAILURES
         if record.pending:
             _tell_of_disk(record, _patience(failed=record.failed))
-            worker.wait(run_id)
+        worker.submit(
+            run_id, f"log the inputs of run {run_id}", functools.partial(inputs.log, record)
+        )
+    worker.wait(run_id)
 
 
 def _patience(*, failed: bool) -> float:

@@ -1,0 +1,250 @@
+"""Data by its hash, from wherever it still lies: work tree, cache, DVC remote, git repository.
+
+Whatever is handed on was hashed after it was copied: a damaged object in a cache is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from mlflow_dvc.dvc_backend.aside import repo_aside
+from mlflow_dvc.dvc_backend.check import LEGACY, Question, check_here
+from mlflow_dvc.dvc_backend.child import ask
+
+_SECONDS = 24 * 3600.0
+_AT_ONCE = 16
+_HASHED = ("md5", LEGACY)
+
+Copy = Callable[[str], None]  # puts the data at a path
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One piece of data, and where to look for it. ``root`` is a project on this machine.
+
+    ``repo`` and ``rev`` name a git repository, in whose folder ``subdir`` the project is.
+    ``remote`` is the URL of a DVC remote.
+    """
+
+    path: str
+    algorithm: str
+    hash: str
+    root: str | None = None
+    repo: str | None = None
+    rev: str | None = None
+    remote: str | None = None
+    subdir: str | None = None
+
+
+@dataclass(frozen=True)
+class Located:
+    """What a revision of a project says of one path."""
+
+    path: str
+    algorithm: str
+    hash: str
+    size: int | None = None
+    nfiles: int | None = None
+
+
+def fetch(wanted: Wanted, target: str | None) -> tuple[str | None, list[str]]:
+    """Where it lies now, and in words what was wrong with each place that was tried before.
+
+    Copied to ``target``, where nothing is overwritten; with None it may stay in the work tree, and
+    goes to a new folder otherwise. Raises OSError where DVC cannot be asked.
+    """
+    answer = ask("fetch", {"wanted": asdict(wanted), "target": target}, _SECONDS)
+    return answer["path"], list(answer["tried"])
+
+
+def locate(path: str, root: str | None, repo: str | None, rev: str | None) -> Located | str:
+    """What DVC tracks at ``path`` of the project ``root``, or of ``repo``, at the revision.
+
+    In words why there is nothing. Raises OSError where DVC cannot be asked.
+    """
+    request = {"path": path, "root": root, "repo": repo, "rev": rev}
+    answer = ask("locate", request, _SECONDS)
+    return Located(**answer["found"]) if "found" in answer else str(answer["fault"])
+
+
+def fetch_here(wanted: Mapping[str, Any], target: str | None) -> dict[str, Any]:
+    """The same in this process: imports DVC and changes the working directory."""
+    found = Wanted(**wanted)
+    tried: list[str] = []
+    if found.algorithm not in _HASHED:
+        return {"path": None, "tried": [f"by {found.algorithm} alone nothing can be told from it"]}
+    with ExitStack() as stack:
+        if target is None and (here := _in_work_tree(found)):
+            return {"path": here, "tried": tried}
+        if target is not None and os.path.lexists(target):
+            if _hash(target, found.algorithm) == found.hash:
+                return {"path": target, "tried": tried}
+            return {"path": None, "tried": [f"{target} is there already, and something else"]}
+        for name, copy in _places(found, stack, tried):
+            try:
+                return {"path": _brought(found, copy, target), "tried": tried}
+            except Exception as error:
+                tried.append(f"{name}: {_words(error)}")
+    return {"path": None, "tried": tried}
+
+
+def locate_here(path: str, root: str | None, repo: str | None, rev: str | None) -> dict[str, Any]:
+    """The same in this process: imports DVC."""
+    from dvc.repo import Repo
+
+    try:
+        with Repo(root, rev=rev) if repo is None else Repo.open(repo, rev=rev) as opened:
+            info = opened.dvcfs.info(path)
+            entry = info.get("dvc_info", {}).get("entry")
+            hashed = getattr(entry, "hash_info", None)
+            if not hashed:
+                return {"fault": f"{path} is not tracked by DVC there"}
+            meta = entry.meta
+            found = Located(path, hashed.name, hashed.value, meta.size, meta.nfiles)
+            return {"found": asdict(found)}
+    except Exception as error:
+        return {"fault": _words(error)}
+
+
+def _places(wanted: Wanted, stack: ExitStack, tried: list[str]) -> Iterator[tuple[str, Copy]]:
+    """Every place to look in, the nearest first; what cannot be opened is told in ``tried``."""
+
+    def opened(name: str, open_it: Callable[[], Any]) -> Any:
+        try:
+            return open_it()
+        except Exception as error:
+            tried.append(f"{name}: {_words(error)}")
+            return None
+
+    if wanted.root:
+        repo = opened(wanted.root, lambda: stack.enter_context(repo_aside(wanted.root or "")))
+        if repo is not None:
+            here = os.path.join(wanted.root, wanted.path)
+            yield f"work tree {here}", lambda target: _copy_tree(here, target)
+            yield from _of_repo(repo, wanted, tried)
+    if wanted.remote:
+        odb = opened(wanted.remote, lambda: _odb_at(wanted.remote, wanted.algorithm))
+        if odb is not None:
+            yield wanted.remote, partial(_copy_object, odb, wanted)
+    if wanted.repo:
+        from dvc.repo import Repo
+
+        name = f"{wanted.repo}@{wanted.rev}" if wanted.rev else wanted.repo
+        clone = opened(
+            name,
+            lambda: stack.enter_context(Repo.open(wanted.repo, rev=wanted.rev, subrepos=True)),
+        )
+        if clone is not None:
+            yield from _of_repo(clone, wanted, tried)
+            inside = os.path.normpath(os.path.join(wanted.subdir or "", wanted.path))
+            yield name, lambda target: clone.dvcfs.get(inside, target, recursive=True)
+
+
+def _of_repo(repo: Any, wanted: Wanted, tried: list[str]) -> Iterator[tuple[str, Copy]]:
+    """The cache of a project and all its remotes, the default one first."""
+    cache = repo.cache.legacy if wanted.algorithm == LEGACY else repo.cache.local
+    if cache is not None:  # a repository from elsewhere need not have one
+        yield f"cache {cache.path}", partial(_copy_object, cache, wanted)
+    default = repo.config["core"].get("remote")
+    for name in dict.fromkeys([*([default] if default else []), *repo.config["remote"]]):
+        try:
+            odb = repo.cloud.get_remote_odb(name, hash_name=wanted.algorithm)
+        except Exception as error:
+            tried.append(f"remote {name}: {_words(error)}")
+            continue
+        yield f"remote {name} ({odb.path})", partial(_copy_object, odb, wanted)
+
+
+def _in_work_tree(wanted: Wanted) -> str | None:
+    """The path there, if what lies there is what is wanted, as far as DVC knows or by its hash."""
+    if not wanted.root:
+        return None
+    question = Question(wanted.path, wanted.algorithm, wanted.hash)
+    found = check_here(wanted.root, [asdict(question)])
+    row = found.get(question.key)
+    return os.path.join(wanted.root, wanted.path) if row and row[1] == wanted.hash else None
+
+
+def _copy_tree(path: str, target: str) -> None:
+    if os.path.isdir(path):
+        shutil.copytree(path, target)
+    else:
+        shutil.copyfile(path, target)
+
+
+def _odb_at(url: str | None, algorithm: str) -> Any:
+    from dvc.fs import get_cloud_fs
+    from dvc_data.hashfile.db import get_odb
+
+    cls, config, path = get_cloud_fs({}, url=url)
+    fs = cls(**config)
+    # As dvc.data_cloud lays a remote out.
+    path = path if algorithm == LEGACY else fs.join(path, "files", "md5")
+    return get_odb(fs, path, hash_name=algorithm)
+
+
+def _brought(wanted: Wanted, copy: Copy, target: str | None) -> str:
+    """The data at its target, whole and as it was hashed, or an error and no trace."""
+    folder = os.path.dirname(target) if target else tempfile.mkdtemp(prefix="mlflow-dvc-data-")
+    os.makedirs(folder, exist_ok=True)
+    target = target or os.path.join(folder, os.path.basename(wanted.path))
+    unfinished = tempfile.mkdtemp(prefix=".mlflow-dvc-", dir=folder)
+    try:
+        copied = os.path.join(unfinished, "data")
+        copy(copied)
+        if (value := _hash(copied, wanted.algorithm)) != wanted.hash:
+            raise ValueError(f"what lies there has the hash {value}")
+        os.rename(copied, target)
+        return target
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        with suppress(OSError):
+            os.rmdir(folder)  # made for nothing
+
+
+def _copy_object(odb: Any, wanted: Wanted, target: str) -> None:
+    """From a store of objects by their hash; a folder is a list of objects."""
+    if not wanted.hash.endswith(".dir"):
+        odb.fs.get_file(odb.oid_to_path(wanted.hash), target)
+        return
+    listed = target + ".dir"
+    odb.fs.get_file(odb.oid_to_path(wanted.hash), listed)
+    with open(listed, encoding="utf-8") as file:
+        rows = json.load(file)
+    os.mkdir(target)
+
+    def copy(row: Mapping[str, str]) -> None:
+        inside = os.path.normpath(row["relpath"])
+        if os.path.isabs(inside) or inside.split(os.sep)[0] == os.pardir:
+            raise ValueError(f"it names a file outside of itself: {row['relpath']}")
+        path = os.path.join(target, inside)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        odb.fs.get_file(odb.oid_to_path(row["md5"]), path)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(copy, rows))
+
+
+def _hash(path: str, algorithm: str) -> str | None:
+    """Of what lies at ``path``, read whole and asked of nobody's memory."""
+    from dvc.fs import localfs
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.db import get_odb
+
+    scratch = get_odb(localfs, os.path.dirname(path), hash_name=algorithm)
+    _, _, found = build(scratch, path, localfs, algorithm, dry_run=True)
+    value: str | None = found.hash_info.value
+    return value
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

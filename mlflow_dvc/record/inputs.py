@@ -1,0 +1,83 @@
+"""What a run reads, logged as MLflow's own dataset inputs when the run ends."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterable
+
+from mlflow_dvc import settings, tracking
+from mlflow_dvc.capture.dataset import NAME_LENGTH, SOURCE_TYPE, digest_of, profile_of, source_of
+from mlflow_dvc.capture.remote import default_remote
+from mlflow_dvc.record.ledger import Record
+from mlflow_dvc.snapshot import DataEntry, inputs
+from mlflow_dvc.tracking import Input
+
+_CONTEXT = "training"
+_AT_MOST = 50
+_AGAIN_AFTER = (0.1, 0.5)  # seconds
+
+
+def log(record: Record) -> None:
+    """Of the run's inputs those which the user has not logged himself, in one request.
+
+    Two processes that log one new dataset at the same time collide inside MLflow: then once more.
+    """
+    if not settings.inputs() or record.moment.is_empty:
+        return
+    wanted = _wanted(record)
+    if not wanted:
+        return
+    there = tracking.inputs_of(record.tracking_uri, record.run_id)
+    missing = [one for one in wanted if not _is_among(one, there)]
+    if not missing:
+        return
+    try:
+        _send(record, missing)
+    except Exception:
+        time.sleep(random.uniform(*_AGAIN_AFTER))  # noqa: S311 - apart from the other process
+        _send(record, missing)
+
+
+def _send(record: Record, missing: list[Input]) -> None:
+    uri, run_id = record.tracking_uri, record.run_id
+    tracking.log_inputs(uri, run_id, missing, SOURCE_TYPE, _CONTEXT)
+
+
+def _wanted(record: Record) -> list[Input]:
+    moment = record.moment
+    known = [entry for entry in inputs(moment.data) if entry.known and entry.state != "missing"]
+    remote = default_remote(moment.reading.root) if moment.reading and known else None
+    return [
+        Input(
+            name=entry.path[:NAME_LENGTH],
+            digest=digest_of(entry.hash or ""),
+            source=json.dumps(source_of(entry, moment.git, remote, moment.data.root)),
+            profile=json.dumps(profile_of(_whole(entry, moment.data.data))),
+        )
+        for entry in known[:_AT_MOST]
+    ]
+
+
+def _whole(entry: DataEntry, data: Iterable[DataEntry]) -> DataEntry:
+    """A dependency with what only its maker's record says: where it was imported from."""
+    return next((out for out in data if out.path == entry.path and out.source), entry)
+
+
+def _is_among(one: Input, there: list[Input]) -> bool:
+    """By name, or by what lies behind it: the user may have given it a name of his own."""
+    mine = json.loads(one.source)
+    for other in there:
+        if other.name == one.name:
+            return True
+        try:
+            theirs = json.loads(other.source)
+        except ValueError:  # a source need not be JSON
+            continue
+        if isinstance(theirs, dict) and (theirs.get("path"), theirs.get("hash")) == (
+            mine["path"],
+            mine["hash"],
+        ):
+            return True
+    return False
