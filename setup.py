@@ -31,6 +31,7 @@ setup(
         "pathspec>=0.12.1",
         "click>=8.1.7",
         "rich>=13.3.5",
+        "grandalf>=0.8",
     ],
     extras_require={
         "test": [

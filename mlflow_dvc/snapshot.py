@@ -75,14 +75,24 @@ class DataEntry:
 
 
 @dataclass(frozen=True)
+class StageNode:
+    """One stage of the project's pipelines, and the paths that it reads."""
+
+    address: str
+    deps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything known of the code and the data behind one run.
 
-    ``data`` holds the project's outputs, ``deps`` the declared file dependencies of the run's
-    stage. ``root`` is the DVC root relative to the git root, None without DVC. ``locks`` maps the
-    path of each lock file to the md5 of its bytes, ``lock`` is the one of the run's own lock.
+    ``stages`` are those of the project, ``data`` its outputs, ``deps`` the declared file
+    dependencies of the run's stage. ``root`` is the DVC root relative to the git root, None without
+    DVC. ``locks`` maps the path of each lock file to the md5 of its bytes, ``lock`` is the one of
+    the run's own lock.
     ``workspace`` names the checkout that the run was in, ``sealed_at`` is when it was sealed, in
-    seconds since 1970.
+    seconds since 1970, ``stage_before`` the md5 of what the lock said of the stage until then.
+    ``stage_failed``: the run's process did, after the run.
     ``frozen``: it was made beforehand, elsewhere (``mlflow-dvc snapshot``). ``warnings`` says in
     words what could not be read.
     """
@@ -94,6 +104,7 @@ class Snapshot:
     experiment: str | None = None
     data: tuple[DataEntry, ...] = ()
     deps: tuple[DataEntry, ...] = ()
+    stages: tuple[StageNode, ...] = ()
     data_version: str | None = None
     data_status: State | None = None
     seal: Seal | None = None
@@ -101,6 +112,8 @@ class Snapshot:
     locks: Mapping[str, str] | None = None
     workspace: str | None = None
     sealed_at: float | None = None
+    stage_before: str | None = None
+    stage_failed: bool = False
     frozen: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -129,7 +142,7 @@ class Snapshot:
         """As ``dvc/snapshot.json`` holds it: plain JSON values, with a ``schema`` number."""
         raw = {"schema": SCHEMA, **vars(self)}  # `asdict` copies each value: ten times slower
         raw["git"] = dict(vars(self.git)) if self.git else None
-        for name in ("data", "deps"):
+        for name in ("data", "deps", "stages"):
             raw[name] = [dict(vars(entry)) for entry in raw[name]]
         return raw
 
@@ -150,6 +163,10 @@ class Snapshot:
             for name in ("data", "deps"):
                 entries = values.get(name) or ()
                 values[name] = tuple(DataEntry(**_known(DataEntry, entry)) for entry in entries)
+            values["stages"] = tuple(
+                StageNode(str(stage["address"]), tuple(stage.get("deps") or ()))
+                for stage in values.get("stages") or ()
+            )
             values["warnings"] = tuple(values.get("warnings") or ())
             return cls(**values)
         except (TypeError, KeyError, AttributeError) as error:

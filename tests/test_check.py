@@ -235,6 +235,40 @@ def test_changing_while_hashed(pipeline: Project, runs, tmp_path: Path):
     assert "dvc.modified" not in run.data.tags
 
 
+def children_of(pipeline: Project) -> list[str]:
+    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    lines = found.stdout.splitlines()
+    return [line for line in lines if "mlflow_dvc.dvc_backend check" in line]
+
+
+@pytest.mark.parametrize(
+    "ending", ["", "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"]
+)
+def test_no_child_is_left(pipeline: Project, tmp_path: Path, ending: str):
+    """A check that takes long ends with the process, however that ends, and leaves no folder."""
+    big = pipeline.root / "big.bin"
+    with big.open("wb") as file:
+        file.truncate(20_000_000_000)
+    pipeline.write(
+        "big.bin.dvc",
+        "outs:\n- md5: a0\n".replace("a0", "a" * 32) + "  size: 1\n  hash: md5\n  path: big.bin\n",
+    )
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    script = (
+        FIVE_LINES.replace("    mlflow", "    import time\n    time.sleep(1.5)\n    mlflow")
+        + ending
+    )
+    pipeline.write("run.py", script)
+    done = pipeline.call("python", "run.py", MLFLOW_DVC_WAIT="1", TMPDIR=str(scratch))
+    assert "not complete" not in done.stderr
+    deadline = time.monotonic() + 10
+    while children_of(pipeline) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert children_of(pipeline) == []
+    assert [path.name for path in scratch.iterdir() if path.name.startswith("mlflow-dvc")] == []
+
+
 def test_too_slow(pipeline: Project, runs):
     """What cannot be told within MLFLOW_DVC_WAIT stays unverified; the process ends in time."""
     started = time.monotonic()
@@ -353,6 +387,21 @@ def test_limits(make_project):
     assert large is None
     assert small is None, "what is left was spent"
     assert answer(project, *questions, seconds=0) == [None, None, None]
+
+
+def test_a_failure_is_remembered(make_project):
+    """What cannot be hashed is asked of DVC once, and again when it has changed."""
+    project = make_project()
+    project.write("data/a.txt", "a")
+    (project.root / "data/broken").symlink_to("nowhere")
+    question = Question("data", "md5")
+    time.sleep(SETTLES)
+    [found] = answer(project, question)
+    assert found is not None
+    assert found.hash is None
+    assert check.recall(str(project.root), [question], 10)[question.key].hash is None
+    (project.root / "data/broken").unlink()
+    assert check.recall(str(project.root), [question], 10) == {}
 
 
 def test_rules_of_dvcignore(make_project):

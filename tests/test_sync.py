@@ -29,6 +29,10 @@ def synced(project: Project, *words: str, code: int = 0) -> dict[str, dict[str, 
     return {row["run_id"]: row for row in json.loads(done.stdout)["runs"]}
 
 
+def recorded_runs(runs: Any) -> list[Any]:
+    return [run for run in runs() if "dvc.seal" in run.data.tags]
+
+
 def reproduce(project: Project, rate: float, **env: str) -> None:
     project.write("params.yaml", f"lr: {rate}\n")
     project.dvc("repro", "train", **env)
@@ -89,7 +93,9 @@ def test_contradicted(pipeline: Project, runs, attached):
     assert seal_of(run) == "contradicted"
     assert run.data.tags["dvc.out.models/model.txt"] == right
     assert wrong not in run.data.tags["dvc.hashes"]
-    assert attached(run.info.run_id)["dvc.lock"] == (pipeline.root / "dvc.lock").read_bytes()
+    files = attached(run.info.run_id)
+    assert files["dvc.lock"] == (pipeline.root / "dvc.lock").read_bytes()
+    assert wrong.encode() in files["contradicted/dvc.lock"], "nothing is lost"
     assert synced(pipeline, code=0)[run.info.run_id]["changed"] is False
 
 
@@ -157,6 +163,71 @@ def test_stage_that_failed_later(pipeline: Project, runs):
     assert seal_of(first) == "confirmed"
     assert seal_of(failed) == "provisional"
     assert rows[failed.info.run_id]["verdict"] == "left"
+
+
+def test_failed_after_its_run(pipeline: Project, runs):
+    """A run that finished in a process that then failed is not completed from an older lock that
+    another stage has renewed."""
+    script = pipeline.root / "src/train.py"
+    script.write_text(
+        script.read_text() + RANDOM + "import os\nif os.path.exists('gate'):\n"
+        "    raise SystemExit('quality gate')\n"
+    )
+    text = (pipeline.root / "dvc.yaml").read_text()
+    pipeline.write(
+        "dvc.yaml",
+        text + "  other:\n    cmd: cp params.yaml other.txt\n"
+        "    deps: [params.yaml]\n    outs: [other.txt]\n",
+    )
+    reproduce(pipeline, 0.5)
+    pipeline.write("gate", "")
+    assert pipeline.call("dvc", "repro", "--force", "--single-item", "train").returncode != 0
+    pipeline.dvc("repro", "other")
+    rows = synced(pipeline)
+    good, failed = runs()
+    assert (seal_of(good), seal_of(failed)) == ("confirmed", "none")
+    assert rows[failed.info.run_id]["verdict"] == "left"
+    assert "dvc.out.models/model.txt" not in failed.data.tags
+
+
+def test_another_branch(pipeline: Project, runs):
+    """The lock of another branch is not that of a run which started from it."""
+    pipeline.write("src/train.py", (pipeline.root / "src/train.py").read_text() + RANDOM)
+    reproduce(pipeline, 0.5, MLFLOW_DVC_ENABLED="0")
+    pipeline.commit("on main")
+    pipeline.git("checkout", "--quiet", "-b", "try")
+    pipeline.dvc("repro", "--force", "--single-item", "train", MLFLOW_DVC_SEAL="0")
+    pipeline.commit("tried")
+    pipeline.git("checkout", "--quiet", "main")
+    pipeline.dvc("checkout", "--quiet", "--force")
+    [run] = recorded_runs(runs)
+    assert synced(pipeline)[run.info.run_id]["verdict"] == "left"
+    assert seal_of(recorded_runs(runs)[0]) == "none"
+
+
+def test_reverted_experiment(pipeline: Project, runs, attached):
+    """A sealed run is not contradicted by the lock that it started from, brought back."""
+    pipeline.write("src/train.py", (pipeline.root / "src/train.py").read_text() + RANDOM)
+    reproduce(pipeline, 0.5, MLFLOW_DVC_ENABLED="0")
+    pipeline.commit("first")
+    pipeline.dvc("repro", "--force", "--single-item", "train")
+    [run] = recorded_runs(runs)
+    files = attached(run.info.run_id)
+    pipeline.git("checkout", "dvc.lock")
+    pipeline.dvc("checkout", "--quiet", "--force")
+    assert synced(pipeline)[run.info.run_id]["verdict"] == "left"
+    assert attached(run.info.run_id) == files
+
+
+def test_runs_of_another_project(pipeline: Project, runs, tmp_path):
+    """Of a server's runs only those of this project are judged, and listed."""
+    import shutil
+
+    other = Project(tmp_path / "other", pipeline.env)
+    shutil.copytree(pipeline.root, other.root, symlinks=True)
+    other.commit("a history of its own")
+    reproduce(other, 0.5)
+    assert synced(pipeline) == {}
 
 
 def test_another_checkout(pipeline: Project, runs, tmp_path):

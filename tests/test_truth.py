@@ -27,7 +27,7 @@ RULES = [
     ("what a stage made is known when its process has ended well, and certain by DVC's lock",
      "nothing, the previous outputs, or those of a stage that failed",
      ["test_sealed_as_dvc_writes_it", "test_nothing_after_a_failure", "test_ends_well",
-      "test_module_is_sealed", "test_sync.test_contradicted", "test_sync.test_completed",
+      "test_sync.test_contradicted", "test_sync.test_completed",
       "test_sync.test_discarded_rerun", "test_check.test_repro_is_as_without_us"]),
     ("a stage may start several runs, and several stages may log",
      "one run per stage, one stage per repro",
@@ -192,15 +192,34 @@ ENDINGS = {
     "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "_exit": "import os; os._exit(3)",
     "interrupted": "raise KeyboardInterrupt",
+    "builtin": "exit(3)",
+    "imported": "from sys import exit as leave\nleave(3)",
+    "another exit before": (
+        "import sys\ntry:\n    sys.exit(0)\nexcept SystemExit:\n    pass\nraise SystemExit(3)"
+    ),
+    "no number": "import sys; sys.exit(0.0)",
+}
+COMMANDS = {
+    "script": "python src/train.py",
+    "module": "python -m src.train",
+    "code": "python -c 'import src.train'",
 }
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_nothing_after_a_failure(pipeline: Project, runs, ending: str):
+BOTH = [("script", ending) for ending in ENDINGS] + [
+    (command, ending)
+    for command in ("module", "code")
+    for ending in ("SystemExit", "builtin", "sys.exit")
+]
+
+
+@pytest.mark.parametrize(("command", "ending"), BOTH)
+def test_nothing_after_a_failure(pipeline: Project, runs, ending: str, command: str):
     """Rule 3. Naive: the failed stage's outputs as if DVC had taken them; and DVC then finds the
     stage in its run cache and skips it. Seen: repro fails, and runs the stage again afterwards."""
     script = pipeline.root / "src/train.py"
     good = script.read_text()
+    change(pipeline, "dvc.yaml", "python src/train.py", COMMANDS[command])
     script.write_text(good + ENDINGS[ending] + "\n")
     failed = pipeline.call("dvc", "repro", "train")
     assert failed.returncode != 0
@@ -214,9 +233,19 @@ def test_nothing_after_a_failure(pipeline: Project, runs, ending: str):
     assert runs()[-1].data.tags["dvc.seal"] == "provisional"
 
 
-@pytest.mark.parametrize("ending", ["sys.exit(0)", "sys.exit()", "sys.exit(main())", "pass"])
-def test_ends_well(pipeline: Project, runs, ending: str):
+@pytest.mark.parametrize(
+    ("command", "ending"),
+    [
+        ("script", "sys.exit(0)"),
+        ("script", "sys.exit(main())"),
+        ("module", "pass"),
+        ("module", "sys.exit()"),
+        ("code", "pass"),
+    ],
+)
+def test_ends_well(pipeline: Project, runs, ending: str, command: str):
     """Rule 3. A script that ends by ``sys.exit`` with success is sealed like any other."""
+    change(pipeline, "dvc.yaml", "python src/train.py", COMMANDS[command])
     script = pipeline.root / "src/train.py"
     script.write_text(
         f"import sys\ndef main(): return None\n{script.read_text()}"
@@ -225,18 +254,6 @@ def test_ends_well(pipeline: Project, runs, ending: str):
     pipeline.dvc("repro", "train")
     [run] = runs()
     assert run.data.tags["dvc.seal"] == "provisional"
-
-
-def test_module_is_sealed(pipeline: Project, runs):
-    """Rule 3. ``python -m`` is sealed as well, and not where ``sys.exit`` says that it failed."""
-    change(pipeline, "dvc.yaml", "python src/train.py", "python -m src.train")
-    pipeline.dvc("repro", "train")
-    script = pipeline.root / "src/train.py"
-    script.write_text(script.read_text() + "import sys; sys.exit('failed')\n")
-    assert pipeline.call("dvc", "repro", "train").returncode != 0
-    first, second = runs()
-    assert first.data.tags["dvc.seal"] == "provisional"
-    assert second.data.tags["dvc.seal"] == "none"
 
 
 def test_several_runs_of_a_stage(pipeline: Project, runs):
@@ -362,6 +379,33 @@ def test_written_by_the_run(pipeline: Project, runs):
     assert "dvc.modified" not in run.data.tags
     assert run.data.tags["dvc.data_status"] == "unverified", "nobody knows what lay there"
     assert outs(run)["data/raw.csv"] == md5("a,b\n1,2\n")
+
+
+REPLACED = {
+    "removed": "os.remove(path)",
+    "moved away": "os.rename(path, 'elsewhere')",
+    "an old file put back": "os.rename('kept', path)",
+    "a link put there": "os.remove(path); os.symlink(os.path.abspath('kept'), path)",
+}
+
+
+@pytest.mark.parametrize("how", REPLACED)
+def test_replaced_by_the_run(pipeline: Project, runs, how: str):
+    """Rule 8. Naive: what lies there a second after the start, taken for what lay there then."""
+    path = pipeline.root / "data/raw.csv"
+    path.rename(pipeline.root / "kept")  # what DVC knows
+    path.write_text("changed before\n")
+    pipeline.write(
+        "run.py",
+        "import mlflow, os\npath = 'data/raw.csv'\nwith mlflow.start_run():\n"
+        f"    open(path).read()\n    {REPLACED[how]}\n",
+    )
+    pipeline.python("run.py")
+    [run] = runs()
+    assert run.data.tags["dvc.data_status"] in ("unverified", "modified")
+    assert "dvc.missing" not in run.data.tags
+    if run.data.tags["dvc.data_status"] == "modified":  # seen in time
+        assert outs(run)["data/raw.csv"] == md5("changed before\n")
 
 
 def test_edited_between_two_runs(pipeline: Project, runs, monkeypatch):

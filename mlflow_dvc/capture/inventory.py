@@ -18,7 +18,14 @@ from mlflow_dvc.capture.pipeline import (
 )
 from mlflow_dvc.capture.project import Project
 from mlflow_dvc.capture.reading import Reading
-from mlflow_dvc.snapshot import Certainty, DataEntry, Role, Snapshot, with_data_version
+from mlflow_dvc.snapshot import (
+    Certainty,
+    DataEntry,
+    Role,
+    Snapshot,
+    StageNode,
+    with_data_version,
+)
 
 _NAMED = 5
 
@@ -39,6 +46,9 @@ def with_data(snapshot: Snapshot, project: Project, reading: Reading) -> Snapsho
         locks=locks,
         lock=_the_lock(locks, None),
         workspace=workspace_of(reading.root),
+        stages=tuple(
+            StageNode(stage.address, stage.deps) for stage in reading.stages if stage.name
+        ),
         warnings=snapshot.warnings + reading.warnings,
     )
     if reading.pending:

@@ -6,14 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from mlflow_dvc import __version__
 from mlflow_dvc.capture.change import Patch
 from mlflow_dvc.capture.frozen import Frozen
 from mlflow_dvc.capture.inventory import with_data
-from mlflow_dvc.capture.lockfile import lock_of
+from mlflow_dvc.capture.lockfile import Stage, lock_of
 from mlflow_dvc.capture.project import Project
 from mlflow_dvc.capture.reading import Reading
+from mlflow_dvc.capture.settle import locked_entry
 from mlflow_dvc.guard import warn_once
 from mlflow_dvc.snapshot import GitState, Snapshot
 from mlflow_dvc.tags import data_tags, git_tags
@@ -113,6 +115,12 @@ class Moment:
     @cached_property
     def snapshot(self) -> Snapshot:
         return replace(self.data, git=self.git, warnings=self.warnings)
+
+    def lock_at_start(self, stage: Stage) -> Mapping[str, Any] | None:
+        """What the lock said of the stage when the run started."""
+        sources = self.reading.sources if self.reading else ()
+        lock = next((one.lock_content for one in sources if one.file == stage.file), None)
+        return locked_entry(lock, stage.name)
 
     @property
     def told(self) -> dict[str, bytes]:

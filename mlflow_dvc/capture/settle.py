@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
+from typing import Any
 
+from mlflow_dvc.capture import yaml12
 from mlflow_dvc.capture.lockfile import Stage, lock_of
 from mlflow_dvc.capture.reading import Reading
 from mlflow_dvc.dvc_backend.check import Answer, Found, Question
@@ -47,16 +50,18 @@ def checked(
     asked: Mapping[tuple[str, str], Question],
     answer: Answer,
     started: int | None,
+    missing: Set[str] = frozenset(),
 ) -> Snapshot:
     """``snapshot`` with what lay on disk when the run started, ``started`` ns after 1970.
 
     What was touched since then may have been different: of that nothing new is said. None for the
-    present moment.
+    present moment. ``missing`` are the paths at which nothing lay when the run had just started.
     """
 
     def found(part: str, path: str) -> Found | None:
         question = asked.get((part, path))
-        return answer.get(question.key) if question else None
+        row = answer.get(question.key) if question else None
+        return replace(row, changed=0) if row and row.missing and path in missing else row
 
     data = tuple(_judged(entry, found("data", entry.path), started) for entry in snapshot.data)
     by_path = {entry.path: entry for entry in data}
@@ -73,14 +78,14 @@ def checked(
 def _judged(entry: DataEntry, found: Found | None, started: int | None) -> DataEntry:
     if found is None:
         return entry
+    if started is not None and found.changed > started:
+        return entry
     if found.missing:
         return replace(entry, state="missing")
     if found.hash is None:  # there, and nobody can tell what it is
         return replace(entry, hash=None)
     same_kind = found.algorithm == entry.algorithm
     differs = entry.hash is not None and same_kind and found.hash != entry.hash
-    if started is not None and found.changed > started and (found.written > started or differs):
-        return entry
     return replace(
         entry,
         algorithm=found.algorithm,
@@ -103,6 +108,22 @@ def _status(snapshot: Snapshot) -> State:
     """Of what the run reads: all of it is clean, or the worst that is known of a part."""
     states = {entry.state for entry in (*snapshot.deps, *snapshot.data) if entry.role == "input"}
     return next((state for state in _WORST if state in states), "clean")
+
+
+def locked_entry(lock: bytes | None, name: str | None) -> Mapping[str, Any] | None:
+    """A stage's part of a lock; None where it has none, or the lock cannot be read."""
+    try:
+        entry = yaml12.parse(lock or b"")["stages"][name]
+    except Exception:  # of an old version of DVC, of a shared server, damaged
+        return None
+    return entry if isinstance(entry, Mapping) else None
+
+
+def name_of(entry: Mapping[str, Any] | None) -> str:
+    """Equal parts of locks have equal names; the name of none is a name too."""
+    return hashlib.md5(
+        json.dumps(entry, sort_keys=True, default=str).encode(), usedforsecurity=False
+    ).hexdigest()
 
 
 def sealed(snapshot: Snapshot, seal: Seal, file: str, at: float) -> Snapshot:

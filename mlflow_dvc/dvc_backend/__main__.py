@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -15,6 +16,7 @@ _TASKS = {
 }
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
     if "idle" in sys.argv and hasattr(os, "nice"):  # not on Windows
         os.nice(19)
     task = sys.argv[1]

@@ -12,14 +12,14 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from mlflow_dvc import cache
 from mlflow_dvc.dvc_backend.aside import repo_aside
 from mlflow_dvc.dvc_backend.child import Child
-from mlflow_dvc.dvc_backend.stamp import Stamp, TooManyFilesError, stamp
+from mlflow_dvc.dvc_backend.stamp import Stamp, TooManyFilesError, stamp, touched_around
 
 _KIND = "checked"
 _VERSION = 1
@@ -48,7 +48,8 @@ class Question:
 class Found:
     """What lies there. ``hash`` is None for what is missing, and for what cannot be hashed.
 
-    ``written`` and ``changed`` are the newest mtime and ctime of it, in nanoseconds since 1970.
+    ``written`` and ``changed`` are the newest mtime and ctime of it, in nanoseconds since 1970; of
+    what is missing those of the folder where it should be.
     """
 
     algorithm: str
@@ -172,10 +173,12 @@ class _SpentError(Exception):
 class _Budget:
     bytes_left: float
     deadline: float
+    # Who asked: an answer that nobody waits for any more is not worth the work.
+    parent: int = field(default_factory=os.getppid)
 
     def spend(self, size: int) -> None:
         self.bytes_left -= size
-        if self.bytes_left < 0 or time.monotonic() > self.deadline:
+        if self.bytes_left < 0 or time.monotonic() > self.deadline or os.getppid() != self.parent:
             raise _SpentError
 
 
@@ -204,7 +207,7 @@ def _hashed(
     found: dict[str, Found] = {}
     with repo_aside(root) as repo:
         for question in questions:
-            if time.monotonic() > budget.deadline:
+            if time.monotonic() > budget.deadline or os.getppid() != budget.parent:
                 break
             if result := _one(repo, root, question, memory):
                 found[question.key] = result
@@ -214,17 +217,20 @@ def _hashed(
 def _one(repo: Any, root: str, question: Question, memory: _Memory) -> Found | None:
     """None where it could not be told: too much to read, or it changes while it is read."""
     where = os.path.join(root, question.path)
+    before: Stamp | None = None
     try:
         before = stamp(where)
         if before is None:
-            return _missing(question)
+            return _missing(question, where)
         found = _build(repo, where, question, before)
         if stamp(where) != before:
             return None
     except _SpentError:
         return None
     except Exception:  # no permission, or DVC refuses to hash it: then nobody knows its hash
-        return Found(question.algorithm, None)
+        found = Found(question.algorithm, None)
+        if before is None:
+            return found
     memory.add(question, before, found)
     return found
 
@@ -246,8 +252,9 @@ def _build(repo: Any, where: str, question: Question, seen: Stamp) -> Found:
     return found
 
 
-def _missing(question: Question) -> Found:
-    return Found(question.algorithm, None, missing=True)
+def _missing(question: Question, where: str) -> Found:
+    since = touched_around(where)
+    return Found(question.algorithm, None, written=since, changed=since, missing=True)
 
 
 class _Memory:
@@ -263,10 +270,10 @@ class _Memory:
         where = os.path.join(self._root, question.path)
         row = self._rows.get(question.key)
         if row is None:
-            return None if os.path.lexists(where) else _missing(question)
+            return None if os.path.lexists(where) else _missing(question, where)
         seen = stamp(where, files_at_most)
         if seen is None:
-            return _missing(question)
+            return _missing(question, where)
         mark, algorithm, value, size, nfiles = row
         if mark != self._mark(question, seen):
             return None

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+_TO_CLEAN_UP = 0.5  # seconds
+
 
 class Child:
     """``python -m mlflow_dvc.dvc_backend TASK``, at work on one request.
@@ -56,9 +58,12 @@ class Child:
             return json.loads(self._answer.read())
 
     def stop(self) -> None:
+        """It cleans up after itself, if it can do so at once."""
         if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+            self._process.terminate()
+            if not self.wait(_TO_CLEAN_UP):
+                self._process.kill()
+                self._process.wait()
 
     def after_fork(self) -> None:
         """In a forked process: it is another's child, and not to be waited for."""

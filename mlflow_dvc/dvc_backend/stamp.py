@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -34,23 +34,41 @@ def stamp(path: str, at_most: int | None = None) -> Stamp | None:
     Raises OSError for what cannot be looked at, TooManyFilesError for more than ``at_most`` files.
     """
     try:
-        top = os.stat(path)
+        top, link = os.stat(path), os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if not stat.S_ISDIR(top.st_mode):
-        return Stamp(_digest([_row("", top)]), top.st_mtime_ns, top.st_ctime_ns, top.st_size, 1)
     rows: list[bytes] = []
     written = changed = size = nfiles = 0
-    for name, status in _walk(path, "", top, set()):
+    if stat.S_ISLNK(link.st_mode):  # it may be made to point elsewhere, at what is older
+        rows.append(_row("", link))
+        written, changed = link.st_mtime_ns, link.st_ctime_ns
+    found: Iterable[tuple[str, os.stat_result]]
+    found = _walk(path, "", top, set()) if stat.S_ISDIR(top.st_mode) else [("", top)]
+    for name, status in found:
         rows.append(_row(name, status))
         written = max(written, status.st_mtime_ns)
         changed = max(changed, status.st_ctime_ns)
-        if not stat.S_ISDIR(status.st_mode):
+        if not stat.S_ISDIR(status.st_mode) and not name.endswith("\0"):
             size += status.st_size
             nfiles += 1
             if at_most is not None and nfiles > at_most:
                 raise TooManyFilesError(path)
     return Stamp(_digest(sorted(rows)), written, changed, size, nfiles)
+
+
+def touched_around(path: str) -> int:
+    """When something was last made or removed in the nearest folder above ``path`` that is there.
+
+    In nanoseconds since 1970: what is missing now was missing since then.
+    """
+    while (above := os.path.dirname(path)) != path:
+        path = above
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        return max(status.st_mtime_ns, status.st_ctime_ns)
+    return 0
 
 
 def _walk(
@@ -68,6 +86,8 @@ def _walk(
                 found = entry.stat()
             except FileNotFoundError:  # a broken link; DVC refuses those
                 found = entry.stat(follow_symlinks=False)
+            if entry.is_symlink():
+                yield f"{inside}\0", entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
                 yield from _walk(entry.path, inside, found, above | {here})
             else:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
-from mlflow_dvc.capture import settle, yaml12
+from mlflow_dvc.capture import settle
 from mlflow_dvc.capture.inventory import workspace_of
 from mlflow_dvc.capture.lockfile import Stage, lock_of
 from mlflow_dvc.capture.project import Project, find_project
@@ -33,6 +34,7 @@ Verdict = Literal["confirmed", "completed", "contradicted", "left"]
 
 _RUNS_AT_MOST = 200  # of one stage, newest first
 _COMMITS_AT_MOST = 500
+_SHA = re.compile(r"[0-9a-f]{40,64}")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ class _Candidate:
     run: Run
     snapshot: Snapshot
     entry: Mapping[str, Any] | None  # the stage's part of the sealed lock
+    before: str | None  # the name of what the lock said of the stage when the run started
+
+    @property
+    def has_finished(self) -> bool:
+        return bool(self.run.info.status == "FINISHED")
 
     def agrees(self, entry: Mapping[str, Any]) -> bool:
         mine = self.entry or {}
@@ -189,13 +196,13 @@ class _Stage:
     def _doubt(self, candidate: _Candidate, candidates: Sequence[_Candidate]) -> str:
         """Why the lock on disk may be of another time, in words; empty where it is of this run."""
         snapshot = candidate.snapshot
+        ended = snapshot.sealed_at or (candidate.run.info.end_time or 0) / 1000
+        if snapshot.stage_failed or (candidate.entry is None and not candidate.has_finished):
+            return "its stage failed, or has not ended"
         if snapshot.workspace != workspace_of(self.reading.root):
             return "it ran in another checkout: only there, or by an equal lock, can it be judged"
-        ended = snapshot.sealed_at or (candidate.run.info.end_time or 0) / 1000
-        if self._written < ended:
+        if self._written < ended or candidate.before == settle.name_of(self._entry):
             return "DVC has not written the stage's lock since"
-        if candidate.entry is None:
-            return "" if candidate.run.info.status == "FINISHED" else "it has not finished"
         if any(c.entry == self._entry and c.snapshot.seal != "contradicted" for c in candidates):
             return "the lock on disk is that of another run"
         if not self._is_on_disk():
@@ -223,7 +230,7 @@ class _Stage:
 
     @cached_property
     def _entry(self) -> Mapping[str, Any] | None:
-        return _entry_in(self.source.lock_content, self.stage.name)
+        return settle.locked_entry(self.source.lock_content, self.stage.name)
 
     @cached_property
     def _written(self) -> float:
@@ -232,7 +239,7 @@ class _Stage:
     @cached_property
     def _history(self) -> list[Mapping[str, Any]]:
         locks = _locks_in_git(self.reading.root, lock_of(self.stage.file))
-        entries = (_entry_in(content, self.stage.name) for content in locks)
+        entries = (settle.locked_entry(content, self.stage.name) for content in locks)
         return [entry for entry in entries if entry is not None]
 
     def _candidates(self) -> Iterator[_Candidate]:
@@ -241,18 +248,25 @@ class _Stage:
         if "'" in address:
             return
         query = f"tags.`{tag.STAGE}` = '{address}'"
-        for run in islice(tracking.find_runs(query, self.tracking_uri), _RUNS_AT_MOST):
+        runs = self._of_this_project(tracking.find_runs(query, self.tracking_uri))
+        for run in islice(runs, _RUNS_AT_MOST):
+            snapshot = tracking.load_snapshot(run, self.tracking_uri)
+            entry = settle.locked_entry(self._attached(run), self.stage.name)
+            if snapshot.seal == "none":  # what is attached is of the start
+                yield _Candidate(run, snapshot, None, settle.name_of(entry))
+            else:
+                yield _Candidate(run, snapshot, entry, snapshot.stage_before)
+
+    def _of_this_project(self, runs: Iterable[Run]) -> Iterator[Run]:
+        """A server may have runs of other projects with a stage of this name."""
+        root = self.project.relative_root
+        for run in runs:
             tags = run.data.tags
-            root = self.project.relative_root
             if tags.get(tag.ROOT, ".") != root or run.info.status in ("FAILED", "KILLED"):
                 continue
-            snapshot = tracking.load_snapshot(run, self.tracking_uri)
-            entry = None
-            if snapshot.seal != "none":
-                lock = lock_of(self.stage.file)
-                content = tracking.read_attached(run, lock, self.tracking_uri)
-                entry = _entry_in(content, self.stage.name)
-            yield _Candidate(run, snapshot, entry)
+            sha = tags.get(tag.GIT_SHA)
+            if sha is None or self.project.git_root is None or _has_commit(self.reading.root, sha):
+                yield run
 
     # --- carrying out ---
 
@@ -270,11 +284,16 @@ class _Stage:
             at = before.sealed_at or time.time()
             after = settle.sealed(before, self._as_locked(lock), self.stage.file, at)
             files = {lock_of(self.stage.file): lock}
+            if verdict == "contradicted" and (wrong := self._attached(run)):
+                files[f"contradicted/{lock_of(self.stage.file)}"] = wrong  # nothing is lost
         seal: SealTag = "contradicted" if verdict == "contradicted" else "confirmed"
         after = replace(after, seal=seal)
         tracking.amend(run, before, after, files, self.tracking_uri)
         differences = tuple(self._differences(before)) if files else ()
         return replace(result, changed=True, differences=differences)
+
+    def _attached(self, run: Run) -> bytes | None:
+        return tracking.read_attached(run, lock_of(self.stage.file), self.tracking_uri)
 
     def _as_locked(self, lock: bytes) -> Seal:
         deps = tuple(
@@ -291,26 +310,9 @@ class _Stage:
 
 
 def _same_execution(one: _Candidate, other: _Candidate) -> bool:
-    """Whether two runs are of one execution of the stage, which may start several."""
-    if one is other:
-        return True
-    if one.entry is not None or other.entry is not None:
-        return one.entry == other.entry and one.snapshot.sealed_at == other.snapshot.sealed_at
-    return (one.snapshot.lock, one.snapshot.workspace, one.snapshot.deps) == (
-        other.snapshot.lock,
-        other.snapshot.workspace,
-        other.snapshot.deps,
-    )
-
-
-def _entry_in(lock: bytes | None, name: str | None) -> Mapping[str, Any] | None:
-    """The stage's part of a lock; None where it has none, or cannot be read."""
-    try:
-        raw = yaml12.parse(lock or b"")
-        entry = raw["stages"][name]
-    except Exception:  # an old lock in the history, an attachment that is none of ours
-        return None
-    return entry if isinstance(entry, Mapping) else None
+    """Whether two runs are of one process of the stage, which may start several."""
+    sealed_at = one.snapshot.sealed_at
+    return one is other or (sealed_at is not None and sealed_at == other.snapshot.sealed_at)
 
 
 def _locks_in_git(root: str, path: str) -> Iterator[bytes]:
@@ -318,6 +320,11 @@ def _locks_in_git(root: str, path: str) -> Iterator[bytes]:
     format_of = ("log", f"--max-count={_COMMITS_AT_MOST}", "--format=%H", "--", path)
     for sha in _git(root, *format_of).decode().split():
         yield _git(root, "show", f"{sha}:./{path}")
+
+
+@lru_cache(maxsize=1000)
+def _has_commit(root: str, sha: str) -> bool:
+    return _SHA.fullmatch(sha) is not None and _git(root, "cat-file", "-t", sha) == b"commit\n"
 
 
 def _git(root: str, *words: str) -> bytes:

@@ -12,9 +12,12 @@ from mlflow_dvc.capture.moment import Moment
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record import check
 from mlflow_dvc.record.ledger import Ledger, Record, same_record
+from mlflow_dvc.report.markdown import record_md
+from mlflow_dvc.report.page import report_html
 from mlflow_dvc.snapshot import Snapshot
 
 FOLDER = "dvc"
+_SHOWN = ("code.patch", "dvc.lock")
 _WARNINGS_SHOWN = 2
 
 
@@ -70,6 +73,21 @@ def settle(record: Record, data: Snapshot, sealed: Mapping[str, bytes] | None = 
     update(record)
     if record.folder is not None:
         _put(record, record.moment.told, record.folder)
+
+
+def draw(record: Record) -> None:
+    """Attach the record's pages for people: they say what is known when the run ends."""
+    moment = record.moment
+    if record.folder is None or moment.is_empty:
+        return
+    files = moment.files
+    shown = {name: files[name].decode("utf-8", "replace") for name in _SHOWN if name in files}
+    snapshot = moment.snapshot
+    pages = {
+        "record.md": record_md(snapshot, record.experiment_id).encode(),
+        "report.html": report_html(snapshot, shown).encode(),
+    }
+    _put(record, pages, record.folder)
 
 
 def update(record: Record) -> None:

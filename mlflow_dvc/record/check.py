@@ -6,6 +6,7 @@ the training would warn.
 
 from __future__ import annotations
 
+import os
 import time
 
 from mlflow_dvc import settings
@@ -13,6 +14,7 @@ from mlflow_dvc.capture import settle
 from mlflow_dvc.capture.moment import Moment
 from mlflow_dvc.dvc_backend import check
 from mlflow_dvc.dvc_backend.child import Child
+from mlflow_dvc.dvc_backend.stamp import touched_around
 from mlflow_dvc.record.ledger import Pending, Record
 from mlflow_dvc.snapshot import Snapshot
 
@@ -37,7 +39,13 @@ def begin(record: Record) -> None:
         data = settle.checked(moment.data, asked, known, record.started)
         record.moment = moment.with_data(data)
         return
-    pending = Pending(asked)
+    paths = {path: os.path.join(reading.root, path) for _, path in asked}
+    missing = {
+        path
+        for path, where in paths.items()
+        if not os.path.lexists(where) and touched_around(where) <= record.started
+    }
+    pending = Pending(asked, missing)
     pending.child = _start(record, pending)
     record.pending = pending
 
@@ -57,7 +65,7 @@ def conclude(record: Record, seconds: float) -> Snapshot | None:
         return None
     record.pending = None
     answer = check.answer_of(pending.child)
-    return settle.checked(record.moment.data, pending.asked, answer, record.started)
+    return settle.checked(record.moment.data, pending.asked, answer, record.started, pending.there)
 
 
 def stop() -> None:

@@ -16,9 +16,13 @@ _RUNS_AT_MOST = 1000
 
 @dataclass
 class Pending:
-    """A check under way. ``child`` is None where one of another run must end first."""
+    """A check under way. ``child`` is None where one of another run must end first.
+
+    ``missing`` are the paths at which nothing lay when the run had just started.
+    """
 
     asked: dict[tuple[str, str], Question]
+    missing: set[str]
     child: Child | None = None
 
 
@@ -38,6 +42,7 @@ class Record:
     moment: Moment
     tags: dict[str, str]
     started: int
+    experiment_id: str = ""
     new: bool = True
     models: list[str] = field(default_factory=list)
     folder: str | None = None

@@ -156,7 +156,8 @@ def _just_seen() -> Moment | None:
 
 def _began(client: Any, run: Any, start: Start) -> None:
     run_id = run.info.run_id
-    record = Record(run_id, client.tracking_uri, start.moment, dict(start.tags), start.looked)
+    uri, experiment = client.tracking_uri, run.info.experiment_id
+    record = Record(run_id, uri, start.moment, dict(start.tags), start.looked, experiment)
     ledger.add(record)
     seal.watch(record)
     parent = start.call.arguments["tags"].get(_PARENT)
@@ -191,8 +192,9 @@ def _resumed(run: Any) -> None:
     existing = dict(run.data.tags)
     uri = known.tracking_uri if known else mlflow.get_tracking_uri()
     models = known.models if known else []
-    record = Record(run_id, uri, moment, tag.ours(existing), looked, new=False, models=models)
-    record.before = known
+    experiment = run.info.experiment_id
+    record = Record(run_id, uri, moment, tag.ours(existing), looked, experiment, new=False)
+    record.models, record.before = models, known
     ledger.add(record)
     seal.watch(record)
     artifacts = settings.artifacts()

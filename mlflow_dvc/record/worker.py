@@ -22,12 +22,12 @@ _QUEUED_AT_MOST = 1000
 class Worker:
     """Jobs one after another, each belonging to a run that may be waited for."""
 
-    def __init__(self, last_jobs: Callable[[], bool]) -> None:
-        """``last_jobs`` submits what can only be done when the process ends.
-
-        It answers whether to come back later, when other threads have ended.
+    def __init__(self, last_jobs: Callable[[], bool], last_of_all: Job) -> None:
+        """``last_jobs`` submits what can only be done when the process ends, and answers whether to
+        come back later, when other threads have ended. ``last_of_all`` is called after that.
         """
         self._last_jobs = last_jobs
+        self._last_of_all = last_of_all
         self._exits_with_process = False
         self._ending = False
         self.after_fork()
@@ -82,6 +82,8 @@ class Worker:
                 return
             self._wait(lambda: not self._unfinished.total())
         self._given_up = True
+        with guard("end what is still under way"):
+            self._last_of_all()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._work, name="mlflow-dvc", daemon=True)
