@@ -65,7 +65,7 @@ def conclude(record: Record, seconds: float) -> Snapshot | None:
         return None
     record.pending = None
     answer = check.answer_of(pending.child)
-    return settle.checked(record.moment.data, pending.asked, answer, record.started, pending.there)
+    return settle.checked(record.moment.data, pending.asked, answer, record.started, pending.missing)
 
 
 def stop() -> None:
