@@ -228,6 +228,56 @@ def test_search_box(page: Page, site: Site, typed: Callable[[Recorded], str]):
         expect(box).to_have_value(typed(run))
 
 
+def test_search_by_digest(page: Page, site: Site):
+    """The digest of a dataset, which is DVC's hash, finds the run that read that data."""
+    from playwright.sync_api import expect
+
+    box = page.get_by_placeholder("metrics.rmse")
+    box.press_sequentially(f"dataset.digest = '{site.old.md5}'")
+    box.press("Enter")
+    expect(names(page)).to_have_text([site.old.name])
+
+
+def test_datasets_filter(page: Page, site: Site):
+    """The Datasets button, and a click on data in it, leaves the run that read that data."""
+    from playwright.sync_api import expect
+
+    page.get_by_text("Datasets", exact=True).last.click()  # the first is in the side bar
+    page.get_by_role("option").filter(has_text=site.new.md5[:8]).click()
+    expect(names(page)).to_have_text([site.new.name])
+
+
+def artifacts_of(page: Page, run: Recorded) -> None:
+    names(page).get_by_text(run.name, exact=True).click()
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text("dvc", exact=True).click()
+
+
+def test_links_of_the_record(page: Page, site: Site):
+    """A hash in ``record.md`` is a link that lands on the runs that saw the same data."""
+    from playwright.sync_api import expect
+
+    artifacts_of(page, site.old)
+    page.get_by_text("record.md", exact=True).click()
+    link = page.get_by_role("link", name=site.old.md5).first
+    expect(link).to_be_visible()
+    link.click()
+    expect(names(page)).to_have_text([site.old.name])
+
+
+def test_report(page: Page, site: Site):
+    """``report.html`` is drawn inside MLflow's page: the pipeline, its hashes, the lock."""
+    from playwright.sync_api import expect
+
+    artifacts_of(page, site.new)
+    page.get_by_text("report.html", exact=True).click()
+    report = page.frame_locator("iframe").first
+    expect(report.get_by_role("heading", name="Pipeline")).to_be_visible()
+    expect(report.locator("svg .stage")).to_have_count(3)
+    expect(report.locator("svg").get_by_text(site.new.md5[:8], exact=True)).to_be_visible()
+    expect(report.get_by_text("schema: '2.0'")).to_be_visible()
+
+
 def test_run_page(page: Page, site: Site):
     """A run's page shows commit and data version among its tags, and the record below ``dvc/``."""
     from playwright.sync_api import expect

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
+from mlflow_dvc.report.words import short, size_in_words
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.sync import Synced
 
 SCHEMA = 1
-_SHORT = 8
 _STATUS_FIELDS = (
     "path", "algorithm", "hash", "size", "nfiles", "cached", "stage", "source", "state",
 )  # fmt: skip
@@ -90,13 +90,13 @@ def search(what: str, matches: Sequence[Match], console: Console | None = None) 
 
 def _row(match: Match, *, whole: bool) -> dict[str, str]:
     """A line of the table; ``whole`` where a program may read it."""
-    saw = [f"{entry.path or '?'} {_short(entry.hash)}" for entry in match.data]
+    saw = [f"{entry.path or '?'} {short(entry.hash)}" for entry in match.data]
     return {
-        "run": match.run_id if whole else _short(match.run_id),
+        "run": match.run_id if whole else short(match.run_id),
         "name": match.run_name,
         "experiment": match.experiment,
         "started": match.started if whole else match.started[:16].replace("T", " "),
-        "commit": _short(match.git_sha),
+        "commit": short(match.git_sha),
         "stage": match.stage or "-",
         "data version": match.data_version or "-",
         "saw": "\n".join(saw),
@@ -131,10 +131,10 @@ def sync(results: Sequence[Synced]) -> None:
     for result in results:
         why = [result.reason] if result.reason else []
         why += [
-            f"{one.path}: {_short(one.recorded)} was recorded, DVC wrote {_short(one.locked)}"
+            f"{one.path}: {short(one.recorded)} was recorded, DVC wrote {short(one.locked)}"
             for one in result.differences
         ]
-        run_id = result.run_id if console.width == _WIDE else _short(result.run_id)
+        run_id = result.run_id if console.width == _WIDE else short(result.run_id)
         row = (run_id, result.run_name, result.stage, result.verdict, "\n".join(why))
         table.add_row(*map(plain, row))
     console.print(table)
@@ -249,8 +249,8 @@ def _table(console: Console, entries: Iterable[DataEntry]) -> None:
     for entry in entries:
         table.add_row(
             plain(entry.path),
-            _short(entry.hash),
-            _size(entry.size),
+            short(entry.hash),
+            size_in_words(entry.size),
             "" if entry.nfiles is None else str(entry.nfiles),
             plain(entry.source or entry.stage or ""),
             plain(_remark(entry)),
@@ -286,20 +286,3 @@ def warn(warnings: Iterable[str]) -> None:
 def _say(message: str) -> None:
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in message)
     print(shown, file=sys.stderr)
-
-
-def _short(value: str | None) -> str:
-    if not value:
-        return "-"
-    head, dot, tail = value.partition(".")
-    return head[:_SHORT] + dot + tail
-
-
-def _size(size: int | None) -> str:
-    if size is None:
-        return ""
-    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while amount >= 1000 and len(units) > 1:
-        amount /= 1000
-        units.pop(0)
-    return f"{amount:.0f} B" if units[0] == "B" else f"{amount:.1f} {units[0]}"

@@ -65,7 +65,8 @@ def conclude(record: Record, seconds: float) -> Snapshot | None:
         return None
     record.pending = None
     answer = check.answer_of(pending.child)
-    return settle.checked(record.moment.data, pending.asked, answer, record.started, pending.missing)
+    data, started = record.moment.data, record.started
+    return settle.checked(data, pending.asked, answer, started, pending.missing)
 
 
 def stop() -> None:

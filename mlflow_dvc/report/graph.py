@@ -139,6 +139,19 @@ def _laid_out(
         for key, (x, y) in found.items():
             places[key] = (x - left, y - upper + top)
         top = max(places[vertex.data][1] + vertex.view.w for vertex in component.sV) + _GAP[1]
+    return _pushed_apart(boxes, places)
+
+
+def _pushed_apart(
+    boxes: Sequence[Box], places: dict[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """Of boxes of one column none lies on another: the layout sees to that only roughly."""
+    below: dict[float, float] = {}
+    for box in sorted(boxes, key=lambda box: places[box.key]):
+        x, y = places[box.key]
+        y = max(y, below.get(x, 0.0))
+        places[box.key] = (x, y)
+        below[x] = y + box.height + _GAP[1]
     return places
 
 

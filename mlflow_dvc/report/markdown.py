@@ -24,9 +24,9 @@ def _lines(snapshot: Snapshot, experiment_id: str | None) -> Iterator[str]:
     yield "|---|---|"
     for name, value in (*code_facts(snapshot.git), *data_facts(snapshot)):
         yield f"| {name} | {_text(value)} |"
-    for title, entries in (
-        ("What the stage read", snapshot.deps),
-        ("Data", tuple(entry for entry in snapshot.data if entry.known)),
+    for title, prefix, entries in (
+        ("What the stage read", DEP, snapshot.deps),
+        ("Data", OUT, tuple(entry for entry in snapshot.data if entry.known)),
     ):
         if entries:
             yield ""
@@ -34,7 +34,7 @@ def _lines(snapshot: Snapshot, experiment_id: str | None) -> Iterator[str]:
             yield ""
             yield "| path | hash | size | files | from | |"
             yield "|---|---|--:|--:|---|---|"
-            yield from (_row(entry, experiment_id) for entry in entries[:_ROWS])
+            yield from (_row(entry, prefix, experiment_id) for entry in entries[:_ROWS])
             if len(entries) > _ROWS:
                 yield ""
                 yield f"and {len(entries) - _ROWS} more, in `snapshot.json`"
@@ -45,10 +45,10 @@ def _lines(snapshot: Snapshot, experiment_id: str | None) -> Iterator[str]:
         yield from (f"- {_text(warning)}" for warning in snapshot.warnings)
 
 
-def _row(entry: DataEntry, experiment_id: str | None) -> str:
+def _row(entry: DataEntry, prefix: str, experiment_id: str | None) -> str:
     cells = [
         _text(entry.path),
-        _hash(entry, experiment_id),
+        _hash(entry, prefix, experiment_id),
         size_in_words(entry.size),
         "" if entry.nfiles is None else str(entry.nfiles),
         _text(entry.source or entry.stage or ""),
@@ -57,19 +57,15 @@ def _row(entry: DataEntry, experiment_id: str | None) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _hash(entry: DataEntry, experiment_id: str | None) -> str:
+def _hash(entry: DataEntry, prefix: str, experiment_id: str | None) -> str:
     if entry.hash is None:
         return ""
     shown = f"`{entry.hash}`"
-    if experiment_id is None or not entry.known or "'" in entry.hash:
-        return shown
-    if entry.seen and not entry.cached:  # what a stage read
-        filtered = f"tags.`{path_key(DEP, entry.path)}` = '{entry.hash}'"
-    elif entry.cached:
-        filtered = f"tags.`{path_key(OUT, entry.path)}` = '{entry.hash}'"
-    else:
+    has_tag = entry.seen if prefix == DEP else entry.cached and entry.known
+    if experiment_id is None or not has_tag or "'" in entry.hash:
         return shown
     # A quote would end the link in MLflow's viewer: `quote` makes %27 of it.
+    filtered = f"tags.`{path_key(prefix, entry.path)}` = '{entry.hash}'"
     page, query = quote(experiment_id, safe=""), quote(filtered, safe="")
     return f"[{shown}](#/experiments/{page}/runs?searchFilter={query})"
 
