@@ -237,6 +237,7 @@ def test_imported_data(pushed: Project, tmp_path: Path, make_project, monkeypatc
 # --- loaded back ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["data/raw.csv", "data/parts"])
 @pytest.mark.parametrize("place", ["work tree", "cache", "remote", "repository", "URL"])
 def test_round_trip(  # noqa: PLR0917

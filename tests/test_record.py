@@ -457,7 +457,7 @@ def test_git_without_dvc(make_project, tracking_uri, monkeypatch, attached):
         "git_branch": "main",
         "git_dirty": "false",
     }
-    assert list(attached(run.info.run_id)) == ["snapshot.json"]
+    assert list(attached(run.info.run_id)) == ["record.md", "report.html", "snapshot.json"]
 
 
 def test_dvc_without_git(make_project, tracking_uri, monkeypatch):
@@ -570,7 +570,8 @@ def test_dataset_sources_stay_small(here: Project):
         here.write(f"data/many/{number:04}-{'x' * 100}.csv.dvc", _dvc_file(number))
     with mlflow.start_run() as run:
         mlflow.log_input(mlflow.data.from_numpy(np.zeros(3)))
-    [dataset] = mlflow.get_run(run.info.run_id).inputs.dataset_inputs
+    inputs = mlflow.get_run(run.info.run_id).inputs.dataset_inputs
+    [dataset] = [one for one in inputs if one.dataset.source_type == "code"]
     assert len(dataset.dataset.source) < 20_000
 
 

@@ -15,7 +15,7 @@ import mlflow_dvc
 from mlflow_dvc.capture import yaml12
 from mlflow_dvc.recall.sync import Synced
 
-SEEDS = range(int(os.environ.get("EXAMPLES", "2")))
+SEEDS = range(int(os.environ.get("EXAMPLES", "1")))
 
 
 def seal_of(run: Any) -> str:
@@ -366,6 +366,7 @@ def made_up(project: Project, seed: int, size: int) -> None:
     project.commit("made up")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 7, 50])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_made_up_pipelines(make_project, runs, attached, seed: int, size: int):

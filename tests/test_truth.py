@@ -213,6 +213,7 @@ BOTH = [("script", ending) for ending in ENDINGS] + [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "ending"), BOTH)
 def test_nothing_after_a_failure(pipeline: Project, runs, ending: str, command: str):
     """Rule 3. Naive: the failed stage's outputs as if DVC had taken them; and DVC then finds the
@@ -389,6 +390,7 @@ REPLACED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", REPLACED)
 def test_replaced_by_the_run(pipeline: Project, runs, how: str):
     """Rule 8. Naive: what lies there a second after the start, taken for what lay there then."""
