@@ -170,14 +170,8 @@ def _recorded(entry: DataEntry, now: DataEntry | None) -> DataEntry:
 
 def _changed_meanwhile(snapshot: Snapshot, now: Mapping[str, DataEntry]) -> Iterator[str]:
     for dep in snapshot.deps:
-        then = now.get(dep.path)
-        if (
-            dep.certainty == "disk"
-            and then
-            and (dep.algorithm, dep.hash)
-            != (
-                then.algorithm,
-                then.hash,
-            )
-        ):
+        end = now.get(dep.path)
+        if dep.certainty != "disk" or end is None:
+            continue
+        if (dep.algorithm, dep.hash) != (end.algorithm, end.hash):
             yield f"{dep.path} changed while the stage ran; its hash is that of the end"

@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -124,7 +124,6 @@ class _Stage:
     source: Source
     stage: Stage
     tracking_uri: str | None
-    changes: dict[str, Synced] = field(default_factory=dict)
 
     def sync(self, wanted: set[str] | None) -> Iterator[Synced]:
         candidates = list(self._candidates())
