@@ -192,6 +192,30 @@ def test_full_disk(pipeline: Project, runs, full_disk: Path):
     assert run.data.tags["dvc.data_status"] == "clean"
 
 
+@pytest.fixture
+def read_only(pipeline: Project) -> Iterator[Project]:
+    """The pipeline, in a tree that nobody can write into."""
+    root = str(pipeline.root)
+    if subprocess.run(["mount", "--bind", root, root], capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
+        yield pipeline
+    finally:
+        subprocess.run(["umount", "-l", root], check=True)
+
+
+def test_read_only_tree(read_only: Project, runs):
+    """In a tree that cannot be written into the data is checked, and the run is as ever."""
+    with pytest.raises(OSError, match="Read-only"):
+        read_only.write("x", "x")
+    read_only.python("run.py")
+    [run] = runs()
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["dvc.data_status"] == "clean"
+    assert run.data.tags["git_dirty"] == "false"
+
+
 def test_nowhere_to_remember(pipeline: Project, runs, tmp_path: Path):
     """Where DVC's memory cannot be made at all, the same."""
     file = tmp_path / "file"
