@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -38,6 +39,9 @@ def test_demo(tmp_path: Path):
         [run] = json.loads(answer.stdout)["runs"]
         assert run["git_sha"] == project.git("rev-parse", tagged)
         assert run["run_id"][:8] in done.stdout
+    lock = hashlib.md5((project.root / "dvc.lock").read_bytes()).hexdigest()
+    shown = json.loads(project.cli("show", run["run_id"], "--json").stdout)
+    assert shown["tags"]["dvc.lock"] == lock, "sealed as DVC then wrote it"
     assert project.git("status", "--porcelain") == ""
     assert f"tags.`dvc.out.data/prepared/train.pkl` = '{second}'" in done.stdout
     assert "ui --backend-store-uri sqlite:///story/mlflow.db" in done.stdout

@@ -435,15 +435,22 @@ def test_artifacts_inside_the_project(make_project, monkeypatch):
     uri = f"sqlite:///{project.root}/mlflow.db"
     project.dvc("repro", MLFLOW_TRACKING_URI=uri)
     project.python("run.py", MLFLOW_TRACKING_URI=uri)
-    before = project.cli("status", "--json").stdout
+    before = claims(project)
     project.python("run.py", MLFLOW_TRACKING_URI=uri)
     assert list(project.root.glob("mlruns/**/artifacts/dvc/dvc.yaml"))
     assert sorted(project.dvc("stage", "list", "--all", "--name-only").split()) == [
         "data/raw.csv.dvc", "prepare", "report", "train",
     ]  # fmt: skip
     assert "up to date" in project.dvc("repro", MLFLOW_TRACKING_URI=uri)
-    assert project.cli("status", "--json").stdout == before
-    assert json.loads(before)["warnings"] == []
+    assert claims(project) == before
+    assert before["warnings"] == []
+
+
+def claims(project: Project) -> dict[str, object]:
+    """What ``status`` says, less what has been looked at on disk by now."""
+    answer = json.loads(project.cli("status", "--json").stdout)
+    del answer["tags"]["dvc.data_status"]
+    return {**answer, "data": [{**row, "state": ""} for row in answer["data"]]}
 
 
 def test_git_without_dvc(make_project, tracking_uri, monkeypatch, attached):
