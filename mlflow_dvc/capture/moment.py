@@ -123,6 +123,13 @@ class Moment:
         return locked_entry(lock, stage.name)
 
     @property
+    def read(self) -> Mapping[str, bytes]:
+        """Of the files, those of the project, as they were at the start."""
+        if self.facts.frozen:
+            return self.facts.frozen.files
+        return _dvc_files(self.reading) if self.reading is not None else {}
+
+    @property
     def told(self) -> dict[str, bytes]:
         """Of the files, those that tell what became known since the start."""
         raw = {**self.snapshot.to_dict(), "mlflow_dvc": __version__}
@@ -137,11 +144,7 @@ class Moment:
             ours[".dvcignore"] = _DVCIGNORE
         if self.patch:
             ours |= self.patch.files
-        found: Mapping[str, bytes] = {}
-        if self.facts.frozen:
-            found = self.facts.frozen.files
-        elif self.reading is not None:
-            found = _dvc_files(self.reading)
+        found = self.read
         return _bounded(ours | {path: found[path] for path in found if path not in ours})
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
 from mlflow_dvc.capture import yaml12
+from mlflow_dvc.capture.files import digest_of
 from mlflow_dvc.capture.lockfile import Stage, lock_of
 from mlflow_dvc.capture.reading import Reading
 from mlflow_dvc.dvc_backend.check import Answer, Found, Question
@@ -121,9 +121,7 @@ def locked_entry(lock: bytes | None, name: str | None) -> Mapping[str, Any] | No
 
 def name_of(entry: Mapping[str, Any] | None) -> str:
     """Equal parts of locks have equal names; the name of none is a name too."""
-    return hashlib.md5(
-        json.dumps(entry, sort_keys=True, default=str).encode(), usedforsecurity=False
-    ).hexdigest()
+    return digest_of(json.dumps(entry, sort_keys=True, default=str).encode())
 
 
 def sealed(snapshot: Snapshot, seal: Seal, file: str, at: float) -> Snapshot:
@@ -132,7 +130,7 @@ def sealed(snapshot: Snapshot, seal: Seal, file: str, at: float) -> Snapshot:
     ``at`` is when that was found out, in seconds since 1970.
     """
     deps = {dep.path: dep for dep in seal.deps}
-    lock = hashlib.md5(seal.lock, usedforsecurity=False).hexdigest()
+    lock = digest_of(seal.lock)
     return replace(
         snapshot,
         data=tuple(sorted(_with_outs(snapshot, seal), key=lambda entry: entry.path)),

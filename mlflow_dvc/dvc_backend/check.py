@@ -48,15 +48,14 @@ class Question:
 class Found:
     """What lies there. ``hash`` is None for what is missing, and for what cannot be hashed.
 
-    ``written`` and ``changed`` are the newest mtime and ctime of it, in nanoseconds since 1970; of
-    what is missing those of the folder where it should be.
+    ``changed`` is when any of it was last touched, in nanoseconds since 1970; of what is missing,
+    when the folder was in which it should be.
     """
 
     algorithm: str
     hash: str | None
     size: int | None = None
     nfiles: int | None = None
-    written: int = 0
     changed: int = 0
     missing: bool = False
 
@@ -244,7 +243,7 @@ def _build(repo: Any, where: str, question: Question, seen: Stamp) -> Found:
             cache_of, where, repo.fs, algorithm, ignore=repo.dvcignore, dry_run=True
         )
         value = tree.hash_info.value
-        return Found(algorithm, value, meta.size, meta.nfiles, seen.written, seen.changed)
+        return Found(algorithm, value, meta.size, meta.nfiles, seen.changed)
 
     found = hashed(question.algorithm)
     if question.algorithm == LEGACY and found.hash != question.hash:
@@ -253,8 +252,7 @@ def _build(repo: Any, where: str, question: Question, seen: Stamp) -> Found:
 
 
 def _missing(question: Question, where: str) -> Found:
-    since = touched_around(where)
-    return Found(question.algorithm, None, written=since, changed=since, missing=True)
+    return Found(question.algorithm, None, changed=touched_around(where), missing=True)
 
 
 class _Memory:
@@ -277,7 +275,7 @@ class _Memory:
         mark, algorithm, value, size, nfiles = row
         if mark != self._mark(question, seen):
             return None
-        return Found(algorithm, value, size, nfiles, seen.written, seen.changed)
+        return Found(algorithm, value, size, nfiles, seen.changed)
 
     def add(self, question: Question, seen: Stamp, found: Found) -> None:
         if time.time_ns() - max(seen.written, seen.changed) > _RACY_NS:

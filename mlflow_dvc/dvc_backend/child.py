@@ -70,6 +70,11 @@ class Child:
         self._process.returncode = 0
 
 
+def words(error: Exception) -> str:
+    """What DVC says is wrong, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def ask(task: str, request: Mapping[str, Any], seconds: float) -> Any:
     """The same, waiting for the answer."""
     child = Child(task, request)

@@ -18,7 +18,7 @@ from typing import Any
 
 from mlflow_dvc.dvc_backend.aside import repo_aside
 from mlflow_dvc.dvc_backend.check import LEGACY, Question, check_here
-from mlflow_dvc.dvc_backend.child import ask
+from mlflow_dvc.dvc_backend.child import ask, words
 
 _SECONDS = 24 * 3600.0
 _AT_ONCE = 16
@@ -93,7 +93,7 @@ def fetch_here(wanted: Mapping[str, Any], target: str | None) -> dict[str, Any]:
             try:
                 return {"path": _brought(found, copy, target), "tried": tried}
             except Exception as error:
-                tried.append(f"{name}: {_words(error)}")
+                tried.append(f"{name}: {words(error)}")
     return {"path": None, "tried": tried}
 
 
@@ -112,7 +112,7 @@ def locate_here(path: str, root: str | None, repo: str | None, rev: str | None) 
             found = Located(path, hashed.name, hashed.value, meta.size, meta.nfiles)
             return {"found": asdict(found)}
     except Exception as error:
-        return {"fault": _words(error)}
+        return {"fault": words(error)}
 
 
 def _places(wanted: Wanted, stack: ExitStack, tried: list[str]) -> Iterator[tuple[str, Copy]]:
@@ -122,7 +122,7 @@ def _places(wanted: Wanted, stack: ExitStack, tried: list[str]) -> Iterator[tupl
         try:
             return open_it()
         except Exception as error:
-            tried.append(f"{name}: {_words(error)}")
+            tried.append(f"{name}: {words(error)}")
             return None
 
     if wanted.root:
@@ -159,7 +159,7 @@ def _of_repo(repo: Any, wanted: Wanted, tried: list[str]) -> Iterator[tuple[str,
         try:
             odb = repo.cloud.get_remote_odb(name, hash_name=wanted.algorithm)
         except Exception as error:
-            tried.append(f"remote {name}: {_words(error)}")
+            tried.append(f"remote {name}: {words(error)}")
             continue
         yield f"remote {name} ({odb.path})", partial(_copy_object, odb, wanted)
 
@@ -244,7 +244,3 @@ def _hash(path: str, algorithm: str) -> str | None:
     _, _, found = build(scratch, path, localfs, algorithm, dry_run=True)
     value: str | None = found.hash_info.value
     return value
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

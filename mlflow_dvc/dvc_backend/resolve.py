@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from mlflow_dvc import cache
-from mlflow_dvc.dvc_backend.child import ask
+from mlflow_dvc.dvc_backend.child import ask, words
 
 _VERSION = 1
 _VARIANTS = 8
@@ -88,14 +88,14 @@ def resolve_here(root: str, file: str, text: str) -> dict[str, Any]:
         resolver = DataResolver(repo, os.path.dirname(file), raw)
         names = list(resolver.get_keys())
     except Exception as error:
-        faults.append(_words(error))
+        faults.append(words(error))
         names = []
     for name in names:
         try:
             resolved = resolver.resolve_one(name)[name]
             stages[name] = {key: resolved[key] for key in _KEYS if key in resolved}
         except Exception as error:
-            faults.append(_words(error))
+            faults.append(words(error))
     reads = {
         path: _digest(root, path) for path in sorted(_inside(root, opened) | _named(file, raw))
     }
@@ -155,7 +155,3 @@ def _digest(root: str, path: str) -> str | None:
     except OSError:
         return None
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

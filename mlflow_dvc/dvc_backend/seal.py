@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from mlflow_dvc.dvc_backend.aside import repo_aside
-from mlflow_dvc.dvc_backend.child import Child
+from mlflow_dvc.dvc_backend.child import Child, words
 from mlflow_dvc.snapshot import DataEntry
 
 
@@ -18,12 +18,10 @@ from mlflow_dvc.snapshot import DataEntry
 class Seal:
     """A stage that has run. ``lock`` is the whole lock as DVC is about to write it.
 
-    ``entry`` is the stage's own part of it; paths of ``outs`` and ``deps`` are relative to the DVC
-    root, or URLs.
+    Paths of ``outs`` and ``deps`` are relative to the DVC root, or URLs.
     """
 
     lock: bytes
-    entry: Mapping[str, Any]
     outs: tuple[DataEntry, ...]
     deps: tuple[DataEntry, ...]
 
@@ -46,7 +44,7 @@ def seal_of(child: Child) -> Seal | str:
     if "fault" in raw:
         return str(raw["fault"])
     outs, deps = (tuple(DataEntry(**row) for row in raw[part]) for part in ("outs", "deps"))
-    return Seal(raw["lock"].encode(), raw["entry"], outs, deps)
+    return Seal(raw["lock"].encode(), outs, deps)
 
 
 def seal_here(root: str, file: str, name: str, address: str, bytes_at_most: int) -> dict[str, Any]:
@@ -64,12 +62,11 @@ def seal_here(root: str, file: str, name: str, address: str, bytes_at_most: int)
             stage.save(run_cache=False)
             return {
                 "lock": _locked(repo, stage),
-                "entry": _plain(_entry(stage)),
                 "outs": list(_rows(stage.outs, root, address, role="output")),
                 "deps": list(_rows(stage.deps, root, address, role=None)),
             }
     except Exception as error:  # an output is missing, say: then the stage has not done its work
-        return {"fault": " ".join(str(error).split()) or type(error).__name__}
+        return {"fault": words(error)}
 
 
 def _unhashed(repo: Any, outs: Iterable[Any]) -> int:
@@ -107,21 +104,6 @@ def _locked(repo: Any, stage: Any) -> str:
             return file.read()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _entry(stage: Any) -> Mapping[str, Any]:
-    from dvc.stage.serialize import to_single_stage_lockfile
-
-    return to_single_stage_lockfile(stage)
-
-
-def _plain(value: Any) -> Any:
-    """Of the same kinds that YAML gives back."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _rows(

@@ -299,7 +299,7 @@ class _Stage:
             DataEntry(path, algorithm, value, cached=False, stage=self.stage.address)
             for path, (algorithm, value) in self.stage.locked_deps.items()
         )
-        return Seal(lock, self._entry or {}, self.stage.outs, deps)
+        return Seal(lock, self.stage.outs, deps)
 
     def _differences(self, before: Snapshot) -> Iterator[Difference]:
         recorded = {entry.path: entry.hash for entry in before.data if entry.known}

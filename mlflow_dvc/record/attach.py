@@ -80,7 +80,8 @@ def draw(record: Record) -> None:
     moment = record.moment
     if record.folder is None or moment.is_empty:
         return
-    files = moment.files
+    patch = moment.patch.files if moment.patch else {}
+    files = {**moment.read, **moment.sealed, **patch}
     shown = {name: files[name].decode("utf-8", "replace") for name in _SHOWN if name in files}
     snapshot = moment.snapshot
     pages = {
