@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mlflow_dvc.cli.demo import tell
-from mlflow_dvc.cli.render import Narrator
+from mlflow_dvc.cli.render.terminal import Narrator
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "demo.svg"
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import Project, both_stores
 
 import mlflow_dvc
-from mlflow_dvc import tracking
 from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError, TrackingUnavailableError
+from mlflow_dvc.tracking import server
 
 RAW = "data/raw.csv"
 
@@ -168,7 +168,7 @@ def test_snapshot_of_others(two_runs: tuple[str, str], tmp_path: Path, content: 
 @pytest.mark.parametrize("uri", ["databricks", "databricks://profile", "uc", "http://host:1"])
 def test_servers_are_no_paths(uri: str):
     """A server, the words for a Databricks workspace among them, is no missing directory."""
-    tracking._refuse_to_create(uri)
+    server._refuse_to_create(uri)
 
 
 @pytest.mark.parametrize(

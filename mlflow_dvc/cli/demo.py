@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
-from mlflow_dvc.cli.render import Narrator
+from mlflow_dvc.cli.render import runs as render
+from mlflow_dvc.cli.render.terminal import Narrator
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.recall.search import search
 
@@ -89,7 +90,7 @@ class _Stage:
             what = f"{PREPARED}@{_prepared(run)[:_SHORT]}"
             say()
             self.narrator.command(f"mlflow-dvc search {what}")
-            self.narrator.runs(what, search(what, tracking_uri=self.uri))
+            render.search(what, search(what, tracking_uri=self.uri), self.narrator.console)
         say("\nThe same in MLflow's own search box:\n")
         say(f"  tags.`{tag.OUT}{PREPARED}` = '{_prepared(runs[-1])}'")
         say(f"  tags.{tag.HASHES} LIKE '% {_prepared(runs[-1])[:_SHORT]}%'")

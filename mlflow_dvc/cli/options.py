@@ -1,0 +1,30 @@
+"""What commands have in common: options, exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+YES, NO, NO_ANSWER = 0, 1, 2
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def as_json(command: Command) -> Command:
+    """``--json``, the same on every command."""
+    return click.option("--json", "json_", is_flag=True, help="Print JSON.")(command)
+
+
+def at_server(command: Command) -> Command:
+    """``--tracking-uri``, the same on every command that asks MLflow."""
+    return click.option(
+        "--tracking-uri",
+        metavar="URI",
+        help="The MLflow server; default: MLFLOW_TRACKING_URI, as for MLflow itself.",
+    )(command)
+
+
+def print_json(raw: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(raw, indent=2))

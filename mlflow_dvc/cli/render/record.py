@@ -1,0 +1,129 @@
+"""A record: of the workspace (``status``), of a run (``show``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc.cli.render import terminal
+from mlflow_dvc.report.words import short, size_in_words
+from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mlflow_dvc.capture.project import Project
+    from mlflow_dvc.recall.show import RunRecord
+
+_STATUS_FIELDS = (
+    "path", "algorithm", "hash", "size", "nfiles", "cached", "stage", "source", "state",
+)  # fmt: skip
+_GIT_FIELDS = ("sha", "branch", "describe", "dirty", "remote_url")
+
+
+def status_json(project: Project, snapshot: Snapshot) -> dict[str, Any]:
+    git = snapshot.git
+    return {
+        "schema": terminal.SCHEMA,
+        "root": project.dvc_root,
+        "git": {name: getattr(git, name) for name in _GIT_FIELDS} if git else None,
+        "stage": snapshot.stage or snapshot.script_stage,
+        "experiment": snapshot.experiment,
+        "data_version": snapshot.data_version,
+        "data": [
+            {name: getattr(entry, name) for name in _STATUS_FIELDS} for entry in snapshot.data
+        ],
+        "tags": tag.to_tags(snapshot),
+        "warnings": list(snapshot.warnings),
+    }
+
+
+def show_json(record: RunRecord) -> dict[str, Any]:
+    raw = {**vars(record), "snapshot": record.snapshot.to_dict() if record.snapshot else None}
+    return {"schema": terminal.SCHEMA, **raw, "artifacts": list(record.artifacts)}
+
+
+def status(project: Project, snapshot: Snapshot) -> None:
+    console = terminal.console_of()
+    terminal.facts(console, [*_code(snapshot.git, project), *_data(snapshot)])
+    if snapshot.data:
+        _table(console, snapshot.data)
+    terminal.warn(snapshot.warnings)
+
+
+def show(record: RunRecord) -> None:
+    console = terminal.console_of()
+    snapshot = record.snapshot
+    if not snapshot:
+        terminal.say(f"run {record.run_id} carries no record of ours")
+        return
+    facts = [
+        ("run", f"{record.run_id}  {record.run_name}"),
+        ("in", f"{record.experiment}, {record.started}, {record.status.lower()}"),
+        *_code(snapshot.git),
+        *_data(snapshot),
+        ("attached", ", ".join(record.artifacts) or "nothing"),
+    ]
+    terminal.facts(console, facts)
+    if snapshot.data:
+        _table(console, snapshot.data)
+    terminal.warn(snapshot.warnings)
+
+
+def _code(git: GitState | None, project: Project | None = None) -> Iterator[tuple[str, str]]:
+    if git is None:
+        yield "code", "no git repository"
+        return
+    words = [git.branch or "detached HEAD", git.sha or "no commit yet"]
+    words += [f"({git.describe})"] if git.describe else []
+    words += ["with uncommitted changes"] if git.dirty else []
+    yield "code", "  ".join(words)
+    if git.source not in ("script", "working directory"):
+        yield "", f"as {git.source} says"
+    if git.remote_url:
+        yield "", git.remote_url
+    if project and project.script and project.code_source != "script":
+        yield "", f"of the working directory: {project.script} lies in no repository"
+
+
+def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    if snapshot.root is None:
+        yield "data", "no DVC project"
+        return
+    count = len(snapshot.data)
+    version = snapshot.data_version or "unknown"
+    status = f", {snapshot.data_status}" if snapshot.data_status else ""
+    status += ", as frozen before" if snapshot.frozen else ""
+    status += f", record {snapshot.seal}" if snapshot.seal not in (None, "none") else ""
+    yield "data", f"version {version}  ({count} output{'' if count == 1 else 's'}{status})"
+    if stage := snapshot.stage or snapshot.script_stage:
+        yield "stage", stage + ("" if snapshot.stage else "  (the script is its dependency)")
+    if snapshot.experiment:
+        yield "experiment", snapshot.experiment
+
+
+def _table(console: Console, entries: Iterable[DataEntry]) -> None:
+    table = terminal.grid("path", "hash", "size", "files", "from", "")
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for entry in entries:
+        table.add_row(
+            terminal.plain(entry.path),
+            short(entry.hash),
+            size_in_words(entry.size),
+            "" if entry.nfiles is None else str(entry.nfiles),
+            terminal.plain(entry.source or entry.stage or ""),
+            terminal.plain(_remark(entry)),
+        )
+    console.print()
+    console.print(table)
+
+
+def _remark(entry: DataEntry) -> str:
+    if entry.state in ("modified", "missing"):
+        return entry.state
+    if entry.certainty == "stale":
+        return "no tag: of an earlier run"
+    if entry.hash is None:
+        return "no tag: never locked"
+    return "" if entry.cached else "no tag: not cached"

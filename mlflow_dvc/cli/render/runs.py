@@ -1,0 +1,73 @@
+"""Several runs: those that saw some data (``search``), those held against DVC's lock (``sync``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mlflow_dvc.cli.render import terminal
+from mlflow_dvc.report.words import short
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mlflow_dvc.recall.search import Match
+    from mlflow_dvc.recall.sync import Synced
+
+_ROOMY = 125  # columns of a terminal; a narrower one leaves out what `show` tells
+_IN_SHOW = frozenset({"experiment", "commit"})
+
+
+def search_json(what: str, matches: Sequence[Match]) -> dict[str, Any]:
+    return {"schema": terminal.SCHEMA, "what": what, "runs": [asdict(match) for match in matches]}
+
+
+def sync_json(results: Sequence[Synced]) -> dict[str, Any]:
+    return {"schema": terminal.SCHEMA, "runs": [asdict(result) for result in results]}
+
+
+def search(what: str, matches: Sequence[Match], console: Console | None = None) -> None:
+    if not matches:
+        terminal.say(f"no run saw {what}")
+        return
+    console = console or terminal.console_of()
+    rows = [_row(match, whole=console.width == terminal.WIDE) for match in matches]
+    shown = [name for name in rows[0] if console.width >= _ROOMY or name not in _IN_SHOW]
+    table = terminal.grid(*shown)
+    for row in rows:
+        table.add_row(*(terminal.plain(row[name]) for name in shown))
+    console.print(table)
+
+
+def _row(match: Match, *, whole: bool) -> dict[str, str]:
+    """A line of the table; ``whole`` where a program may read it."""
+    saw = [f"{entry.path or '?'} {short(entry.hash)}" for entry in match.data]
+    return {
+        "run": match.run_id if whole else short(match.run_id),
+        "name": match.run_name,
+        "experiment": match.experiment,
+        "started": match.started if whole else match.started[:16].replace("T", " "),
+        "commit": short(match.git_sha),
+        "stage": match.stage or "-",
+        "data version": match.data_version or "-",
+        "saw": "\n".join(saw),
+    }
+
+
+def sync(results: Sequence[Synced]) -> None:
+    if not results:
+        terminal.say("no run of a stage of this project was found")
+        return
+    console = terminal.console_of()
+    table = terminal.grid("run", "name", "stage", "record", "")
+    for result in results:
+        why = [result.reason] if result.reason else []
+        why += [
+            f"{one.path}: {short(one.recorded)} was recorded, DVC wrote {short(one.locked)}"
+            for one in result.differences
+        ]
+        run_id = result.run_id if console.width == terminal.WIDE else short(result.run_id)
+        row = (run_id, result.run_name, result.stage, result.verdict, "\n".join(why))
+        table.add_row(*map(terminal.plain, row))
+    console.print(table)

@@ -1,0 +1,100 @@
+"""How anything is printed: data on stdout, messages on stderr, colour only on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCHEMA = 1  # of what ``--json`` prints
+WIDE = 10_000  # a pipe has no width: never cut or fold there
+
+
+def plain(text: str) -> str:
+    """``text`` from elsewhere, without markup and without control characters of a terminal."""
+    from rich.markup import escape
+
+    shown = "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+    return escape(shown)
+
+
+def console_of(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    found = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=False)
+    if found.is_terminal:
+        return found
+    return Console(stderr=stderr, highlight=False, emoji=False, width=WIDE)
+
+
+def facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, plain(value))
+    console.print(table)
+
+
+def grid(*columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+@contextmanager
+def waiting(doing: str) -> Iterator[None]:
+    """A spinner on stderr, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with console_of(stderr=True).status(f"{doing} ..."):
+        yield
+
+
+def warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        say(f"warning: {warning}")
+
+
+def say(message: str) -> None:
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in message)
+    print(shown, file=sys.stderr)
+
+
+class Narrator:
+    """Tells the demo: a line per step with its time, then the result."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or console_of()
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[None]:
+        started = time.perf_counter()
+        with waiting(doing):
+            yield
+        self.console.print(f"[dim]{time.perf_counter() - started:5.1f} s[/dim]  {plain(doing)}")
+
+    def say(self, text: str = "") -> None:
+        self.console.print(plain(text))
+
+    def command(self, command: str) -> None:
+        self.console.print(f"[bold]$ {plain(command)}[/bold]")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        table = grid(*columns)
+        for row in rows:
+            table.add_row(*map(plain, row))
+        self.console.print(table)

@@ -1,0 +1,82 @@
+"""Commands about runs."""
+
+from __future__ import annotations
+
+import click
+
+from mlflow_dvc.cli.options import NO, YES, as_json, at_server, print_json
+
+
+@click.command()
+@click.argument("what")
+@as_json
+@at_server
+@click.pass_context
+def search(ctx: click.Context, what: str, json_: bool, tracking_uri: str | None) -> None:
+    """The runs, of every experiment, that saw WHAT.
+
+    WHAT is a hash or the beginning of one (4 digits at least), the path of a tracked output,
+    path@hash, or a file on disk, which is then looked for by its content. Exits with 1 when no run
+    saw it.
+    """
+    from mlflow_dvc.cli.render import runs as render
+    from mlflow_dvc.cli.render import terminal
+    from mlflow_dvc.recall.search import search as find
+
+    with terminal.waiting("searching"):
+        matches = find(what, tracking_uri=tracking_uri)
+    if json_:
+        print_json(render.search_json(what, matches))
+    else:
+        render.search(what, matches)
+    ctx.exit(YES if matches else NO)
+
+
+@click.command()
+@click.argument("run")
+@as_json
+@at_server
+@click.pass_context
+def show(ctx: click.Context, run: str, json_: bool, tracking_uri: str | None) -> None:
+    """The record of RUN: its code, its data, what is attached.
+
+    RUN is a run id or a unique beginning of one, models:/name/version, models:/name@alias, or the
+    id of a logged model. Exits with 1 when the run carries no record.
+    """
+    from mlflow_dvc.cli.render import record, terminal
+    from mlflow_dvc.recall.show import show as read
+
+    with terminal.waiting("reading the run"):
+        found = read(run, tracking_uri=tracking_uri)
+    if json_:
+        print_json(record.show_json(found))
+    else:
+        record.show(found)
+    ctx.exit(YES if found.snapshot else NO)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@as_json
+@at_server
+@click.pass_context
+def sync(ctx: click.Context, runs: tuple[str, ...], json_: bool, tracking_uri: str | None) -> None:
+    """After `dvc repro`: hold its runs against the dvc.lock that DVC wrote.
+
+    The runs of every stage of the project around the working directory, or only each RUN. A run
+    whose record is what DVC wrote is confirmed, one that has none of what its stage made gets it,
+    and one that was wrong is contradicted and mended. Older runs are confirmed by the locks in
+    git's history. Exits with 1 when a run was contradicted.
+    """
+    from mlflow_dvc.cli.render import runs as render
+    from mlflow_dvc.cli.render import terminal
+    from mlflow_dvc.recall.sync import sync as hold
+
+    with terminal.waiting("asking for the runs"):
+        results = hold(*runs, tracking_uri=tracking_uri)
+    if json_:
+        print_json(render.sync_json(results))
+    else:
+        render.sync(results)
+    wrong = any(result.changed and result.verdict == "contradicted" for result in results)
+    ctx.exit(NO if wrong else YES)

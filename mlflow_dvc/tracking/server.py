@@ -1,0 +1,104 @@
+"""Access to a tracking server: a client for it, and what lies among a run's artifacts."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from mlflow_dvc.errors import TrackingUnavailableError
+from mlflow_dvc.guard import first_line
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SNAPSHOT = "dvc/snapshot.json"
+_NO_PATHS = frozenset({"databricks", "databricks-uc", "uc"})
+_SNAPSHOT_BYTES = 100 * 1024 * 1024
+
+
+def uri(tracking_uri: str | None = None) -> str:
+    """The server that will be asked: ``tracking_uri``, else the one MLflow would log to here."""
+    import mlflow
+
+    return tracking_uri or mlflow.get_tracking_uri()
+
+
+def client_of(tracking_uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri)
+
+
+@contextmanager
+def asking(tracking_uri: str | None) -> Iterator[MlflowClient]:
+    """A client; whatever MLflow raises meanwhile says that the server cannot answer."""
+    where = uri(tracking_uri)
+    _refuse_to_create(where)
+    try:
+        yield client_of(where)
+    except _store_errors() as error:
+        raise TrackingUnavailableError(where, first_line(error)) from error
+
+
+def read_artifact(client: MlflowClient, run_id: str, path: str) -> bytes | None:
+    """None where the run has no such artifact."""
+    folder = path.rpartition("/")[0]
+    sizes = {entry.path: entry.file_size for entry in client.list_artifacts(run_id, folder)}
+    if path not in sizes:
+        return None
+    if (sizes[path] or 0) > _SNAPSHOT_BYTES:
+        raise ValueError(f"larger than {_SNAPSHOT_BYTES >> 20} MiB")
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, _no_progress_bar():
+        return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
+
+
+def walk(client: MlflowClient, run_id: str, folder: str) -> Iterator[str]:
+    for entry in client.list_artifacts(run_id, folder):
+        if entry.is_dir:
+            yield from walk(client, run_id, entry.path)
+        else:
+            yield entry.path
+
+
+def _store_errors() -> tuple[type[Exception], ...]:
+    """What MLflow's stores raise: its own errors, the network's and those of databases."""
+    from mlflow.exceptions import MlflowException
+
+    database = sys.modules.get("sqlalchemy.exc")
+    found = (MlflowException, OSError, ImportError)
+    return (*found, database.SQLAlchemyError) if database else found
+
+
+def _refuse_to_create(where: str) -> None:
+    """MLflow makes a new, empty store where a local one is missing: looking must not."""
+    from mlflow.utils.uri import is_local_uri
+
+    parts = urlsplit(where)
+    if parts.scheme == "sqlite":
+        path = unquote(where[len("sqlite:///") :]).partition("?")[0]
+    elif where not in _NO_PATHS and is_local_uri(where):
+        path = unquote(parts.path) if parts.scheme else where
+    else:
+        return
+    if path and not os.path.exists(path):
+        raise TrackingUnavailableError(where, "there is no such file or directory")
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """MLflow draws one for the smallest file; it looks for the variable at every download."""
+    name = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
+    before = os.environ.get(name)
+    os.environ[name] = "false"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
