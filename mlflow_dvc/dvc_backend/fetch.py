@@ -5,7 +5,6 @@ Whatever is handed on was hashed after it was copied: a damaged object in a cach
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 from mlflow_dvc.dvc_backend.aside import repo_aside
 from mlflow_dvc.dvc_backend.check import LEGACY, Question, check_here
 from mlflow_dvc.dvc_backend.child import ask, words
+from mlflow_dvc.dvc_backend.stores import Row, rows_of, stores
 
 _SECONDS = 24 * 3600.0
 _AT_ONCE = 16
@@ -151,17 +151,8 @@ def _places(wanted: Wanted, stack: ExitStack, tried: list[str]) -> Iterator[tupl
 
 def _of_repo(repo: Any, wanted: Wanted, tried: list[str]) -> Iterator[tuple[str, Copy]]:
     """The cache of a project and all its remotes, the default one first."""
-    cache = repo.cache.legacy if wanted.algorithm == LEGACY else repo.cache.local
-    if cache is not None:  # a repository from elsewhere need not have one
-        yield f"cache {cache.path}", partial(_copy_object, cache, wanted)
-    default = repo.config["core"].get("remote")
-    for name in dict.fromkeys([*([default] if default else []), *repo.config["remote"]]):
-        try:
-            odb = repo.cloud.get_remote_odb(name, hash_name=wanted.algorithm)
-        except Exception as error:
-            tried.append(f"remote {name}: {words(error)}")
-            continue
-        yield f"remote {name} ({odb.path})", partial(_copy_object, odb, wanted)
+    for name, odb in stores(repo, wanted.algorithm, tried.append):
+        yield name, partial(_copy_object, odb, wanted)
 
 
 def _in_work_tree(wanted: Wanted) -> str | None:
@@ -216,17 +207,11 @@ def _copy_object(odb: Any, wanted: Wanted, target: str) -> None:
     if not wanted.hash.endswith(".dir"):
         odb.fs.get_file(odb.oid_to_path(wanted.hash), target)
         return
-    listed = target + ".dir"
-    odb.fs.get_file(odb.oid_to_path(wanted.hash), listed)
-    with open(listed, encoding="utf-8") as file:
-        rows = json.load(file)
+    rows = rows_of(odb, wanted.hash)
     os.mkdir(target)
 
-    def copy(row: Mapping[str, str]) -> None:
-        inside = os.path.normpath(row["relpath"])
-        if os.path.isabs(inside) or inside.split(os.sep)[0] == os.pardir:
-            raise ValueError(f"it names a file outside of itself: {row['relpath']}")
-        path = os.path.join(target, inside)
+    def copy(row: Row) -> None:
+        path = os.path.join(target, row["relpath"])
         os.makedirs(os.path.dirname(path), exist_ok=True)
         odb.fs.get_file(odb.oid_to_path(row["md5"]), path)
 
