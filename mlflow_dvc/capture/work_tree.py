@@ -15,13 +15,13 @@ from types import TracebackType
 
 from mlflow_dvc.capture.git import common_dir, find_git_dir
 
-_OURS_TO_SET = (
+NOT_INHERITED = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS",
     "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
 )  # fmt: skip
 # No program of the user's is run, and nothing of theirs written: a split index has files beside it.
-_SETTINGS = (
+GIT_SETTINGS = (
     "core.fsmonitor=false", "core.quotePath=false", "core.safecrlf=false", "core.splitIndex=false",
     f"core.hooksPath={os.devnull}", f"diff.orderFile={os.devnull}",
 )  # fmt: skip
@@ -55,7 +55,7 @@ class WorkTree:
             shutil.copy2(os.path.join(git_dir, "index"), index)
         store = os.path.join(common_dir(git_dir), "objects")
         quoted = store.replace("\\", "\\\\").replace('"', '\\"')
-        kept = {name: value for name, value in os.environ.items() if name not in _OURS_TO_SET}
+        kept = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         self._env = kept | {
             "GIT_INDEX_FILE": index,
             "GIT_OBJECT_DIRECTORY": objects,
@@ -201,7 +201,7 @@ class WorkTree:
         return done.stdout
 
     def _call(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+        settings = [word for setting in GIT_SETTINGS for word in ("-c", setting)]
         try:
             return subprocess.run(
                 ["git", *settings, *words],

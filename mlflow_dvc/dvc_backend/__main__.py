@@ -8,6 +8,7 @@ from importlib import import_module
 
 _TASKS = {
     "check": "check",
+    "exists": "exists",
     "fetch": "fetch",
     "locate": "fetch",
     "params": "params",

@@ -10,10 +10,13 @@ from mlflow_dvc.tracking.records import amend as amend
 from mlflow_dvc.tracking.records import list_attached as list_attached
 from mlflow_dvc.tracking.records import load_resumed as load_resumed
 from mlflow_dvc.tracking.records import load_snapshot as load_snapshot
+from mlflow_dvc.tracking.records import read_all_attached as read_all_attached
 from mlflow_dvc.tracking.records import read_attached as read_attached
 from mlflow_dvc.tracking.runs import experiment_names as experiment_names
 from mlflow_dvc.tracking.runs import find_runs as find_runs
 from mlflow_dvc.tracking.runs import get_run as get_run
+from mlflow_dvc.tracking.runs import recorded_runs as recorded_runs
+from mlflow_dvc.tracking.runs import registered_runs as registered_runs
 from mlflow_dvc.tracking.server import SNAPSHOT as SNAPSHOT
 from mlflow_dvc.tracking.server import uri as uri
 from mlflow_dvc.tracking.writing import Input as Input

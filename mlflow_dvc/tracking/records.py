@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.snapshot import Snapshot
-from mlflow_dvc.tracking.server import SNAPSHOT, asking, read_artifact, walk
+from mlflow_dvc.tracking.server import SNAPSHOT, asking, read_artifact, read_artifacts, walk
 from mlflow_dvc.tracking.writing import (
     attach,
     delete_run_tag,
@@ -76,6 +76,16 @@ def read_attached(run: Run, path: str, tracking_uri: str | None = None) -> bytes
             return None
 
 
+def read_all_attached(run: Run, tracking_uri: str | None = None) -> dict[str, bytes]:
+    """Every file of the record, by its path below ``dvc/``; empty where the run has none.
+
+    A later record of a resumed run is left out. Raises TrackingUnavailableError where the files
+    cannot be had, or are more than any record.
+    """
+    with asking(tracking_uri) as client:
+        return read_artifacts(client, run.info.run_id, "dvc", skip="dvc/resume-")
+
+
 def amend(
     run: Run,
     before: Snapshot,
@@ -109,7 +119,7 @@ def amend(
 def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:
     """The paths of every artifact below ``dvc/``."""
     with asking(tracking_uri) as client:
-        return sorted(walk(client, run.info.run_id, "dvc"))
+        return sorted(path for path, _ in walk(client, run.info.run_id, "dvc"))
 
 
 def _doubtful(snapshot: Snapshot, warning: str) -> Snapshot:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mlflow_dvc import tags as tag
 from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError
 from mlflow_dvc.tracking.server import asking
 
@@ -24,6 +25,26 @@ def find_runs(filter_string: str, tracking_uri: str | None = None) -> Iterator[R
 
     with asking(tracking_uri) as client:
         yield from _runs(client, filter_string, ViewType.ACTIVE_ONLY)
+
+
+def recorded_runs(tracking_uri: str | None = None) -> Iterator[Run]:
+    """Every run with a record of ours, of code or of data."""
+    seen = set()
+    for key in (tag.SEAL, tag.GIT_SHA):
+        for run in find_runs(f"tags.`{key}` LIKE '%'", tracking_uri):
+            if run.info.run_id not in seen:
+                seen.add(run.info.run_id)
+                yield run
+
+
+def registered_runs(tracking_uri: str | None = None) -> Iterator[Run]:
+    """The runs that the versions of all registered models are of; a version without one is left
+    out.
+    """
+    with asking(tracking_uri) as client:
+        versions = [version for version in _versions(client) if version.run_id]
+        for run_id in dict.fromkeys(version.run_id for version in versions):
+            yield client.get_run(run_id)
 
 
 def experiment_names(ids: set[str], tracking_uri: str | None = None) -> dict[str, str]:
@@ -56,6 +77,16 @@ def _experiments(client: MlflowClient) -> Iterator[str]:
     while True:
         page = client.search_experiments(max_results=_PAGE, page_token=token)
         yield from (experiment.experiment_id for experiment in page)
+        token = page.token
+        if not token:
+            return
+
+
+def _versions(client: MlflowClient) -> Iterator[Any]:
+    token: str | None = None
+    while True:
+        page = client.search_model_versions(max_results=_PAGE, page_token=token)
+        yield from page
         token = page.token
         if not token:
             return

@@ -58,12 +58,29 @@ def read_artifact(client: MlflowClient, run_id: str, path: str) -> bytes | None:
         return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
 
 
-def walk(client: MlflowClient, run_id: str, folder: str) -> Iterator[str]:
+def read_artifacts(
+    client: MlflowClient, run_id: str, folder: str, *, skip: str
+) -> dict[str, bytes]:
+    """Every file of ``folder``, by its path there; what begins with ``skip`` is not asked for."""
+    sizes = {path: size for path, size in walk(client, run_id, folder) if not path.startswith(skip)}
+    if sum(sizes.values()) > _SNAPSHOT_BYTES:
+        raise OSError(f"{folder} of run {run_id} is larger than {_SNAPSHOT_BYTES >> 20} MiB")
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, _no_progress_bar():
+        return {
+            path.removeprefix(f"{folder}/"): Path(
+                client.download_artifacts(run_id, path, directory)
+            ).read_bytes()
+            for path in sizes
+        }
+
+
+def walk(client: MlflowClient, run_id: str, folder: str) -> Iterator[tuple[str, int]]:
+    """The path and the size in bytes of every artifact below ``folder``."""
     for entry in client.list_artifacts(run_id, folder):
         if entry.is_dir:
             yield from walk(client, run_id, entry.path)
         else:
-            yield entry.path
+            yield entry.path, entry.file_size or 0
 
 
 def _store_errors() -> tuple[type[Exception], ...]:

@@ -1,0 +1,167 @@
+"""Whether data can still be had, by its hash, from a project's cache and remotes; no download.
+
+Only the listing of a folder is read, to ask for each of its files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mlflow_dvc.dvc_backend.aside import repo_aside
+from mlflow_dvc.dvc_backend.child import ask, words
+from mlflow_dvc.dvc_backend.stores import listing, stores
+
+_SECONDS = 24 * 3600.0
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where imported data came from: what lies at ``path`` of a repository at a revision."""
+
+    url: str
+    rev: str | None
+    path: str
+
+
+@dataclass(frozen=True)
+class Sought:
+    """Data that is asked for. ``origin`` is asked where neither cache nor remote has it."""
+
+    algorithm: str
+    hash: str
+    origin: Origin | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.algorithm}:{self.hash}"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where it lies; ``missing`` names some of the files that lie nowhere, ``count`` says how many.
+
+    A file is named by its path in the folder, and by its hash.
+    """
+
+    stores: tuple[str, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
+    count: int = 0
+
+
+def exists(root: str, sought: Iterable[Sought]) -> tuple[dict[str, Kept], list[str]]:
+    """By :attr:`Sought.key`; and in words what could not be asked.
+
+    ``root`` is the project whose cache and remotes are asked. Raises OSError where DVC cannot be.
+    """
+    rows = [asdict(one) for one in sought]
+    if not rows:
+        return {}, []
+    answer = ask("exists", {"root": root, "sought": rows}, _SECONDS)
+    found = {
+        key: Kept(tuple(names), tuple((path, oid) for path, oid in missing), count)
+        for key, (names, missing, count) in answer["found"].items()
+    }
+    return found, list(answer["unasked"])
+
+
+def exists_here(root: str, sought: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The same in this process: imports DVC and changes the working directory."""
+    asked = [Sought(**{**row, "origin": _origin(row.get("origin"))}) for row in sought]
+    unasked: list[str] = []
+    found: dict[str, tuple[list[str], list[tuple[str, str]], int]] = {}
+    with repo_aside(root) as repo:
+        for algorithm in dict.fromkeys(one.algorithm for one in asked):
+            mine = [one for one in asked if one.algorithm == algorithm]
+            found |= _Search(repo, algorithm, unasked).all(mine)
+        for one in asked:
+            if found[one.key][2] and one.origin and (name := _at_origin(one, unasked)):
+                found[one.key] = ([name], [], 0)
+    return {"found": found, "unasked": list(dict.fromkeys(unasked))}
+
+
+class _Search:
+    """Through everything that keeps data by one kind of hash."""
+
+    def __init__(self, repo: Any, algorithm: str, unasked: list[str]) -> None:
+        self._repo = repo
+        self._algorithm = algorithm
+        self._unasked = unasked
+
+    def all(self, sought: Sequence[Sought]) -> dict[str, Any]:
+        files = {one.hash: list(self._files(one.hash)) for one in sought}
+        where = self._where({oid for rows in files.values() for _, oid in rows})
+        answer = {}
+        for one in sought:
+            rows = files[one.hash]
+            missing = [row for row in rows if row[1] not in where]
+            names = list(dict.fromkeys(where[oid] for _, oid in rows if oid in where))
+            answer[one.key] = (names, missing[:_NAMED], len(missing))
+        return answer
+
+    def _files(self, value: str) -> Iterator[tuple[str, str]]:
+        """Of a folder its listing and every file, each with the name that it has there."""
+        yield "", value
+        if value.endswith(".dir"):
+            rows, _ = listing(self._repo, self._algorithm, value)
+            yield from ((row["relpath"], row["md5"]) for row in rows or ())
+
+    def _where(self, oids: set[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, odb in stores(self._repo, self._algorithm, self._unasked.append):
+            left = oids - found.keys()
+            if not left:
+                break
+            try:
+                found |= dict.fromkeys(_present(odb, left), name)
+            except Exception as error:
+                self._unasked.append(f"{name}: {words(error)}")
+        return found
+
+
+def _present(odb: Any, oids: set[str]) -> Iterable[str]:
+    if odb.fs.protocol == "local":
+        # DVC's own way would hash what it finds, and delete what is damaged.
+        return [oid for oid in oids if os.path.isfile(odb.oid_to_path(oid))]
+    found: Iterable[str] = odb.oids_exist(list(oids))
+    return found
+
+
+def _origin(raw: Mapping[str, Any] | None) -> Origin | None:
+    return Origin(**raw) if raw else None
+
+
+def _at_origin(sought: Sought, unasked: list[str]) -> str | None:
+    """The name of the repository that imported data came from, if it has it still."""
+    from dvc.repo import Repo
+
+    origin = sought.origin
+    if origin is None:
+        return None
+    name = f"{origin.url}@{origin.rev}" if origin.rev else origin.url
+    try:
+        with Repo.open(origin.url, rev=origin.rev, subrepos=True) as repo:
+            entry = repo.dvcfs.info(origin.path).get("dvc_info", {}).get("entry")
+            value = getattr(getattr(entry, "hash_info", None), "value", None)
+            if value is None:  # what git itself has there
+                return name if _hash_in_git(repo, origin.path, sought) else None
+            if value != sought.hash:
+                return None
+            _, _, lacking = _Search(repo, sought.algorithm, unasked).all([sought])[sought.key]
+            return None if lacking else name
+    except Exception as error:
+        unasked.append(f"{name}: {words(error)}")
+        return None
+
+
+def _hash_in_git(repo: Any, path: str, sought: Sought) -> bool:
+    from dvc.fs import localfs
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.db import get_odb
+
+    scratch = get_odb(localfs, os.path.join(os.sep, "nowhere"), hash_name=sought.algorithm)
+    _, _, found = build(scratch, path, repo.dvcfs, sought.algorithm, dry_run=True)
+    return bool(found.hash_info.value == sought.hash)

@@ -1,0 +1,104 @@
+"""What a run carries of its record, read once: the value that all ways back begin with."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
+from mlflow_dvc.capture.change import PATCH
+from mlflow_dvc.snapshot import DataEntry, Snapshot
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_PARENT = "mlflow.parentRunId"
+_NOT_OF_THE_PROJECT = frozenset({"snapshot.json", "record.md", "report.html", ".dvcignore", PATCH})
+SUBMODULES = "submodules/"
+_RAW, _WRONG = "code/", "contradicted/"
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A run and its record. ``files`` are those below ``dvc/``, by their path there."""
+
+    run: Run
+    snapshot: Snapshot
+    files: Mapping[str, bytes]
+
+    @property
+    def run_id(self) -> str:
+        return str(self.run.info.run_id)
+
+    @property
+    def name(self) -> str:
+        return self.run.info.run_name or ""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        tags: Mapping[str, str] = self.run.data.tags
+        return tags
+
+    @property
+    def stage(self) -> str | None:
+        return self.snapshot.stage or self.snapshot.script_stage
+
+    @cached_property
+    def project_files(self) -> dict[str, bytes]:
+        """DVC's files and the parameters, by their path in the project. Paths are not checked."""
+        ours = (_RAW, SUBMODULES, _WRONG)
+        return {
+            path: content
+            for path, content in self.files.items()
+            if path not in _NOT_OF_THE_PROJECT and not path.startswith(ours)
+        }
+
+    @cached_property
+    def code_files(self) -> dict[str, bytes]:
+        """What turns the commit into the work tree, as it is attached."""
+        return {
+            path: content
+            for path, content in self.files.items()
+            if path == PATCH or path.startswith((_RAW, SUBMODULES))
+        }
+
+    def patch(self, folder: str = "") -> bytes:
+        """Of the repository, or of the submodule attached below ``folder``; empty for none."""
+        return self.files.get(posixpath.join(folder, PATCH), b"")
+
+    def raw(self, folder: str = "") -> dict[str, bytes]:
+        """Files whose bytes a patch cannot carry, by their path in that repository."""
+        inside = posixpath.join(folder, _RAW)
+        return {
+            path.removeprefix(inside): content
+            for path, content in self.files.items()
+            if path.startswith(inside)
+        }
+
+    def data(self, *, outputs: bool = True) -> tuple[DataEntry, ...]:
+        """The data that the run saw; without ``outputs`` only what was there when it began."""
+        return tuple(
+            entry
+            for entry in self.snapshot.saw
+            if "://" not in entry.path and (outputs or entry.role != "output")
+        )
+
+
+def carried(ref: str, tracking_uri: str | None = None) -> Carried:
+    """By any name of a run. Raises what :func:`~mlflow_dvc.tracking.get_run` raises."""
+    return carried_by(tracking.get_run(ref, tracking_uri), tracking_uri)
+
+
+def carried_by(run: Run, tracking_uri: str | None = None) -> Carried:
+    """The record of ``run``. A child run that saw what its parent did has its record there."""
+    parent = run.data.tags.get(_PARENT)
+    holder = run
+    files = tracking.read_all_attached(run, tracking_uri)
+    if not files and parent and tag.ours(run.data.tags):
+        holder = tracking.get_run(parent, tracking_uri)
+        files = tracking.read_all_attached(holder, tracking_uri)
+    return Carried(run, tracking.load_snapshot(holder, tracking_uri), files)

@@ -1,0 +1,65 @@
+"""Where the project of a run is at hand: the checkout around the working directory, or a clone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from mlflow_dvc.capture.git import read_head, without_credentials
+from mlflow_dvc.capture.project import find_project
+from mlflow_dvc.recall.carried import Carried
+from mlflow_dvc.recall.repository import GitError, Repository, commit_of
+
+
+@dataclass(frozen=True)
+class Home:
+    """A git repository, None where there is none, and the DVC project whose stores are asked."""
+
+    repository: Repository | None
+    dvc_root: str | None
+
+
+def home_of(carried: Carried, path: str | None = None) -> Home:
+    """The checkout around the directory ``path`` (default: the working directory), if it is his.
+
+    It is where it has the run's commit, or the run's remote, or where the run names none.
+    """
+    project = find_project(path)
+    if project.git_root is None or not _is_of(carried, project.git_root):
+        without_git = carried.snapshot.git is None
+        return Home(None, project.dvc_root if without_git else None)
+    inside = os.path.normpath(os.path.join(project.git_root, carried.snapshot.root or "."))
+    has_dvc = os.path.isdir(os.path.join(inside, ".dvc"))
+    return Home(Repository(project.git_root), inside if has_dvc else project.dvc_root)
+
+
+def _is_of(carried: Carried, root: str) -> bool:
+    git = carried.snapshot.git
+    sha = commit_of(git.sha) if git else None
+    if git is None or sha is None:
+        return False
+    if git.remote_url is None or Repository(root).has(sha):
+        return True
+    state, _ = read_head(root)
+    return state is not None and state.remote_url == without_credentials(git.remote_url)
+
+
+@contextmanager
+def cloned(carried: Carried) -> Iterator[Home]:
+    """A throw-away clone of the run's remote at its commit, as far as that can be had."""
+    git = carried.snapshot.git
+    sha = commit_of(git.sha) if git else None
+    if git is None or sha is None or not git.remote_url:
+        yield Home(None, None)
+        return
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+        repository = Repository.create(folder)
+        with suppress(GitError):  # the caller asks for the commit, and is told
+            if repository.fetch(sha, git.remote_url) is None:
+                repository.check_out(repository.tree(sha), sha)
+        root = os.path.normpath(os.path.join(folder, carried.snapshot.root or "."))
+        inside = root == folder or root.startswith(folder + os.sep)
+        yield Home(repository, root if inside and os.path.isdir(f"{root}/.dvc") else None)

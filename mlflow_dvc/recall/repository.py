@@ -1,0 +1,231 @@
+"""Git, asked and told on behalf of a person: what a record says of code, had back.
+
+Whatever comes from a run is other people's input: a commit is named by hex digits alone, no hook
+runs, a URL may only be of the protocols that move data, and a patch goes through an index, where
+git refuses every path outside of the tree.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mlflow_dvc.capture.git import common_dir, find_git_dir
+from mlflow_dvc.capture.work_tree import GIT_SETTINGS, NOT_INHERITED
+
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_PROTOCOLS = "file:git:http:https:ssh"
+_TIPS_AT_MOST = 1000
+_APPLY = ("apply", "--cached", "--binary", "--whitespace=nowarn", "-")
+
+
+class GitError(Exception):
+    """What git said when it would not do something, on one line."""
+
+
+def commit_of(text: str | None) -> str | None:
+    """``text`` if it can name a commit in full."""
+    return text if text and _SHA.fullmatch(text) else None
+
+
+class Repository:
+    """The one whose work tree is at ``root``."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    @classmethod
+    def create(cls, root: str) -> Repository:
+        """A new one, or the one that is there already."""
+        os.makedirs(root, exist_ok=True)
+        repository = cls(root)
+        repository.git("init", "--quiet")
+        return repository
+
+    # --- what it has ---
+
+    def has(self, sha: str) -> bool:
+        return self._succeeds("cat-file", "-e", f"{sha}^{{commit}}")
+
+    def ref_with(self, sha: str) -> str | None:
+        """A branch or tag, of here or of a remote, on which the commit is."""
+        found = self.git("for-each-ref", "--count=1", "--format=%(refname)", "--contains", sha)
+        return found.decode("utf-8", "replace").strip() or None
+
+    def remotes(self) -> list[str]:
+        return self.git("remote").decode("utf-8", "replace").split()
+
+    def resolve(self, revision: str) -> str | None:
+        """The commit that ``revision`` names here, None where it names none."""
+        words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        try:
+            return commit_of(self.git(*words).decode().strip())
+        except GitError:
+            return None
+
+    def latest_before(self, seconds: float, branch: str | None) -> str | None:
+        """The last commit of ``branch`` (of HEAD, where it is gone) that was there by then."""
+        named = [f"refs/heads/{branch}", f"refs/remotes/origin/{branch}"] if branch else []
+        start = next(filter(None, map(self.resolve, [*named, "HEAD"])), None)
+        if start is None:
+            return None
+        return commit_of(
+            self.git("log", "-1", "--format=%H", f"--before={int(seconds)}", start).decode().strip()
+        )
+
+    def content(self, sha: str, patch: bytes, path: str) -> bytes | None:
+        """Of the file at ``path`` in the commit with ``patch``; None where there is none."""
+        with self._aside() as env:
+            aside = Aside(self.root, env)
+            try:
+                return aside.git("cat-file", "blob", f"{aside.tree(sha, patch)}:{path}")
+            except GitError:
+                return None
+
+    def path_of(self, name: str) -> str:
+        """Where a file of ours lies in the git directory of this work tree."""
+        inside = os.fsdecode(self.git("rev-parse", "--git-path", name)).rstrip("\n")
+        return os.path.join(self.root, inside)
+
+    # --- what is fetched ---
+
+    def fetch(self, sha: str, source: str) -> str | None:
+        """Get the commit from ``source``, a remote or a URL; in words why it cannot be had.
+
+        Only objects come: no branch here is moved.
+        """
+        quietly = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+        said = None
+        for by_name in (True, False):
+            try:
+                wanted = [sha] if by_name else self._tips(source)
+                self.git("fetch", *quietly, "--", source, *wanted)
+            except GitError as error:
+                said = said or str(error)
+            if self.has(sha):
+                return None
+        return said or f"{source} does not have it"
+
+    def answers(self, source: str) -> bool:
+        return self._succeeds("ls-remote", "--heads", "--", source)
+
+    def _tips(self, source: str) -> list[str]:
+        """A server of before 2018 gives no commit by its name, only what a branch points to."""
+        listed = self.git("ls-remote", "--heads", "--tags", "--", source)
+        tips = listed.decode("utf-8", "replace").split()[1::2]
+        if not tips:
+            raise GitError(f"{source} has no branch")
+        return [tip for tip in tips if not tip.endswith("^{}")][:_TIPS_AT_MOST]
+
+    def lacks_on(self, source: str, sha: str) -> str | None:
+        """As :meth:`fetch`, but nothing is kept."""
+        with self._aside() as env:
+            return Aside(self.root, env).fetch(sha, source)
+
+    # --- trees ---
+
+    def check_patch(self, sha: str, patch: bytes) -> None:
+        """Raises GitError where ``patch`` does not turn the commit into something."""
+        with self._aside() as env:
+            Aside(self.root, env).tree(sha, patch)
+
+    def tree(self, sha: str, patch: bytes = b"") -> str:
+        """The tree of the commit with ``patch``. Raises GitError where it does not apply."""
+        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+            index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
+            self.git("read-tree", sha, env=index)
+            if patch:
+                self.git(*_APPLY, given=patch, env=index)
+            return self.git("write-tree", env=index).decode().strip()
+
+    def add_work_tree(self, directory: str, sha: str) -> Repository:
+        """A work tree of this repository at the commit, in which no file lies yet."""
+        self.git("worktree", "prune")
+        self.git("worktree", "add", "--quiet", "--no-checkout", "--detach", directory, sha)
+        return Repository(directory)
+
+    def check_out(self, tree: str, sha: str) -> None:
+        """Let the work tree be ``tree``, and HEAD the commit: their difference is uncommitted."""
+        self.git("update-ref", "--no-deref", "HEAD", sha)
+        self.git("read-tree", "--reset", "-u", tree)
+        self.git("read-tree", "--reset", sha)
+        self._succeeds("update-index", "-q", "--refresh")
+
+    def submodules(self) -> list[str]:
+        rows = self.git("ls-files", "--stage", "-z").split(b"\0")
+        return [os.fsdecode(row.partition(b"\t")[2]) for row in rows if row.startswith(b"160000 ")]
+
+    def fill_submodule(self, path: str) -> Repository:
+        """Get the commit of a submodule from where ``.gitmodules`` says."""
+        self.git("submodule", "--quiet", "update", "--init", "--checkout", "--", path)
+        return Repository(os.path.join(self.root, path))
+
+    # --- git ---
+
+    def git(self, *words: str, given: bytes = b"", env: dict[str, str] | None = None) -> bytes:
+        """Raises GitError with what git says is wrong."""
+        done = self._call(words, given, env)
+        if done.returncode == 0:
+            return done.stdout
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
+        raise GitError([*fatal, *lines, f"git {words[0]} failed"][0])
+
+    def _succeeds(self, *words: str) -> bool:
+        return self._call(words, b"", None).returncode == 0
+
+    def _call(
+        self, words: tuple[str, ...], given: bytes, env: dict[str, str] | None
+    ) -> subprocess.CompletedProcess[bytes]:
+        settings = [
+            word
+            for setting in (*GIT_SETTINGS, "core.sparseCheckout=false", "protocol.ext.allow=never")
+            for word in ("-c", setting)
+        ]
+        try:
+            return subprocess.run(
+                ["git", *settings, *words],
+                cwd=self.root,
+                env=self._environment(env),
+                input=given,
+                capture_output=True,
+                check=False,
+            )
+        except OSError as error:
+            raise GitError(f"git cannot be called: {error.strerror}") from error
+
+    def _environment(self, more: dict[str, str] | None) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+        return kept | {
+            "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_TERMINAL_PROMPT": "0",
+            "LC_ALL": "C",
+            **(more or {}),
+        }
+
+    @contextmanager
+    def _aside(self) -> Iterator[dict[str, str]]:
+        """An environment in which what git writes goes to a folder that is thrown away."""
+        store = os.path.join(common_dir(find_git_dir(self.root)), "objects")
+        quoted = store.replace("\\", "\\\\").replace('"', '\\"')
+        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+            yield {
+                "GIT_OBJECT_DIRECTORY": folder,
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"',
+            }
+
+
+class Aside(Repository):
+    """One whose new objects are kept nowhere."""
+
+    def __init__(self, root: str, env: dict[str, str]) -> None:
+        super().__init__(root)
+        self._aside_env = env
+
+    def _environment(self, more: dict[str, str] | None) -> dict[str, str]:
+        return super()._environment({**self._aside_env, **(more or {})})

@@ -1,0 +1,27 @@
+"""What was found of one thing that a run needs, and of all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["PASS", "FAIL", "UNVERIFIED", "TAMPERED"]
+Part = Literal["record", "commit", "patch", "lock", "file", "data"]
+_WORST: tuple[Verdict, ...] = ("TAMPERED", "FAIL", "UNVERIFIED", "PASS")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A commit by its id, anything else by its path; ``reason`` may be empty."""
+
+    part: Part
+    name: str
+    verdict: Verdict
+    reason: str = ""
+
+
+def worst(items: Iterable[Item]) -> Verdict:
+    """Of nothing at all nothing is known."""
+    found = {item.verdict for item in items}
+    return next((verdict for verdict in _WORST if verdict in found), "UNVERIFIED")

@@ -1,0 +1,90 @@
+"""Whether a run can be brought back, asked of everything that it needs; nothing is downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from mlflow_dvc import tracking
+from mlflow_dvc.dvc_backend.exists import Kept, Sought, exists
+from mlflow_dvc.recall.carried import Carried, carried, carried_by
+from mlflow_dvc.recall.home import Home, cloned, home_of
+from mlflow_dvc.recall.verdict import Item, Verdict, worst
+from mlflow_dvc.recall.verify.code import commit_item, patch_item
+from mlflow_dvc.recall.verify.data import data_items, sought
+from mlflow_dvc.recall.verify.record import lock_items, record_item
+
+Stores = tuple[Mapping[str, Kept], Sequence[str]]  # what `exists` answers
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found of one run. ``verdict`` is the worst of its ``items``."""
+
+    run_id: str
+    run_name: str
+    verdict: Verdict
+    items: tuple[Item, ...]
+
+
+def verify(
+    *refs: str,
+    everything: bool = False,
+    registered: bool = False,
+    path: str | None = None,
+    tracking_uri: str | None = None,
+) -> list[Verified]:
+    """Whether code and data of runs can be had, and whether their records agree with themselves.
+
+    Of ``refs`` (see :func:`~mlflow_dvc.recall.show.show`), of ``everything`` with a record on the
+    server, or of the runs of all ``registered`` models. The project around ``path`` (default: the
+    working directory) is asked for commits and data where the run is of it, a throw-away clone of
+    the run's own remote otherwise. Raises whatever ``show`` raises, and OSError where DVC cannot be
+    asked.
+    """
+    found = [carried(ref, tracking_uri) for ref in refs]
+    if everything:
+        found += [carried_by(run, tracking_uri) for run in tracking.recorded_runs(tracking_uri)]
+    if registered:
+        found += [carried_by(run, tracking_uri) for run in tracking.registered_runs(tracking_uri)]
+    runs = list({one.run_id: one for one in found}.values())
+    with ExitStack() as stack:
+        homes = [_home(one, path, stack) for one in runs]
+        stores = _asked(runs, homes)
+        return [
+            _verified(one, tuple(_items(one, home, stores.get(home.dvc_root or "", ({}, ())))))
+            for one, home in zip(runs, homes, strict=True)
+        ]
+
+
+def _home(run: Carried, path: str | None, stack: ExitStack) -> Home:
+    home = home_of(run, path)
+    return home if home.repository or home.dvc_root else stack.enter_context(cloned(run))
+
+
+def _asked(runs: Sequence[Carried], homes: Sequence[Home]) -> dict[str, Stores]:
+    """One question to each project, about all data of its runs."""
+    wanted: dict[str, dict[str, Sought]] = {}
+    for run, home in zip(runs, homes, strict=True):
+        if home.dvc_root:
+            mine = wanted.setdefault(home.dvc_root, {})
+            mine |= {one.key: one for entry in run.data() if (one := sought(run, entry))}
+    return {root: exists(root, mine.values()) for root, mine in wanted.items()}
+
+
+def _verified(run: Carried, items: tuple[Item, ...]) -> Verified:
+    return Verified(run.run_id, run.name, worst(items), items)
+
+
+def _items(run: Carried, home: Home, stores: Stores) -> Iterator[Item]:
+    if not run.snapshot:
+        yield Item("record", run.run_id, "UNVERIFIED", "the run carries no record")
+        return
+    yield record_item(run)
+    if run.snapshot.git:
+        yield commit_item(run, home.repository)
+        if run.snapshot.git.dirty is not False:
+            yield patch_item(run, home.repository)
+    yield from lock_items(run)
+    yield from data_items(run, home, *stores)

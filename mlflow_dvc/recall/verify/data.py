@@ -1,0 +1,79 @@
+"""The data that a run saw: whether each hash can still be had."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from mlflow_dvc.dvc_backend.exists import Kept, Sought
+from mlflow_dvc.recall.carried import Carried
+from mlflow_dvc.recall.home import Home
+from mlflow_dvc.recall.origin import origin_of
+from mlflow_dvc.recall.repository import Repository, commit_of
+from mlflow_dvc.recall.verdict import Item, Verdict
+from mlflow_dvc.snapshot import DataEntry
+
+_BY_CONTENT = ("md5", "md5-dos2unix")
+
+
+def sought(run: Carried, entry: DataEntry) -> Sought | None:
+    """The question for it; None where its hash is not one of its content."""
+    if entry.algorithm not in _BY_CONTENT or entry.hash is None:
+        return None
+    return Sought(entry.algorithm, entry.hash, origin_of(run, entry))
+
+
+def data_items(
+    run: Carried, home: Home, kept: Mapping[str, Kept], unasked: Sequence[str]
+) -> Iterator[Item]:
+    """``kept`` and ``unasked`` are the answer to all questions at once."""
+    known = run.data()
+    for entry in known:
+        yield Item("data", entry.path, *_judged(run, home, entry, kept, unasked))
+    paths = {entry.path for entry in known}
+    for entry in (*run.snapshot.deps, *run.snapshot.data):
+        if entry.role == "input" and entry.path not in paths:
+            paths.add(entry.path)
+            yield Item("data", entry.path, "UNVERIFIED", "its hash is not known")
+
+
+def _judged(
+    run: Carried,
+    home: Home,
+    entry: DataEntry,
+    kept: Mapping[str, Kept],
+    unasked: Sequence[str],
+) -> tuple[Verdict, str]:
+    question = sought(run, entry)
+    if question is None:
+        return "UNVERIFIED", f"by {entry.algorithm} alone nothing can be told from it"
+    if home.dvc_root is None:
+        return "UNVERIFIED", "no DVC project at hand: call it inside the project"
+    found = kept[question.key]
+    if not found.count:
+        return "PASS", ", ".join(found.stores)
+    if _is_in_git(run, home.repository, entry):
+        return "PASS", "in git"
+    reason = f"{_named(found)}: neither in the cache nor on a remote"
+    if unasked:
+        return "UNVERIFIED", f"{reason}; not asked: " + "; ".join(unasked)
+    return "FAIL", reason
+
+
+def _named(found: Kept) -> str:
+    named = ", ".join(f"{name} {oid}".strip() for name, oid in found.missing)
+    more = found.count - len(found.missing)
+    return f"{named} and {more} more" if more else named
+
+
+def _is_in_git(run: Carried, repository: Repository | None, entry: DataEntry) -> bool:
+    """What a stage reads need not be DVC's."""
+    sha = commit_of(run.snapshot.git.sha) if run.snapshot.git else None
+    if repository is None or sha is None or entry.cached or not repository.has(sha):
+        return False
+    inside = os.path.normpath(os.path.join(run.snapshot.root or ".", entry.path))
+    content = repository.content(sha, run.patch(), inside.replace(os.sep, "/"))
+    if content is None:
+        return False
+    return hashlib.md5(content, usedforsecurity=False).hexdigest() == entry.hash
