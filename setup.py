@@ -39,6 +39,10 @@ setup(
             "pytest-xdist>=3",
             "hypothesis>=6.100",
             "playwright>=1.40",
+            # A real S3 server, and how DVC speaks with it.
+            "moto[s3]>=5.1",
+            "flask-cors>=4",
+            "dvc-s3>=3.2",
             "mypy>=1.11",
             "ruff>=0.9",
             "types-PyYAML",

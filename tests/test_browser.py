@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import HOST_PREFIXES, Project
+from conftest import HOST_PREFIXES, Project, missing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -57,13 +57,6 @@ class Site:
     page: str
     old: Recorded
     new: Recorded
-
-
-def missing(what: str) -> NoReturn:
-    """Skip on a developer's machine; in CI a browser test that does not run is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what}: CI must run the browser tests")
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="module")
