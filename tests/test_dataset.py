@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import warnings
@@ -15,7 +16,9 @@ import mlflow
 import mlflow.data
 import pytest
 from conftest import FIVE_LINES, Project, both_stores
+from remotes import S3, Http
 
+from mlflow_dvc.capture.remote import default_remote
 from mlflow_dvc.errors import DataNotFoundError, UntrackedPathError
 from mlflow_dvc.record.dataset_source import DvcDatasetSource
 
@@ -329,6 +332,86 @@ def test_a_list_that_leads_outside(here: Project, tmp_path: Path):
     assert not (tmp_path / "deep/outside").exists()
 
 
+FROM_NOTHING = """\
+import json, mlflow, os, sys
+
+run_id, attempts = sys.argv[1], json.loads(sys.argv[2])
+entries = mlflow.get_run(run_id).inputs.dataset_inputs
+for name, fields, env in attempts:
+    [source] = [mlflow.data.get_source(one) for one in entries if one.dataset.name == name]
+    vars(source).update(fields)
+    os.environ.update(env)
+    print(source.load())
+"""
+
+
+def loaded_from_nothing(project: Project, run: Any, empty: Path, *attempts: Any) -> list[str]:
+    """Where a process in an empty directory, the project gone, has an input's bytes then."""
+    shutil.rmtree(project.root)
+    empty.mkdir()
+    script = empty.parent / "from_nothing.py"
+    script.write_text(FROM_NOTHING)
+    return project.python(
+        str(script), run.info.run_id, json.dumps(attempts), cwd=empty
+    ).splitlines()
+
+
+def test_from_s3(here: Project, runs, s3: S3, tmp_path: Path):
+    """From S3 an input loads back where nothing but credentials is known: its source says where the
+    server is, the environment says it better, and else the repository's configuration does."""
+    s3.configure(here)
+    here.commit("remote")
+    s3.push(here)
+    here.git("clone", "--quiet", "--bare", ".", str(tmp_path / "origin.git"))
+    here.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    here.python("run.py")
+    [run] = runs()
+    for one in mlflow.get_run(run.info.run_id).inputs.dataset_inputs:
+        source = json.loads(one.dataset.source)
+        assert (source["remote"], source["endpoint"]) == (s3.url, s3.endpoint)
+    paths = ("data/parts", "data/raw.csv", "data/prepared.csv", "data/parts")
+    expected = [content(here.root / path) for path in paths]
+    record, repository = {"repo": None}, {"remote": None}
+    elsewhere = {"repo": None, "endpoint": "http://127.0.0.1:1"}
+    attempts = [
+        (paths[0], record, {}),
+        (paths[1], repository, {}),
+        (paths[2], elsewhere, s3.env),
+        (paths[3], elsewhere, s3.env),
+    ]
+    loaded = loaded_from_nothing(here, run, tmp_path / "empty", *attempts)
+    assert [content(path) for path in loaded] == expected
+
+
+@pytest.mark.slow
+def test_from_the_web(here: Project, runs, http_remote: Http, tmp_path: Path):
+    """From a web server, read only, files and folders load back as well."""
+    http_remote.configure(here)
+    http_remote.push(here)
+    here.python("run.py")
+    paths = ("data/raw.csv", "data/parts")
+    expected = [content(here.root / path) for path in paths]
+    attempts = [(path, {}, {}) for path in paths]
+    loaded = loaded_from_nothing(here, runs()[0], tmp_path / "empty", *attempts)
+    assert [content(path) for path in loaded] == expected
+
+
+def test_gone_from_s3(s3: S3):
+    """An object that is not in the bucket is an error which names the bucket."""
+    source = DvcDatasetSource("raw.csv", "md5", md5(RAW), remote=s3.url, endpoint=s3.endpoint)
+    with pytest.raises(DataNotFoundError, match=re.escape(s3.url)):
+        source.load()
+
+
+def test_without_the_plugin(tmp_path: Path, monkeypatch):
+    """Where DVC's plugin for a remote is not installed, the error says what to install."""
+    (tmp_path / "dvc_s3.py").write_text("raise ModuleNotFoundError('dvc_s3')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    source = DvcDatasetSource("raw.csv", "md5", md5(RAW), remote="s3://bucket/prefix")
+    with pytest.raises(DataNotFoundError, match=re.escape("pip install 'dvc[s3]'")):
+        source.load()
+
+
 # --- bad questions -------------------------------------------------------------------------------
 
 
@@ -384,3 +467,18 @@ def test_credentials_stay_here(pushed: Project, runs):
         source = json.loads(entry.dataset.source)
         assert source["repo"] == "https://example.com/p.git"
         assert source["remote"] == "https://example.com/s"
+
+
+@pytest.mark.parametrize("config", ["config", "config.local"])
+def test_no_key_of_a_remote(tmp_path: Path, config: str):
+    """Of a remote's settings only where it is goes into a record, and no key or password."""
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / config).write_text(
+        "[core]\n    remote = b\n['remote \"a\"']\n    url = s3://a\n    endpointurl = http://a\n"
+        "['remote \"b\"']\n    url = s3://bucket/prefix\n    access_key_id = hunter2\n"
+        "    secret_access_key = hunter2\n    endpointurl = https://me:hunter2@minio.example:9000\n"
+    )
+    remote = default_remote(str(tmp_path))
+    assert remote
+    assert (remote.url, remote.endpoint) == ("s3://bucket/prefix", "https://minio.example:9000")
+    assert "hunter2" not in str(remote)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlflow_dvc.capture.remote import Remote
 from mlflow_dvc.snapshot import DataEntry, GitState
 
 SOURCE_TYPE = "dvc"
@@ -16,13 +17,15 @@ NAME_LENGTH = 500
 
 
 def source_of(
-    entry: DataEntry, git: GitState | None, remote: str | None, root: str | None
+    entry: DataEntry, git: GitState | None, remote: Remote | None, root: str | None
 ) -> dict[str, Any]:
     """The data by its hash, and where to look for it."""
     raw: dict[str, Any] = {"path": entry.path, "algorithm": entry.algorithm, "hash": entry.hash}
     raw["repo"] = git.remote_url if git else None
     raw["rev"] = git.sha if git else None
-    raw["remote"] = remote
+    raw["remote"] = remote.url if remote else None
+    if remote and remote.endpoint:
+        raw["endpoint"] = remote.endpoint
     if root not in (None, "."):
         raw["subdir"] = root
     return raw

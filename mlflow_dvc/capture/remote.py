@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 
 from mlflow_dvc.capture.config import settings
 from mlflow_dvc.capture.files import UnreadableError
 from mlflow_dvc.capture.git import without_credentials
 
 
-def default_remote(root: str) -> str | None:
-    """Its URL, less credentials, or absolute path; None where the project at ``root`` has none.
+@dataclass(frozen=True)
+class Remote:
+    """``url`` is an address less credentials, or an absolute path.
+
+    ``endpoint`` is where its server is, for a bucket of which the URL does not say that.
+    """
+
+    url: str
+    endpoint: str | None = None
+
+
+def default_remote(root: str) -> Remote | None:
+    """None where the project at ``root`` has none.
 
     By ``.dvc/config`` and ``.dvc/config.local``, of which the latter counts more.
     """
-    default, urls = "", {}
+    default = ""
+    urls: dict[str, str] = {}
+    endpoints: dict[str, str] = {}
     for name in ("config", "config.local"):
         with suppress(OSError, UnreadableError):
             for setting in settings(os.path.join(root, ".dvc", name)):
@@ -23,7 +37,12 @@ def default_remote(root: str) -> str | None:
                     default = setting.value
                 elif (setting.section, setting.key) == ("remote", "url"):
                     urls[setting.name] = setting.value
-    url = urls.get(default) or (next(iter(urls.values())) if len(urls) == 1 else None)
-    if url is None or "://" in url:
-        return without_credentials(url) if url else None
-    return os.path.normpath(os.path.join(root, ".dvc", url))
+                elif (setting.section, setting.key) == ("remote", "endpointurl"):
+                    endpoints[setting.name] = setting.value
+    name = default if default in urls or len(urls) != 1 else next(iter(urls))
+    if not (url := urls.get(name)):
+        return None
+    if "://" not in url:
+        return Remote(os.path.normpath(os.path.join(root, ".dvc", url)))
+    endpoint = endpoints.get(name)
+    return Remote(without_credentials(url), without_credentials(endpoint) if endpoint else None)

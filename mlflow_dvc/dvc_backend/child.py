@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _TO_CLEAN_UP = 0.5  # seconds
+_PLUGIN = re.compile(r"\bdvc-(\w+)")
 
 
 class Child:
@@ -71,8 +73,11 @@ class Child:
 
 
 def words(error: Exception) -> str:
-    """What DVC says is wrong, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What DVC says is wrong, on one line; and what to install, if it is that."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ImportError) and (plugin := _PLUGIN.search(said)):
+        return f"{said}: pip install 'dvc[{plugin[1]}]'"
+    return said
 
 
 def ask(task: str, request: Mapping[str, Any], seconds: float) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 from mlflow_dvc.dvc_backend.aside import repo_aside
 from mlflow_dvc.dvc_backend.check import LEGACY, Question, check_here
 from mlflow_dvc.dvc_backend.child import ask, words
+from mlflow_dvc.dvc_backend.remote import objects_at
 from mlflow_dvc.dvc_backend.stores import Row, rows_of, stores
 
 _SECONDS = 24 * 3600.0
@@ -32,7 +33,7 @@ class Wanted:
     """One piece of data, and where to look for it. ``root`` is a project on this machine.
 
     ``repo`` and ``rev`` name a git repository, in whose folder ``subdir`` the project is.
-    ``remote`` is the URL of a DVC remote.
+    ``remote`` is the URL of a DVC remote, ``endpoint`` the server that has its bucket.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Wanted:
     rev: str | None = None
     remote: str | None = None
     subdir: str | None = None
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def _places(wanted: Wanted, stack: ExitStack, tried: list[str]) -> Iterator[tupl
             yield f"work tree {here}", lambda target: _copy_tree(here, target)
             yield from _of_repo(repo, wanted, tried)
     if wanted.remote:
-        odb = opened(wanted.remote, lambda: _odb_at(wanted.remote, wanted.algorithm))
+        address, endpoint = wanted.remote, wanted.endpoint
+        odb = opened(address, lambda: objects_at(address, wanted.algorithm, endpoint))
         if odb is not None:
             yield wanted.remote, partial(_copy_object, odb, wanted)
     if wanted.repo:
@@ -170,17 +173,6 @@ def _copy_tree(path: str, target: str) -> None:
         shutil.copytree(path, target)
     else:
         shutil.copyfile(path, target)
-
-
-def _odb_at(url: str | None, algorithm: str) -> Any:
-    from dvc.fs import get_cloud_fs
-    from dvc_data.hashfile.db import get_odb
-
-    cls, config, path = get_cloud_fs({}, url=url)
-    fs = cls(**config)
-    # As dvc.data_cloud lays a remote out.
-    path = path if algorithm == LEGACY else fs.join(path, "files", "md5")
-    return get_odb(fs, path, hash_name=algorithm)
 
 
 def _brought(wanted: Wanted, copy: Copy, target: str | None) -> str:

@@ -24,13 +24,15 @@ from mlflow_dvc.snapshot import DataEntry
 
 _SCHEME = "dvc://"
 _FILES_AT_MOST = 10_000
+_RARE = ("subdir", "endpoint")  # in the source's JSON only where they say something
 
 
 class DvcDatasetSource(DatasetSource):  # type: ignore[misc, unused-ignore]
     """One file or folder that DVC tracks, by its hash.
 
     ``path`` is relative to the DVC root. The rest says where to look: a git repository at a
-    revision, the URL of a DVC remote, the folder of the repository that is the DVC root.
+    revision, the URL of a DVC remote, the folder of the repository that is the DVC root, the
+    address of the server that has the remote's bucket.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the keys of the source's JSON
@@ -42,6 +44,7 @@ class DvcDatasetSource(DatasetSource):  # type: ignore[misc, unused-ignore]
         rev: str | None = None,
         remote: str | None = None,
         subdir: str | None = None,
+        endpoint: str | None = None,
     ) -> None:
         self.path = path
         self.algorithm = algorithm
@@ -50,6 +53,7 @@ class DvcDatasetSource(DatasetSource):  # type: ignore[misc, unused-ignore]
         self.rev = rev
         self.remote = remote
         self.subdir = subdir
+        self.endpoint = endpoint
 
     @property
     def uri(self) -> str:
@@ -66,7 +70,7 @@ class DvcDatasetSource(DatasetSource):  # type: ignore[misc, unused-ignore]
         target = os.path.join(os.path.abspath(dst_path), self._name) if dst_path else None
         wanted = fetch.Wanted(
             self.path, self.algorithm, self.hash, find_project().dvc_root,
-            self.repo, self.rev, self.remote, self.subdir,
+            self.repo, self.rev, self.remote, self.subdir, self.endpoint,
         )  # fmt: skip
         found, tried = fetch.fetch(wanted, target)
         if found is None:
@@ -102,12 +106,11 @@ class DvcDatasetSource(DatasetSource):  # type: ignore[misc, unused-ignore]
         return described(head, rev=rev)[0] if at and head else described(path)[0]
 
     def to_dict(self) -> dict[str, Any]:
-        raw = {key: value for key, value in vars(self).items() if key != "subdir"}
-        return raw | ({"subdir": self.subdir} if self.subdir else {})
+        return {key: value for key, value in vars(self).items() if value or key not in _RARE}
 
     @classmethod
     def from_dict(cls, source_dict: Mapping[str, Any]) -> DvcDatasetSource:
-        names = ("path", "algorithm", "hash", "repo", "rev", "remote", "subdir")
+        names = ("path", "algorithm", "hash", "repo", "rev", "remote", *_RARE)
         return cls(**{name: source_dict[name] for name in names if name in source_dict})
 
 
