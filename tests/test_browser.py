@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -238,6 +239,47 @@ def test_datasets_filter(page: Page, site: Site):
     page.get_by_text("Datasets", exact=True).last.click()  # the first is in the side bar
     page.get_by_role("option").filter(has_text=site.new.md5[:8]).click()
     expect(names(page)).to_have_text([site.new.name])
+
+
+def test_group_by_data_version(page: Page, site: Site):
+    """Grouped by ``dvc.data_version``, each run stands below the data version it saw."""
+    from playwright.sync_api import expect
+
+    page.get_by_role("button", name="Group by").click()
+    page.get_by_role("menuitemcheckbox", name="dvc.data_version").click()
+    shown = [
+        text for run in (site.new, site.old) for text in (f"Group: {run.data_version}", run.name)
+    ]
+    rows = page.get_by_role("row").filter(has_text=re.compile("|".join(shown)))
+    expect(rows).to_contain_text(shown)
+
+
+def test_compare(page: Page, site: Site):
+    """Of two runs that are compared, "Show diff only" leaves what changed and nothing else."""
+    from playwright.sync_api import expect
+
+    page.get_by_label("Select all runs").check()
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("switch", name="Tags - Show diff only").click()
+    # The tags are the last table; what is the same in both runs is there no longer.
+    rows = page.get_by_role("table").last.get_by_role("row")
+    expect(rows.get_by_role("rowheader")).to_have_text(
+        [
+            "dvc.data_version",
+            "dvc.hashes",
+            "dvc.lock",
+            "dvc.out.data/parts",
+            "dvc.out.data/prepared.csv",
+            "dvc.out.data/raw.csv",
+            "git_sha",
+        ]
+    )
+    for tag, old, new in (
+        (f"dvc.out.{OUT}", site.old.md5, site.new.md5),
+        ("dvc.data_version", site.old.data_version, site.new.data_version),
+        ("git_sha", site.old.sha, site.new.sha),
+    ):
+        expect(rows.filter(has_text=tag).get_by_role("cell")).to_have_text([new, old])
 
 
 def artifacts_of(page: Page, run: Recorded) -> None:
