@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mlflow_dvc.capture.workspace import freeze as freeze
     from mlflow_dvc.capture.workspace import status as status
     from mlflow_dvc.errors import MlflowDvcError as MlflowDvcError
+    from mlflow_dvc.recall.reproduce import Reproduced as Reproduced
+    from mlflow_dvc.recall.reproduce import reproduce as reproduce
+    from mlflow_dvc.recall.restore import Restored as Restored
+    from mlflow_dvc.recall.restore import restore as restore
     from mlflow_dvc.recall.search import Match as Match
     from mlflow_dvc.recall.search import search as search
     from mlflow_dvc.recall.show import RunRecord as RunRecord
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.sync import Difference as Difference
     from mlflow_dvc.recall.sync import Synced as Synced
     from mlflow_dvc.recall.sync import sync as sync
+    from mlflow_dvc.recall.verify import Verified as Verified
+    from mlflow_dvc.recall.verify import verify as verify
     from mlflow_dvc.settings import disabled as disabled
     from mlflow_dvc.snapshot import DataEntry as DataEntry
     from mlflow_dvc.snapshot import GitState as GitState
@@ -32,15 +38,21 @@ _HOME = {
     "GitState": "snapshot",
     "Match": "recall.search",
     "MlflowDvcError": "errors",
+    "Reproduced": "recall.reproduce",
+    "Restored": "recall.restore",
     "RunRecord": "recall.show",
     "Snapshot": "snapshot",
     "Synced": "recall.sync",
+    "Verified": "recall.verify",
     "disabled": "settings",
     "freeze": "capture.workspace",
+    "reproduce": "recall.reproduce",
+    "restore": "recall.restore",
     "search": "recall.search",
     "show": "recall.show",
     "status": "capture.workspace",
     "sync": "recall.sync",
+    "verify": "recall.verify",
 }
 
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - every key of _HOME is a str

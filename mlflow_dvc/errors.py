@@ -94,3 +94,33 @@ class TrackingUnavailableError(MlflowDvcError):
             "Set MLFLOW_TRACKING_URI to the server that holds the runs",
         )
         self.tracking_uri = tracking_uri
+
+
+class CommitLostError(MlflowDvcError):
+    """Neither the repository at hand nor a remote has the commit ``sha`` any more.
+
+    ``nearest`` is a commit that ``mlflow-dvc restore --at`` can take in its place.
+    """
+
+    def __init__(self, sha: str, tried: list[str], nearest: str | None = None) -> None:
+        super().__init__(
+            f"the commit {sha} is lost: " + ("; ".join(tried) or "there is no remote to ask"),
+            f"The nearest that can be had is the last commit before the run, by `--at {nearest}`: "
+            "with the run's data, its lock and its parameters"
+            if nearest
+            else "Fetch it from whoever has it, or name another revision by `--at`",
+        )
+        self.sha = sha
+        self.tried = tried
+        self.nearest = nearest
+
+
+class OccupiedError(MlflowDvcError):
+    """Something lies at ``path`` already, and is not what an earlier attempt has left there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} is there already, and nothing in it may be overwritten",
+            "Name a directory that does not exist yet by `--to`",
+        )
+        self.path = path

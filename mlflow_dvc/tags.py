@@ -37,6 +37,7 @@ LOCK = "dvc.lock"
 SEAL = "dvc.seal"
 OUTS = "dvc.outs"
 DEPS = "dvc.deps"
+REPRODUCES = "dvc.reproduces"  # of a run that `mlflow-dvc reproduce` made: the id of which
 
 # MLflow's own tags for the same facts, filled only where MLflow itself left them empty.
 MLFLOW_GIT_COMMIT = "mlflow.source.git.commit"

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mlflow_dvc import __version__
-from mlflow_dvc.cli import runs, workspace
+from mlflow_dvc.cli import back, runs, workspace
 from mlflow_dvc.cli.options import NO_ANSWER
 from mlflow_dvc.errors import MlflowDvcError
 
@@ -45,7 +45,8 @@ def cli() -> None:
 
 
 for command in (
-    workspace.status, runs.search, runs.show, runs.sync, workspace.snapshot, workspace.demo,
+    workspace.status, runs.search, runs.show, back.verify, back.restore, back.reproduce,
+    runs.sync, workspace.snapshot, workspace.demo,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -26,5 +26,19 @@ def at_server(command: Command) -> Command:
     )(command)
 
 
+def into_directory(command: Command) -> Command:
+    """``--to`` and ``--at``, the same on every command that brings a run back."""
+    to = click.option(
+        "--to",
+        metavar="DIR",
+        type=click.Path(file_okay=False),
+        help="Where; it must not exist yet. Default: beside this repository, named after RUN.",
+    )
+    at = click.option(
+        "--at", metavar="REV", help="A revision to take in place of a commit that is lost."
+    )
+    return to(at(command))
+
+
 def print_json(raw: Mapping[str, Any]) -> None:
     click.echo(json.dumps(raw, indent=2))

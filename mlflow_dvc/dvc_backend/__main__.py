@@ -7,7 +7,9 @@ import sys
 from importlib import import_module
 
 _TASKS = {
+    "bring": "bring",
     "check": "check",
+    "command": "command",
     "exists": "exists",
     "fetch": "fetch",
     "locate": "fetch",

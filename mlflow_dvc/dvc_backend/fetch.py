@@ -23,6 +23,7 @@ from mlflow_dvc.dvc_backend.stores import Row, rows_of, stores
 
 _SECONDS = 24 * 3600.0
 _AT_ONCE = 16
+UNFINISHED = ".mlflow-dvc-"  # how the name of a folder begins that is being filled
 _HASHED = ("md5", LEGACY)
 
 Copy = Callable[[str], None]  # puts the data at a path
@@ -80,23 +81,28 @@ def locate(path: str, root: str | None, repo: str | None, rev: str | None) -> Lo
 
 def fetch_here(wanted: Mapping[str, Any], target: str | None) -> dict[str, Any]:
     """The same in this process: imports DVC and changes the working directory."""
-    found = Wanted(**wanted)
+    with Sources() as sources:
+        path, tried = brought(Wanted(**wanted), target, sources)
+    return {"path": path, "tried": tried}
+
+
+def brought(wanted: Wanted, target: str | None, sources: Sources) -> tuple[str | None, list[str]]:
+    """The same, with everything that is open already."""
+    if wanted.algorithm not in _HASHED:
+        return None, [f"by {wanted.algorithm} alone nothing can be told from it"]
+    if target is None and (here := _in_work_tree(wanted)):
+        return here, []
+    if target is not None and os.path.lexists(target):
+        if _hash(target, wanted.algorithm) == wanted.hash:
+            return target, []
+        return None, [f"{target} is there already, and something else"]
     tried: list[str] = []
-    if found.algorithm not in _HASHED:
-        return {"path": None, "tried": [f"by {found.algorithm} alone nothing can be told from it"]}
-    with ExitStack() as stack:
-        if target is None and (here := _in_work_tree(found)):
-            return {"path": here, "tried": tried}
-        if target is not None and os.path.lexists(target):
-            if _hash(target, found.algorithm) == found.hash:
-                return {"path": target, "tried": tried}
-            return {"path": None, "tried": [f"{target} is there already, and something else"]}
-        for name, copy in _places(found, stack, tried):
-            try:
-                return {"path": _brought(found, copy, target), "tried": tried}
-            except Exception as error:
-                tried.append(f"{name}: {words(error)}")
-    return {"path": None, "tried": tried}
+    for name, copy in _places(wanted, sources, tried):
+        try:
+            return _brought(wanted, copy, target), tried
+        except Exception as error:
+            tried.append(f"{name}: {words(error)}")
+    return None, tried
 
 
 def locate_here(path: str, root: str | None, repo: str | None, rev: str | None) -> dict[str, Any]:
@@ -117,36 +123,60 @@ def locate_here(path: str, root: str | None, repo: str | None, rev: str | None) 
         return {"fault": words(error)}
 
 
-def _places(wanted: Wanted, stack: ExitStack, tried: list[str]) -> Iterator[tuple[str, Copy]]:
+class Sources(ExitStack):
+    """Projects, remotes and repositories, each opened once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened: dict[tuple[str | None, ...], Any] = {}
+
+    def project(self, root: str) -> Any:
+        return self._once((root,), lambda: self.enter_context(repo_aside(root)))
+
+    def remote(self, url: str, algorithm: str, endpoint: str | None) -> Any:
+        return self._once((url, algorithm, endpoint), lambda: objects_at(url, algorithm, endpoint))
+
+    def repository(self, url: str, rev: str | None) -> Any:
+        from dvc.repo import Repo
+
+        clone = partial(Repo.open, url, rev=rev, subrepos=True)
+        return self._once((url, rev), lambda: self.enter_context(clone()))
+
+    def _once(self, key: tuple[str | None, ...], open_it: Callable[[], Any]) -> Any:
+        """What could not be opened is not tried again: its error is raised each time."""
+        if key not in self._opened:
+            try:
+                self._opened[key] = open_it()
+            except Exception as error:
+                self._opened[key] = error
+        found = self._opened[key]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def _places(wanted: Wanted, sources: Sources, tried: list[str]) -> Iterator[tuple[str, Copy]]:
     """Every place to look in, the nearest first; what cannot be opened is told in ``tried``."""
 
-    def opened(name: str, open_it: Callable[[], Any]) -> Any:
+    def opened(name: str, open_it: Callable[..., Any], *words_of: Any) -> Any:
         try:
-            return open_it()
+            return open_it(*words_of)
         except Exception as error:
             tried.append(f"{name}: {words(error)}")
             return None
 
-    if wanted.root:
-        repo = opened(wanted.root, lambda: stack.enter_context(repo_aside(wanted.root or "")))
-        if repo is not None:
-            here = os.path.join(wanted.root, wanted.path)
+    if wanted.root and (repo := opened(wanted.root, sources.project, wanted.root)):
+        here = os.path.join(wanted.root, wanted.path)
+        if os.path.lexists(here):
             yield f"work tree {here}", lambda target: _copy_tree(here, target)
-            yield from _of_repo(repo, wanted, tried)
+        yield from _of_repo(repo, wanted, tried)
     if wanted.remote:
-        address, endpoint = wanted.remote, wanted.endpoint
-        odb = opened(address, lambda: objects_at(address, wanted.algorithm, endpoint))
-        if odb is not None:
+        about = (wanted.remote, wanted.algorithm, wanted.endpoint)
+        if odb := opened(wanted.remote, sources.remote, *about):
             yield wanted.remote, partial(_copy_object, odb, wanted)
     if wanted.repo:
-        from dvc.repo import Repo
-
         name = f"{wanted.repo}@{wanted.rev}" if wanted.rev else wanted.repo
-        clone = opened(
-            name,
-            lambda: stack.enter_context(Repo.open(wanted.repo, rev=wanted.rev, subrepos=True)),
-        )
-        if clone is not None:
+        if clone := opened(name, sources.repository, wanted.repo, wanted.rev):
             yield from _of_repo(clone, wanted, tried)
             inside = os.path.normpath(os.path.join(wanted.subdir or "", wanted.path))
             yield name, lambda target: clone.dvcfs.get(inside, target, recursive=True)
@@ -180,7 +210,7 @@ def _brought(wanted: Wanted, copy: Copy, target: str | None) -> str:
     folder = os.path.dirname(target) if target else tempfile.mkdtemp(prefix="mlflow-dvc-data-")
     os.makedirs(folder, exist_ok=True)
     target = target or os.path.join(folder, os.path.basename(wanted.path))
-    unfinished = tempfile.mkdtemp(prefix=".mlflow-dvc-", dir=folder)
+    unfinished = tempfile.mkdtemp(prefix=UNFINISHED, dir=folder)
     try:
         copied = os.path.join(unfinished, "data")
         copy(copied)

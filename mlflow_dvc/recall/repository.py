@@ -149,11 +149,20 @@ class Repository:
         return Repository(directory)
 
     def check_out(self, tree: str, sha: str) -> None:
-        """Let the work tree be ``tree``, and HEAD the commit: their difference is uncommitted."""
+        """Let the work tree and the index be ``tree``, and HEAD the commit."""
         self.git("update-ref", "--no-deref", "HEAD", sha)
         self.git("read-tree", "--reset", "-u", tree)
-        self.git("read-tree", "--reset", sha)
+
+    def uncommit(self) -> None:
+        """Let what the work tree has besides HEAD be uncommitted, as it was when the run began."""
+        self.git("read-tree", "--reset", "HEAD")
         self._succeeds("update-index", "-q", "--refresh")
+
+    def changed_since(self, tree: str) -> list[str]:
+        """The paths at which the work tree is not ``tree``; of new files none."""
+        words = ("--name-only", "-z", "--no-renames", "--ignore-submodules=all", "--no-ext-diff")
+        found = self.git("diff", *words, tree, "--")
+        return [os.fsdecode(path) for path in found.split(b"\0") if path]
 
     def submodules(self) -> list[str]:
         rows = self.git("ls-files", "--stage", "-z").split(b"\0")

@@ -29,6 +29,15 @@ def uri(tracking_uri: str | None = None) -> str:
     return tracking_uri or mlflow.get_tracking_uri()
 
 
+def absolute(tracking_uri: str) -> str:
+    """The same server as seen from any working directory."""
+    path = _local_path(tracking_uri)
+    if path is None or os.path.isabs(path):
+        return tracking_uri
+    where = os.path.abspath(path)
+    return f"sqlite:///{where}" if tracking_uri.startswith("sqlite:") else Path(where).as_uri()
+
+
 def client_of(tracking_uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
@@ -94,17 +103,21 @@ def _store_errors() -> tuple[type[Exception], ...]:
 
 def _refuse_to_create(where: str) -> None:
     """MLflow makes a new, empty store where a local one is missing: looking must not."""
+    path = _local_path(where)
+    if path and not os.path.exists(path):
+        raise TrackingUnavailableError(where, "there is no such file or directory")
+
+
+def _local_path(where: str) -> str | None:
+    """Of a store on this machine."""
     from mlflow.utils.uri import is_local_uri
 
     parts = urlsplit(where)
     if parts.scheme == "sqlite":
-        path = unquote(where[len("sqlite:///") :]).partition("?")[0]
-    elif where not in _NO_PATHS and is_local_uri(where):
-        path = unquote(parts.path) if parts.scheme else where
-    else:
-        return
-    if path and not os.path.exists(path):
-        raise TrackingUnavailableError(where, "there is no such file or directory")
+        return unquote(where[len("sqlite:///") :]).partition("?")[0]
+    if where not in _NO_PATHS and is_local_uri(where):
+        return unquote(parts.path) if parts.scheme else where
+    return None
 
 
 @contextmanager

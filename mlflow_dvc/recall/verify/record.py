@@ -61,7 +61,7 @@ def patch_fault(run: Carried) -> str:
 
 
 def lock_items(run: Carried) -> Iterator[Item]:
-    """Of every lock: whether its bytes are those that were recorded, and say what the record says."""
+    """Of every lock: whether its bytes are those recorded, and say what the snapshot says."""
     recorded = run.snapshot.locks or ({"dvc.lock": run.snapshot.lock} if run.snapshot.lock else {})
     wrong = dict(_contradicted(run))
     for path, digest in recorded.items():

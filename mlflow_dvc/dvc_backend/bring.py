@@ -1,0 +1,86 @@
+"""All data of a run, brought into a tree that was restored for it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mlflow_dvc.dvc_backend.child import ask
+from mlflow_dvc.dvc_backend.exists import Origin
+from mlflow_dvc.dvc_backend.fetch import UNFINISHED, Sources, Wanted, brought
+
+_SECONDS = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """Bring the data of this hash to ``target``, an absolute path at which nothing may be lost."""
+
+    path: str
+    algorithm: str
+    hash: str
+    target: str
+    origin: Origin | None = None
+
+
+def bring(root: str, project: str | None, orders: Iterable[Order]) -> list[list[str] | None]:
+    """Of each order None where its data lies at the target now, else in words where it was sought.
+
+    ``root`` is the DVC project of the tree. It is made to share the cache and the remotes of
+    ``project``, a checkout of the same on this machine. Raises OSError where DVC cannot be asked.
+    """
+    request = {"root": root, "project": project, "orders": [asdict(order) for order in orders]}
+    answer: list[list[str] | None] = ask("bring", request, _SECONDS)
+    return answer
+
+
+def bring_here(
+    root: str, project: str | None, orders: Sequence[Mapping[str, Any]]
+) -> list[list[str] | None]:
+    """The same in this process: imports DVC and changes the working directory."""
+    if project:
+        _share(root, project)
+    with Sources() as sources:
+        return [_carried_out(root, order, sources) for order in orders]
+
+
+def _carried_out(root: str, order: Mapping[str, Any], sources: Sources) -> list[str] | None:
+    target = order["target"]
+    for left in glob.glob(os.path.join(glob.escape(os.path.dirname(target)), f"{UNFINISHED}*")):
+        shutil.rmtree(left, ignore_errors=True)  # of an attempt that was broken off
+    wanted = Wanted(order["path"], order["algorithm"], order["hash"], root)
+    path, tried = brought(wanted, target, sources)
+    if path is None and (origin := order["origin"]):
+        there = Wanted(
+            origin["path"], wanted.algorithm, wanted.hash, repo=origin["url"], rev=origin["rev"]
+        )
+        path, more = brought(there, target, sources)
+        tried += more
+    return None if path else tried
+
+
+def _share(root: str, project: str) -> None:
+    """In the tree's own ``config.local``: where the cache of the project is, and its remotes.
+
+    A remote that is a folder is named relative to the project, and what is secret is only there.
+    """
+    from dvc.config import Config, merge
+
+    theirs = Config(os.path.join(project, ".dvc"))
+    ours = Config(os.path.join(root, ".dvc"))
+    remotes = {
+        name: settings
+        for name, settings in theirs.get("remote", {}).items()
+        if "://" not in str(settings.get("url", ""))
+    }
+    with ours.edit("local") as local:
+        merge(local, theirs.load_one("local"))
+        for name, settings in remotes.items():
+            local["remote"].setdefault(name, {})["url"] = os.path.abspath(settings["url"])
+        if default := theirs["core"].get("remote"):
+            local["core"].setdefault("remote", default)
+        local["cache"]["dir"] = theirs["cache"].get("dir") or os.path.join(project, ".dvc", "cache")

@@ -1,0 +1,67 @@
+"""DVC's files as the run saw them, and the data by its hash."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlflow_dvc.dvc_backend.bring import Order, bring
+from mlflow_dvc.recall.origin import origin_of
+from mlflow_dvc.recall.paths import place_of
+from mlflow_dvc.recall.restore.place import Place
+from mlflow_dvc.recall.verdict import Item
+from mlflow_dvc.recall.verify.record import lock_items
+from mlflow_dvc.snapshot import DataEntry
+
+_OUTSIDE = "it leads out of the tree"
+_EMPTY_CONFIG = {"config": "", ".gitignore": "/config.local\n/tmp\n/cache\n"}
+
+
+def lay_files(place: Place) -> Iterator[Item]:
+    """The locks, the pipeline, the parameters and the ``.dvc`` files, as they are attached."""
+    root = place.dvc_root or ""
+    _make_project(root)
+    locks = {item.name: item for item in lock_items(place.run)}
+    yield from locks.values()
+    for path, content in place.run.project_files.items():
+        if path in locks and locks[path].verdict == "TAMPERED":
+            continue
+        target = place_of(root, path)
+        if target is None or os.path.islink(target):
+            yield Item("file", path, "TAMPERED", f"{_OUTSIDE}; it was not written")
+            continue
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        Path(target).write_bytes(content)
+
+
+def _make_project(root: str) -> None:
+    """Where DVC's own files are not in git."""
+    folder = Path(root, ".dvc")
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True)
+    for name, text in _EMPTY_CONFIG.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def lay_data(place: Place, *, outputs: bool) -> Iterator[Item]:
+    """Bring what is not there yet; each was hashed where it lies."""
+    root = place.dvc_root or ""
+    orders: list[Order] = []
+    for entry in sorted(place.run.data(outputs=outputs), key=lambda entry: entry.path):
+        target = place_of(root, entry.path)
+        if target is None:
+            yield Item("data", entry.path, "FAIL", f"{_OUTSIDE}; it was not brought")
+        else:
+            orders.append(_order(place, entry, target))
+    for order, tried in zip(orders, bring(root, place.home.dvc_root, orders), strict=True):
+        if tried is None:
+            yield Item("data", order.path, "PASS")
+        else:
+            yield Item("data", order.path, "FAIL", f"{order.hash}: {'; '.join(tried)}")
+
+
+def _order(place: Place, entry: DataEntry, target: str) -> Order:
+    origin = origin_of(place.run, entry)
+    return Order(entry.path, entry.algorithm, entry.hash or "", target, origin)

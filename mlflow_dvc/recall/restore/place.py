@@ -1,0 +1,160 @@
+"""The directory that a run is restored into, and how far that has come."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mlflow_dvc.capture.git import common_dir, find_git_dir
+from mlflow_dvc.errors import CommitLostError, MlflowDvcError, OccupiedError
+from mlflow_dvc.recall.carried import Carried
+from mlflow_dvc.recall.home import Home
+from mlflow_dvc.recall.paths import place_of
+from mlflow_dvc.recall.repository import Repository, commit_of
+from mlflow_dvc.recall.verdict import Item
+
+_MARK = "mlflow-dvc-restore.json"  # in the git directory of the tree
+_SHORT = 8
+
+
+@dataclass
+class Place:
+    """``sha`` is the commit that is laid out, the run's own unless another was asked for."""
+
+    run: Carried
+    home: Home
+    directory: str
+    sha: str
+    steps: dict[str, list[Item]] = field(default_factory=dict)
+
+    @cached_property
+    def repository(self) -> Repository:
+        return Repository(self.directory)
+
+    @property
+    def dvc_root(self) -> str | None:
+        """The DVC project in the tree; None where the run had none, or names one elsewhere."""
+        root = self.run.snapshot.root
+        if root is None:
+            return None
+        return self.directory if root == "." else place_of(self.directory, root)
+
+    def once(self, step: str, work: Callable[[], Iterator[Item]]) -> list[Item]:
+        """What ``work`` has found, now or in an attempt before."""
+        if step not in self.steps:
+            self.steps[step] = list(work())
+            self.mark()
+        return self.steps[step]
+
+    def mark(self) -> None:
+        steps = {step: [asdict(item) for item in items] for step, items in self.steps.items()}
+        raw = {"run": self.run.run_id, "sha": self.sha, "steps": steps}
+        path = Path(find_git_dir(self.directory), _MARK)
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(json.dumps(raw), encoding="utf-8")
+        unfinished.replace(path)
+
+
+def place_for(run: Carried, home: Home, to: str | None, at: str | None) -> Place:
+    """Where ``run`` is to be restored. Raises OccupiedError, or CommitLostError."""
+    directory = os.path.abspath(to) if to else _default(run, home)
+    sha = run.snapshot.git.sha if run.snapshot.git else None
+    if home.repository:
+        sha = _had(run, home.repository, at)
+    elif at:
+        sha = commit_of(at)
+    if sha is None:
+        raise MlflowDvcError(f"{at!r} is no commit", "Give a revision of the repository")
+    place = Place(run, home, directory, sha)
+    mark = _mark(directory)
+    if mark is not None and (mark.get("run"), mark.get("sha")) == (run.run_id, sha):
+        place.steps = {
+            step: [Item(**item) for item in items] for step, items in mark["steps"].items()
+        }
+    elif not _is_free(directory, home):
+        raise OccupiedError(directory)
+    return place
+
+
+def begin(place: Place) -> None:
+    """Let ``directory`` be a work tree with the commit, in which nothing is checked out yet."""
+    if place.steps:
+        return
+    if place.home.repository is None:
+        Repository.create(place.directory)
+        place.mark()
+        _fetch_clone(place)
+        return
+    if not os.path.lexists(os.path.join(place.directory, ".git")):
+        place.home.repository.add_work_tree(place.directory, place.sha)
+    place.mark()
+
+
+def _fetch_clone(place: Place) -> None:
+    git = place.run.snapshot.git
+    url = git.remote_url if git else None
+    if url is None:
+        raise MlflowDvcError(
+            f"run {place.run.run_id} names no repository to clone",
+            "Call it inside the project whose run it is",
+        )
+    repository = place.repository
+    if "origin" not in repository.remotes():
+        repository.git("remote", "add", "--", "origin", url)
+    if not repository.has(place.sha) and (reason := repository.fetch(place.sha, "origin")):
+        raise CommitLostError(place.sha, [f"{url}: {reason}"])
+
+
+def _had(run: Carried, repository: Repository, at: str | None) -> str | None:
+    """The commit, in the repository: fetched where it was not there."""
+    if at is not None:
+        return repository.resolve(at)
+    git = run.snapshot.git
+    sha = (git.sha if git else None) or ""
+    if repository.has(sha):
+        return sha
+    tried = []
+    for source in repository.remotes():
+        reason = repository.fetch(sha, source)
+        if reason is None:
+            return sha
+        tried.append(f"{source}: {reason}")
+    started = (run.run.info.start_time or 0) / 1000
+    nearest = repository.latest_before(started, git.branch if git else None)
+    raise CommitLostError(sha, tried, nearest)
+
+
+def _default(run: Carried, home: Home) -> str:
+    name = f"{run.stage or 'run'}-{run.run_id[:_SHORT]}"
+    safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
+    if home.repository is None:
+        return os.path.abspath(safe)
+    folder, project = os.path.split(os.path.abspath(home.repository.root))
+    return os.path.join(folder, f"{project}-{safe}")
+
+
+def _mark(directory: str) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError):
+        raw = json.loads(Path(find_git_dir(directory), _MARK).read_bytes())
+        return raw if isinstance(raw, dict) else None
+    return None
+
+
+def _is_free(directory: str, home: Home) -> bool:
+    """Whether nothing could be lost: it is empty, or was broken off before any file was there."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return not os.path.lexists(directory)
+    except NotADirectoryError:
+        return False
+    if names != [".git"] or home.repository is None or os.path.isdir(f"{directory}/.git"):
+        return not names
+    theirs, ours = (common_dir(find_git_dir(root)) for root in (directory, home.repository.root))
+    return os.path.realpath(theirs) == os.path.realpath(ours)
