@@ -66,21 +66,17 @@ def _carried_out(root: str, order: Mapping[str, Any], sources: Sources) -> list[
 def _share(root: str, project: str) -> None:
     """In the tree's own ``config.local``: where the cache of the project is, and its remotes.
 
-    A remote that is a folder is named relative to the project, and what is secret is only there.
+    The commit may be older than a remote, one that is a folder is named relative to the project,
+    and what is secret is nowhere else.
     """
     from dvc.config import Config, merge
 
     theirs = Config(os.path.join(project, ".dvc"))
-    ours = Config(os.path.join(root, ".dvc"))
-    remotes = {
-        name: settings
-        for name, settings in theirs.get("remote", {}).items()
-        if "://" not in str(settings.get("url", ""))
-    }
-    with ours.edit("local") as local:
-        merge(local, theirs.load_one("local"))
-        for name, settings in remotes.items():
-            local["remote"].setdefault(name, {})["url"] = os.path.abspath(settings["url"])
-        if default := theirs["core"].get("remote"):
-            local["core"].setdefault("remote", default)
-        local["cache"]["dir"] = theirs["cache"].get("dir") or os.path.join(project, ".dvc", "cache")
+    shared = theirs.load_one("repo")
+    merge(shared, theirs.load_one("local"))
+    with Config(os.path.join(root, ".dvc")).edit("local") as local:
+        for name, settings in shared["remote"].items():
+            local["remote"][name] = dict(settings)
+        if default := shared["core"].get("remote"):
+            local["core"]["remote"] = default
+        local["cache"]["dir"] = shared["cache"].get("dir") or os.path.join(project, ".dvc", "cache")

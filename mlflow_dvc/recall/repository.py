@@ -160,8 +160,12 @@ class Repository:
 
     def changed_since(self, tree: str) -> list[str]:
         """The paths at which the work tree is not ``tree``; of new files none."""
-        words = ("--name-only", "-z", "--no-renames", "--ignore-submodules=all", "--no-ext-diff")
-        found = self.git("diff", *words, tree, "--")
+        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+            index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
+            self.git("read-tree", tree, env=index)
+            self._call(("update-index", "-q", "--refresh"), b"", index)
+            words = ("--name-only", "-z", "--ignore-submodules=all")
+            found = self.git("diff-files", *words, env=index)
         return [os.fsdecode(path) for path in found.split(b"\0") if path]
 
     def submodules(self) -> list[str]:

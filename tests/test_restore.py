@@ -1,0 +1,482 @@
+"""What comes back of a run, what cannot, and what must not: a record is other people's input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import Project
+from remotes import Http
+
+import mlflow_dvc
+from mlflow_dvc import tags as tag
+from mlflow_dvc.capture import frozen, workspace
+from mlflow_dvc.errors import CommitLostError, MlflowDvcError, OccupiedError
+from mlflow_dvc.snapshot import DataEntry, Snapshot
+
+Make = Callable[..., str]
+PREPARED = "data/prepared.csv"
+
+
+@pytest.fixture
+def made(pipeline: Project, tracking_uri: str) -> Make:
+    """``made(change, files)``: a run with the record of the project as it is; its id.
+
+    ``change`` makes another Snapshot of it, ``files`` are attached besides; of None none is.
+    """
+    import mlflow
+
+    def make(
+        change: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot,
+        files: Mapping[str, bytes] | None = (),  # type: ignore[assignment]
+        tags: Mapping[str, str] = {},
+        root: Path = pipeline.root,
+    ) -> str:
+        found = frozen.thaw(workspace.freeze(str(root)))
+        snapshot = change(replace(found.snapshot, data_status="clean", frozen=False))
+        with mlflow_dvc.disabled():
+            run = mlflow.MlflowClient().create_run(
+                os.environ["MLFLOW_EXPERIMENT_ID"], tags=tag.to_tags(snapshot) | tags
+            )
+        told = {"snapshot.json": json.dumps(snapshot.to_dict()).encode()}
+        content = {} if files is None else found.files | told | dict(files)
+        for path, data in content.items():
+            target = Path(run.info.artifact_uri.removeprefix("file://"), "dvc", path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        return str(run.info.run_id)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def here(pipeline: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pipeline.root)
+
+
+def git_is(**values: object) -> Callable[[Snapshot], Snapshot]:
+    def change(snapshot: Snapshot) -> Snapshot:
+        assert snapshot.git
+        return replace(snapshot, git=replace(snapshot.git, **values))  # type: ignore[arg-type]
+
+    return change
+
+
+def saw(*entries: DataEntry) -> Callable[[Snapshot], Snapshot]:
+    return lambda snapshot: replace(snapshot, data=(*snapshot.data, *entries))
+
+
+def faults(found: mlflow_dvc.Restored | mlflow_dvc.Verified) -> dict[str, str]:
+    """The verdict of each thing that does not pass, by its name."""
+    return {item.name: item.verdict for item in found.items if item.verdict != "PASS"}
+
+
+def forget(project: Project) -> None:
+    """What no branch has, git throws away."""
+    project.git("reflog", "expire", "--expire=now", "--all")
+    project.git("gc", "--quiet", "--prune=now")
+
+
+# --- what comes back ---------------------------------------------------------------------------
+
+
+def test_uncommitted_code(pipeline: Project, made: Make, tmp_path: Path):
+    """Changed, new, deleted and binary files, and line ends of their own, come back as they were."""
+    pipeline.write(".gitattributes", "*.txt text eol=lf\n")
+    pipeline.write("note.txt", "a\n")
+    pipeline.commit("attributes")
+    pipeline.write("src/train.py", "changed = 1\n")
+    pipeline.write("src/fresh.py", "fresh = 1\n")
+    pipeline.write("note.txt", b"a\r\nb\r\n")
+    pipeline.write("run.py", bytes(range(256)))
+    (pipeline.root / "src/report.py").unlink()
+    run_id = made()
+    pipeline.git("checkout", "--quiet", "--force", ".")
+    (pipeline.root / "src/fresh.py").unlink()
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert faults(found) == {}
+    assert (tmp_path / "back/src/train.py").read_text() == "changed = 1\n"
+    assert (tmp_path / "back/src/fresh.py").read_text() == "fresh = 1\n"
+    assert (tmp_path / "back/note.txt").read_bytes() == b"a\r\nb\r\n"
+    assert (tmp_path / "back/run.py").read_bytes() == bytes(range(256))
+    assert not (tmp_path / "back/src/report.py").exists()
+    assert "src/train.py" in pipeline.run("git", "status", "--short", cwd=tmp_path / "back")
+
+
+def test_submodule(pipeline: Project, made: Make, tmp_path: Path):
+    """A submodule comes back at its commit, with what was not committed in it."""
+    inner = Project(tmp_path / "inner")
+    inner.root.mkdir()
+    inner.git("init", "--quiet")
+    inner.write("lib.py", "lib = 1\n")
+    inner.commit("lib")
+    pipeline.git(
+        "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner.root), "lib"
+    )
+    pipeline.commit("submodule")
+    pipeline.write("lib/lib.py", "lib = 2\n")
+    found = mlflow_dvc.restore(made(), str(tmp_path / "back"))
+    assert faults(found) == {}
+    assert (tmp_path / "back/lib/lib.py").read_text() == "lib = 2\n"
+
+
+def test_imported_data(pipeline: Project, made: Make, tmp_path: Path):
+    """What `dvc import` brought comes from where it was imported, which need not be pushed."""
+    other = Project(tmp_path / "other")
+    other.root.mkdir()
+    other.git("init", "--quiet")
+    other.dvc("init", "--quiet")
+    other.write("shared.csv", "shared\n")
+    other.write("plain.csv", "plain\n")
+    other.dvc("add", "--quiet", "shared.csv")
+    other.commit("shared")
+    for name in ("shared.csv", "plain.csv"):
+        pipeline.dvc("import", "--quiet", str(other.root), name)
+    pipeline.commit("import")
+    run_id = made()
+    pipeline.dvc("remote", "add", "--quiet", "--default", "folder", str(tmp_path / "remote"))
+    pipeline.dvc("push", "--quiet")
+    shutil.rmtree(pipeline.root / ".dvc/cache")
+    (verified,) = mlflow_dvc.verify(run_id)
+    assert faults(verified) == {}
+    assert faults(mlflow_dvc.restore(run_id, str(tmp_path / "back"))) == {}
+    assert (tmp_path / "back/shared.csv").read_text() == "shared\n"
+    assert (tmp_path / "back/plain.csv").read_text() == "plain\n"
+
+
+def test_project_in_a_folder(made: Make, directory: Project, tmp_path: Path, monkeypatch):
+    """Of a repository in which DVC has a folder of its own, everything lands in its place."""
+    directory.git("init", "--quiet")
+    folder = directory.root / "models/price"
+    folder.mkdir(parents=True)
+    inside = Project(folder)
+    inside.dvc("init", "--quiet", "--subdir")
+    inside.write("raw.csv", "1\n")
+    inside.dvc("add", "--quiet", "raw.csv")
+    directory.commit("start")
+    monkeypatch.chdir(folder)
+    run_id = made(root=folder)
+    assert faults(mlflow_dvc.verify(run_id)[0]) == {}
+    assert faults(mlflow_dvc.restore(run_id, str(tmp_path / "back"))) == {}
+    assert (tmp_path / "back/models/price/raw.csv").read_text() == "1\n"
+
+
+def test_child_run(pipeline: Project, made: Make, tmp_path: Path):
+    """A child run that saw what its parent did comes back by its parent's record."""
+    parent = made()
+    child = made(files=None, tags={"mlflow.parentRunId": parent})
+    assert faults(mlflow_dvc.verify(child)[0]) == {}
+    assert faults(mlflow_dvc.restore(child, str(tmp_path / "back"))) == {}
+    assert (tmp_path / "back" / PREPARED).exists()
+
+
+def test_clone(pipeline: Project, made: Make, http_remote: Http, tmp_path: Path, monkeypatch):
+    """In a directory without the project, code comes from the run's remote, data from DVC's."""
+    http_remote.configure(pipeline)
+    http_remote.push(pipeline)
+    pipeline.commit("remote")
+    pipeline.git("clone", "--quiet", "--bare", ".", str(tmp_path / "origin.git"))
+    pipeline.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    run_id = made()
+    shutil.rmtree(pipeline.root)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert faults(mlflow_dvc.verify(run_id)[0]) == {}
+    assert os.listdir(elsewhere) == []
+    found = mlflow_dvc.restore(run_id)
+    assert faults(found) == {}
+    assert Path(found.directory).parent == elsewhere
+    assert Path(found.directory, PREPARED).read_text() == "a,b\n1,2\n" * 2
+
+
+def test_only_on_the_remote(pipeline: Project, made: Make, tmp_path: Path):
+    """A commit that only the remote has passes without being kept, and comes when it is needed."""
+    first = pipeline.git("rev-parse", "HEAD")
+    pipeline.write("run.py", "run = 2\n")
+    sha = pipeline.commit("pushed")
+    pipeline.git("clone", "--quiet", "--bare", ".", str(tmp_path / "origin.git"))
+    pipeline.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    run_id = made()
+    pipeline.git("reset", "--quiet", "--hard", first)
+    forget(pipeline)
+    (verified,) = mlflow_dvc.verify(run_id)
+    assert faults(verified) == {}
+    assert pipeline.call("git", "cat-file", "-e", sha).returncode != 0
+    assert faults(mlflow_dvc.restore(run_id, str(tmp_path / "back"))) == {}
+    assert (tmp_path / "back/run.py").read_text() == "run = 2\n"
+
+
+# --- again, and where something lies -----------------------------------------------------------
+
+
+def test_nothing_is_overwritten(pipeline: Project, made: Make, tmp_path: Path):
+    """A directory that holds anything is refused, and left as it is."""
+    target = tmp_path / "mine"
+    target.mkdir()
+    (target / "note").write_text("mine")
+    run_id = made()
+    for to in (target, target / "note", pipeline.root):
+        with pytest.raises(OccupiedError, match="nothing in it may be overwritten"):
+            mlflow_dvc.restore(run_id, str(to))
+    assert os.listdir(target) == ["note"]
+
+
+def test_taken_up_again(pipeline: Project, made: Make, tmp_path: Path):
+    """What was broken off before any file was there, or in the midst of the data, is completed."""
+    run_id, target = made(), tmp_path / "back"
+    sha = pipeline.git("rev-parse", "HEAD")
+    pipeline.git("worktree", "add", "--quiet", "--no-checkout", "--detach", str(target), sha)
+    assert faults(mlflow_dvc.restore(run_id, str(target))) == {}
+    (target / PREPARED).unlink()
+    (target / "data/.mlflow-dvc-half").mkdir()
+    assert faults(mlflow_dvc.restore(run_id, str(target))) == {}
+    assert (target / PREPARED).exists()
+    assert not (target / "data/.mlflow-dvc-half").exists()
+
+
+def test_changed_since(pipeline: Project, made: Make, tmp_path: Path):
+    """What somebody has changed in a restored tree stays as it is, and is said."""
+    run_id, target = made(), tmp_path / "back"
+    mlflow_dvc.restore(run_id, str(target))
+    changed = {"src/train.py": "mine\n", PREPARED: "mine\n", "params.yaml": "lr: 7\n"}
+    for path, text in changed.items():
+        (target / path).write_text(text)
+    found = mlflow_dvc.restore(run_id, str(target))
+    assert faults(found) == dict.fromkeys(changed, "FAIL")
+    assert {path: (target / path).read_text() for path in changed} == changed
+
+
+# --- what cannot come back ---------------------------------------------------------------------
+
+
+def test_lost_commit(pipeline: Project, made: Make, tmp_path: Path):
+    """Of a commit that was rebased away this is said, and the nearest one is offered."""
+    nearest = pipeline.git("rev-parse", "HEAD")
+    pipeline.write("run.py", "run = 2\n")
+    sha = pipeline.commit("to be dropped")
+    run_id = made()
+    pipeline.git("reset", "--quiet", "--hard", nearest)
+    (verified,) = mlflow_dvc.verify(run_id)
+    assert faults(verified) == {sha: "FAIL"}
+    assert "on no branch or tag" in next(i.reason for i in verified.items if i.name == sha)
+    forget(pipeline)
+    assert faults(mlflow_dvc.verify(run_id)[0]) == {sha: "FAIL"}
+    with pytest.raises(CommitLostError) as caught:
+        mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert caught.value.nearest == nearest
+    assert f"--at {nearest}" in str(caught.value)
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"), at=nearest)
+    assert faults(found) == {nearest: "FAIL"}
+    assert (tmp_path / "back" / PREPARED).exists()
+
+
+def test_remote_that_does_not_answer(pipeline: Project, made: Make):
+    """What could not be asked is unverified, not lost."""
+    pipeline.write("run.py", "run = 2\n")
+    sha = pipeline.commit("only mine")
+    run_id = made()
+    pipeline.git("reset", "--quiet", "--hard", "HEAD~1")
+    pipeline.git("remote", "add", "origin", "http://127.0.0.1:9/none.git")
+    pipeline.dvc("remote", "add", "--quiet", "--default", "away", "http://127.0.0.1:9/none")
+    shutil.rmtree(pipeline.root / ".dvc/cache")
+    (verified,) = mlflow_dvc.verify(run_id)
+    assert set(faults(verified).values()) == {"UNVERIFIED"}
+    assert {sha, PREPARED} <= faults(verified).keys()
+    assert pipeline.cli("verify", run_id).returncode == 2
+
+
+def test_lost_data(pipeline: Project, made: Make, tmp_path: Path):
+    """Data that lies nowhere, or damaged, is named with its hash; the rest comes back."""
+    run_id = made()
+    value = pipeline.lock()[PREPARED]
+    stored = pipeline.root / f".dvc/cache/files/md5/{value[:2]}/{value[2:]}"
+    stored.chmod(0o644)
+    stored.write_text("damaged")
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert faults(found) == {PREPARED: "FAIL"}
+    assert value in next(item.reason for item in found.items if item.name == PREPARED)
+    assert not (tmp_path / "back" / PREPARED).exists()
+    assert (tmp_path / "back/models/model.txt").exists()
+    stored.unlink()
+    assert faults(mlflow_dvc.verify(run_id)[0]) == {PREPARED: "FAIL"}
+
+
+def test_no_record(pipeline: Project, made: Make, tmp_path: Path):
+    """A run that recorded no commit, or nothing, is refused in words."""
+    import mlflow
+
+    with mlflow_dvc.disabled():
+        bare = mlflow.MlflowClient().create_run(os.environ["MLFLOW_EXPERIMENT_ID"]).info.run_id
+    for run_id in (bare, made(git_is(sha=None))):
+        with pytest.raises(MlflowDvcError, match="recorded no commit"):
+            mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert not (tmp_path / "back").exists()
+    assert mlflow_dvc.verify(bare)[0].verdict == "UNVERIFIED"
+
+
+def test_no_stage(made: Make, tmp_path: Path):
+    """What no stage of dvc.yaml ran cannot be reproduced, which is said before anything is done."""
+    with pytest.raises(MlflowDvcError, match="of no stage"):
+        mlflow_dvc.reproduce(made(), str(tmp_path / "again"))
+    assert not (tmp_path / "again").exists()
+
+
+def test_all_and_registered(pipeline: Project, made: Make):
+    """An audit takes every run with a record, or those behind the registered models."""
+    import mlflow
+
+    first, second = made(), made()
+    client = mlflow.MlflowClient()
+    client.create_registered_model("price")
+    client.create_model_version("price", "runs:/model", run_id=second)
+    asked = {
+        option: pipeline.cli("verify", option, "--json") for option in ("--all", "--registered")
+    }
+    found = {
+        option: {run["run_id"] for run in json.loads(done.stdout)["runs"]}
+        for option, done in asked.items()
+    }
+    assert found == {"--all": {first, second}, "--registered": {second}}
+    assert pipeline.cli("verify").returncode == 2
+
+
+# --- what must not -----------------------------------------------------------------------------
+
+
+def test_hostile_commit(pipeline: Project, made: Make, tmp_path: Path):
+    """A tag that is no commit reaches no command line."""
+    for sha in ("--upload-pack=touch pwned", "main", "HEAD", "a" * 39):
+        run_id = made(git_is(sha=sha))
+        assert mlflow_dvc.verify(run_id)[0].verdict == "TAMPERED"
+        with pytest.raises(MlflowDvcError, match="is no commit"):
+            mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+
+
+def test_hostile_remote(made: Make, tmp_path: Path, monkeypatch):
+    """An address that would run a program is not followed."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    marker = tmp_path / "pwned"
+    for url in (f"ext::sh -c touch% {marker}", f"--upload-pack=touch {marker}"):
+        run_id = made(git_is(remote_url=url, sha="1" * 40))
+        assert mlflow_dvc.verify(run_id)[0].verdict in ("UNVERIFIED", "FAIL")
+        with pytest.raises(MlflowDvcError):
+            mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+        shutil.rmtree(tmp_path / "back", ignore_errors=True)
+    assert not marker.exists()
+
+
+PATCH = """\
+diff --git a/{0} b/{0}
+new file mode 100644
+--- /dev/null
++++ b/{0}
+@@ -0,0 +1 @@
++evil
+"""
+
+
+@pytest.mark.parametrize("path", ["../evil", ".git/hooks/post-checkout", "/tmp/mlflow-dvc-evil"])
+def test_hostile_patch(path: str, made: Make, tmp_path: Path):
+    """A patch that writes outside of the tree, or into git's own files, is not applied."""
+    run_id = made(git_is(dirty=True), {"code.patch": PATCH.format(path).encode()})
+    assert faults(mlflow_dvc.verify(run_id)[0]) == {"code.patch": "FAIL"}
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert faults(found) == {"code.patch": "FAIL"}
+    assert not (tmp_path / "evil").exists()
+    assert not Path("/tmp/mlflow-dvc-evil").exists()
+
+
+def test_forged_patch(made: Make, pipeline: Project, tmp_path: Path):
+    """A patch that is not the one that was recorded is not applied."""
+    pipeline.write("src/train.py", "changed = 1\n")
+    run_id = made(files={"code.patch": PATCH.format("evil.py").encode()})
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert faults(found)["code.patch"] == "TAMPERED"
+    assert not (tmp_path / "back/evil.py").exists()
+
+
+def test_hostile_files(pipeline: Project, made: Make, tmp_path: Path):
+    """An attached file is written neither into git's and DVC's own folders nor through a link."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (pipeline.root / "link").symlink_to(outside)
+    (pipeline.root / "file.dvc.txt").symlink_to(outside / "new")
+    pipeline.commit("links")
+    hostile = [
+        ".git/hooks/post-checkout", "sub/.GIT/config", ".dvc/config", "link/evil.dvc",
+        "file.dvc.txt",
+    ]  # fmt: skip
+    found = mlflow_dvc.restore(made(files=dict.fromkeys(hostile, b"evil")), str(tmp_path / "back"))
+    refused = {name for name, verdict in faults(found).items() if verdict == "TAMPERED"}
+    assert refused == set(hostile)
+    assert os.listdir(outside) == []
+    assert (tmp_path / "back/.dvc/config").read_bytes() != b"evil"
+
+
+def test_hostile_data(pipeline: Project, made: Make, tmp_path: Path):
+    """Data is brought to no place outside of the tree, be it by its path or by a folder's list."""
+    value = pipeline.lock()[PREPARED]
+    rows = json.dumps([{"md5": value, "relpath": "../../evil"}]).encode()
+    listed = hashlib.md5(rows).hexdigest() + ".dir"
+    pipeline.write(f".dvc/cache/files/md5/{listed[:2]}/{listed[2:]}", rows)
+    entries = [
+        DataEntry(str(tmp_path / "evil"), "md5", value),
+        DataEntry("../evil", "md5", value),
+        DataEntry(".git/evil", "md5", value),
+        DataEntry("folder", "md5", listed),
+    ]
+    run_id = made(saw(*entries))
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert faults(found) == {entry.path: "FAIL" for entry in entries}
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_hostile_root(made: Make, tmp_path: Path):
+    """A DVC root that leads out of the repository is not gone to."""
+    run_id = made(lambda snapshot: replace(snapshot, root="../.."))
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert faults(found) == {"../..": "TAMPERED"}
+
+
+def test_terminal_escapes(pipeline: Project, made: Make, tmp_path: Path):
+    """Names out of a record cannot steer a terminal."""
+    run_id = made(saw(DataEntry("evil\x1b[31m.csv", "md5", "0" * 32)))
+    for words in (["verify", run_id], ["restore", run_id, "--to", str(tmp_path / "back")]):
+        done = pipeline.cli(*words)
+        assert done.returncode == 1, done.stderr
+        assert "evil" in done.stdout
+        assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_forged_tags(pipeline: Project, made: Make):
+    """A tag that is not what the snapshot says is called tampered with."""
+    import mlflow
+
+    for key, value in ((f"{tag.OUT}{PREPARED}", "0" * 32), (f"{tag.OUT}new", "0" * 32)):
+        run_id = made()
+        mlflow.MlflowClient().set_tag(run_id, key, value)
+        (verified,) = mlflow_dvc.verify(run_id)
+        assert faults(verified) == {"snapshot.json": "TAMPERED"}
+        assert key in verified.items[0].reason
+
+
+def test_forged_lock_and_digest(pipeline: Project, made: Make):
+    """A lock that was edited together with its digest still says something else than the record."""
+    lock = (pipeline.root / "dvc.lock").read_bytes()
+    forged = lock.replace(pipeline.lock()[PREPARED].encode(), b"0" * 32)
+    digest = hashlib.md5(forged).hexdigest()
+
+    def change(snapshot: Snapshot) -> Snapshot:
+        return replace(snapshot, lock=digest, locks={"dvc.lock": digest})
+
+    (verified,) = mlflow_dvc.verify(made(change, {"dvc.lock": forged}))
+    assert faults(verified) == {"dvc.lock": "TAMPERED"}
