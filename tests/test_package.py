@@ -109,6 +109,16 @@ def test_readme_commands_exist():
         command.parse_args(context, list(words))
 
 
+def test_pictures():
+    """Each picture in docs stands in the README, is made by the script, and is small."""
+    pictures = sorted(path.name for path in (ROOT / "docs").glob("*.png"))
+    assert sorted(re.findall(r"\(docs/([\w.]+\.png)\)", README)) == pictures
+    script = (ROOT / "docs" / "pictures.py").read_text("utf-8")
+    assert sorted(re.findall(r'"(\w+\.png)"', script)) == pictures
+    for name in pictures:
+        assert (ROOT / "docs" / name).stat().st_size < 200_000
+
+
 def test_set_up_in_two_lines():
     """The README's two set-up commands make their own environment and name no other step."""
     lines = re.findall(r"^\$ (python3 -m venv .+)$", README, re.M)
