@@ -403,6 +403,14 @@ def test_gone_from_s3(s3: S3):
         source.load()
 
 
+@pytest.mark.parametrize("endpoint", [3, "file:///etc/passwd", "\0"])
+def test_endpoints_of_others(s3: S3, endpoint: Any):
+    """What is no server's address, in a source that somebody else wrote, is an error in words."""
+    source = DvcDatasetSource("raw.csv", "md5", md5(RAW), remote=s3.url, endpoint=endpoint)
+    with pytest.raises(DataNotFoundError, match=re.escape(s3.url)):
+        source.load()
+
+
 def test_without_the_plugin(tmp_path: Path, monkeypatch):
     """Where DVC's plugin for a remote is not installed, the error says what to install."""
     (tmp_path / "dvc_s3.py").write_text("raise ModuleNotFoundError('dvc_s3')\n")
