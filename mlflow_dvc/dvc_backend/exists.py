@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from mlflow_dvc.dvc_backend.aside import repo_aside
 from mlflow_dvc.dvc_backend.child import ask, words
@@ -16,6 +18,8 @@ from mlflow_dvc.dvc_backend.stores import listing, stores
 
 _SECONDS = 24 * 3600.0
 _NAMED = 5
+_WEB_SECONDS = 30
+_ABSENT = (404, 410)
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,8 @@ class _Search:
                 break
             try:
                 found |= dict.fromkeys(_present(odb, left), name)
+                if fault := _fault(odb, left - found.keys()):
+                    self._unasked.append(f"{name}: {fault}")
             except Exception as error:
                 self._unasked.append(f"{name}: {words(error)}")
         return found
@@ -128,6 +134,20 @@ def _present(odb: Any, oids: set[str]) -> Iterable[str]:
         return [oid for oid in oids if os.path.isfile(odb.oid_to_path(oid))]
     found: Iterable[str] = odb.oids_exist(list(oids))
     return found
+
+
+def _fault(odb: Any, lacking: set[str]) -> str | None:
+    """Why a web server may have what it seems to lack: DVC takes every failure for an absence."""
+    if odb.fs.protocol not in ("http", "https") or not lacking:
+        return None
+    try:
+        request = Request(odb.oid_to_path(min(lacking)), method="HEAD")  # noqa: S310 - http(s)
+        urlopen(request, timeout=_WEB_SECONDS).close()  # noqa: S310
+    except HTTPError as error:
+        return None if error.code in _ABSENT else f"HTTP {error.code}"
+    except OSError as error:
+        return words(error)
+    return None
 
 
 def _origin(raw: Mapping[str, Any] | None) -> Origin | None:

@@ -93,7 +93,7 @@ class Repository:
 
     # --- what is fetched ---
 
-    def fetch(self, sha: str, source: str) -> str | None:
+    def fetch(self, sha: str, source: str, *options: str) -> str | None:
         """Get the commit from ``source``, a remote or a URL; in words why it cannot be had.
 
         Only objects come: no branch here is moved.
@@ -103,12 +103,27 @@ class Repository:
         for by_name in (True, False):
             try:
                 wanted = [sha] if by_name else self._tips(source)
-                self.git("fetch", *quietly, "--", source, *wanted)
+                self.git("fetch", *quietly, *options, "--", source, *wanted)
             except GitError as error:
                 said = said or str(error)
             if self.has(sha):
                 return None
         return said or f"{source} does not have it"
+
+    def lacks_on(self, remote: str, sha: str) -> str | None:
+        """In words why the commit cannot be had from a remote or URL, whatever lies here."""
+        url = self._url_of(remote)
+        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+            elsewhere = Repository(folder)
+            elsewhere.git("init", "--quiet", "--bare")
+            return elsewhere.fetch(sha, url, "--depth=1", "--filter=tree:0")
+
+    def _url_of(self, remote: str) -> str:
+        if remote not in self.remotes():
+            return remote
+        url = os.fsdecode(self.git("remote", "get-url", "--", remote)).rstrip("\n")
+        beside = os.path.join(self.root, url)
+        return beside if os.path.exists(beside) else url
 
     def answers(self, source: str) -> bool:
         return self._succeeds("ls-remote", "--heads", "--", source)

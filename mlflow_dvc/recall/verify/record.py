@@ -85,11 +85,14 @@ def _contradicted(run: Carried) -> Iterator[tuple[str, str]]:
     is_sealed = run.snapshot.sealed_at is not None
     for lock, out in _locked(run):
         entry = said.get(out.path)
-        if entry is None or entry.algorithm != out.algorithm or out.hash is None:
+        if entry is None or entry.hash == out.hash:
             continue
-        # While the stage ran, others may have written into the lock that it was sealed with.
-        of_the_lock = entry.certainty == "sealed" if is_sealed else entry.state != "modified"
-        if of_the_lock and entry.hash != out.hash:
+        # While the stage ran, others may have written into the lock that it was sealed with. What
+        # was on disk need not have been in the lock.
+        from_lock = "sealed" if is_sealed else "locked"
+        same_kind = entry.algorithm == out.algorithm and out.hash is not None
+        on_disk = not is_sealed and entry.certainty == "disk" and entry.state == "clean"
+        if entry.certainty == from_lock or (on_disk and same_kind):
             yield lock, f"{out.path} is {out.hash} there, recorded was {entry.hash}"
 
 
