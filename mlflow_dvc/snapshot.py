@@ -158,24 +158,46 @@ class Snapshot:
             values = _known(cls, raw)
             git = values.get("git")
             if git:
-                git = {**git, "omitted": tuple(git.get("omitted") or ())}
+                git = {**git, "omitted": _texts(git.get("omitted"))}
             values["git"] = GitState(**_known(GitState, git)) if git else None
             for name in ("data", "deps"):
                 entries = values.get(name) or ()
                 values[name] = tuple(DataEntry(**_known(DataEntry, entry)) for entry in entries)
             values["stages"] = tuple(
-                StageNode(str(stage["address"]), tuple(stage.get("deps") or ()))
+                StageNode(str(stage["address"]), _texts(stage.get("deps")))
                 for stage in values.get("stages") or ()
             )
-            values["warnings"] = tuple(values.get("warnings") or ())
+            values["warnings"] = _texts(values.get("warnings"))
             return cls(**values)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a snapshot: {error}") from error
 
 
+_TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
+# A snapshot may be anybody's: what is not of the kind that a field says would fail much later.
+_KINDS: Mapping[Any, tuple[type, ...]] = {
+    "str": _TEXT, "State": _TEXT, "Certainty": _TEXT, "str | None": _TEXT_OR_NONE,
+    "Role | None": _TEXT_OR_NONE, "State | None": _TEXT_OR_NONE, "Seal | None": _TEXT_OR_NONE,
+    "int | None": (int, type(None)), "float | None": (float, int, type(None)),
+    "bool": (bool,), "bool | None": (bool, type(None)),
+}  # fmt: skip
+
+
 def _known(cls: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(cls)}
-    return {name: value for name, value in raw.items() if name in names}
+    found = {}
+    for field in fields(cls):
+        if field.name in raw:
+            value = found[field.name] = raw[field.name]
+            if not isinstance(value, _KINDS.get(field.type, object)):
+                raise TypeError(f"{field.name} is {value!r}")
+    return found
+
+
+def _texts(raw: Iterable[Any] | None) -> tuple[str, ...]:
+    found = tuple(raw or ())
+    if not all(isinstance(text, str) for text in found):
+        raise TypeError(f"not all of {found!r} is text")
+    return found
 
 
 def with_data_version(snapshot: Snapshot) -> Snapshot:

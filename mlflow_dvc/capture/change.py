@@ -10,17 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlflow_dvc.capture.code import is_program
+from mlflow_dvc.capture.code import is_kept_by_dvc, is_program
 from mlflow_dvc.capture.files import reason
+from mlflow_dvc.capture.git_aside import TooSlowError
 from mlflow_dvc.capture.secrets import is_secret_name, redacted
-from mlflow_dvc.capture.work_tree import TooSlowError, WorkTree
+from mlflow_dvc.capture.work_tree import WorkTree
 
 PATCH = "code.patch"
 BYTES_AT_MOST = 10 * 1024 * 1024
 _PATHS_AT_ONCE = 500
 
-# Folders that are no code even if git tracks them: DVC's own, and what runs leave behind.
-_NEVER_CODE = frozenset({".dvc", "mlruns", "mlartifacts"})
 # Folders whose untracked files are not the user's code.
 _NO_CODE = frozenset({
     "wandb", "node_modules", "__pycache__", "site-packages", ".venv",
@@ -124,10 +123,7 @@ class Change:
         return found
 
     def _is_code(self, path: str, size: int, *, tracked: bool) -> bool:
-        name = posixpath.basename(path)
-        if name == "dvc.lock" or name.endswith(".dvc") or self._is_data(path):
-            return False
-        if not _NEVER_CODE.isdisjoint(path.split("/")):
+        if is_kept_by_dvc(path) or self._is_data(path):
             return False
         if tracked and is_secret_name(path):
             return self._omit(path, "files of this name hold credentials")

@@ -17,6 +17,17 @@ _SUFFIXES = frozenset({
 })  # fmt: skip
 _NAMES = frozenset({"makefile", "dockerfile", "snakefile", "requirements.txt", "pipfile"})
 
+# Folders that are no code even if git tracks them: DVC's own, and what runs leave behind.
+_NEVER_CODE = frozenset({".dvc", "mlruns", "mlartifacts"})
+
+
+def is_kept_by_dvc(path: str) -> bool:
+    """Whether DVC, or the tracking store, writes the file ``path``, which git may track."""
+    name = posixpath.basename(path)
+    if name == "dvc.lock" or name.endswith(".dvc"):
+        return True
+    return not _NEVER_CODE.isdisjoint(path.split("/"))
+
 
 def is_code(path: str, root: str, project: Project) -> bool:
     """Whether the dependency ``path`` of a stage, which DVC does not track, is code.

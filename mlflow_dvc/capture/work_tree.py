@@ -1,30 +1,17 @@
-"""Git on a work tree, with an index and an object store of its own: the user's are not touched."""
+"""Git on a work tree: what has changed there. The user's index and objects are not touched."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
-from types import TracebackType
 
-from mlflow_dvc.capture.git import common_dir, find_git_dir
+from mlflow_dvc.capture.git import find_git_dir
+from mlflow_dvc.capture.git_aside import Aside, TooSlowError
 
-NOT_INHERITED = (
-    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS",
-    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
-)  # fmt: skip
-# No program of the user's is run, and nothing of theirs written: a split index has files beside it.
-GIT_SETTINGS = (
-    "core.fsmonitor=false", "core.quotePath=false", "core.safecrlf=false", "core.splitIndex=false",
-    f"core.hooksPath={os.devnull}", f"diff.orderFile={os.devnull}",
-)  # fmt: skip
 _DIFF = ("diff", "--no-renames", "--no-relative", "--ignore-submodules=dirty", "--no-ext-diff")
 _AS_PATCH = (
     "--binary", "--full-index", "--no-textconv", "--no-color", "--unified=3",
@@ -33,48 +20,15 @@ _AS_PATCH = (
 _REPOSITORY = "160000"  # the mode of a submodule
 
 
-class TooSlowError(OSError):
-    """Git was not done in time."""
-
-
-class WorkTree:
+class WorkTree(Aside):
     """The one at ``root``; all questions together may take ``seconds``."""
 
-    def __init__(self, root: str, seconds: float) -> None:
-        self._root = root
-        self._seconds = seconds
-        self._until = time.monotonic() + seconds
-        self._scratch = tempfile.TemporaryDirectory(prefix="mlflow-dvc-")
-
     def __enter__(self) -> WorkTree:
-        git_dir = find_git_dir(self._root)
-        index = os.path.join(self._scratch.name, "index")
-        objects = os.path.join(self._scratch.name, "objects")
-        os.mkdir(objects)
+        super().__enter__()
         with suppress(FileNotFoundError):  # nothing was ever checked out or added
-            shutil.copy2(os.path.join(git_dir, "index"), index)
-        store = os.path.join(common_dir(git_dir), "objects")
-        quoted = store.replace("\\", "\\\\").replace('"', '\\"')
-        kept = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        self._env = kept | {
-            "GIT_INDEX_FILE": index,
-            "GIT_OBJECT_DIRECTORY": objects,
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"',
-            "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_NO_LAZY_FETCH": "1",
-            "LC_ALL": "C",
-        }
+            shutil.copy2(os.path.join(find_git_dir(self._root), "index"), self._index)
         self._look_again()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._scratch.cleanup()
 
     def changed(self, sha: str) -> dict[str, int]:
         """The paths that differ from the commit, with the size that each has there."""
@@ -188,29 +142,3 @@ class WorkTree:
 
     def _paths(self, *words: str) -> list[str]:
         return [os.fsdecode(path) for path in self._run(*words).split(b"\0") if path]
-
-    def _run(self, *words: str, given: bytes = b"") -> bytes:
-        done = self._call(*words, given=given)
-        if done.returncode != 0:
-            # Outside a repository, or in one of another user's, `diff` explains its own usage.
-            asked = self._call("rev-parse", "--git-dir")
-            said = asked.stderr if asked.returncode != 0 else done.stderr
-            lines = said.decode("utf-8", "replace").strip().splitlines()
-            fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
-            raise OSError([*fatal, *lines, f"git {words[0]} failed"][0])
-        return done.stdout
-
-    def _call(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        settings = [word for setting in GIT_SETTINGS for word in ("-c", setting)]
-        try:
-            return subprocess.run(
-                ["git", *settings, *words],
-                cwd=self._root,
-                env=self._env,
-                input=given,
-                capture_output=True,
-                check=False,
-                timeout=max(self._until - time.monotonic(), 0.1),
-            )
-        except subprocess.TimeoutExpired as error:
-            raise TooSlowError(f"git needs more than {self._seconds:g} s") from error

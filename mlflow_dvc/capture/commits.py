@@ -1,0 +1,140 @@
+"""The code that a commit and a patch stand for, and how two such differ. Nothing is checked out."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+
+from mlflow_dvc.capture.code import is_kept_by_dvc
+from mlflow_dvc.capture.git_aside import Aside
+
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SUBJECTS_AT_MOST = 50
+# Whatever the user's configuration says, a patch is taken as it is; what is larger is no code.
+_AS_IT_IS = ("-c", "apply.whitespace=nowarn", "-c", "apply.ignoreWhitespace=no")
+_NO_GIANTS = ("-c", "core.bigFileThreshold=10m")
+_AS_TEXT = (
+    "-p", "--find-renames", "--no-relative", "--no-ext-diff", "--no-textconv", "--no-color",
+    "--unified=3", "--inter-hunk-context=0", "--submodule=short", "--src-prefix=a/",
+    "--dst-prefix=b/",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit, with the first line of its message."""
+
+    sha: str
+    subject: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """The commits that lead to one of two commits and not to the other, newest first.
+
+    ``commits`` are at most the first 50 of ``count``.
+    """
+
+    count: int
+    commits: tuple[Commit, ...]
+
+
+def is_sha(text: str | None) -> bool:
+    """Whether ``text`` can be the name of a commit: it may come from anybody's server."""
+    return text is not None and _SHA.fullmatch(text) is not None
+
+
+class Commits(Aside):
+    """Those of the repository at ``root``; all questions together may take ``seconds``."""
+
+    def __enter__(self) -> Commits:
+        super().__enter__()
+        return self
+
+    def has(self, sha: str) -> bool:
+        if not is_sha(sha):
+            return False
+        asked = self._call("cat-file", "-t", sha)
+        return asked.returncode == 0 and asked.stdout == b"commit\n"
+
+    def only_in(self, sha: str, other: str) -> Line:
+        """What leads to ``sha`` and not to ``other``."""
+        found = f"{other}..{sha}"
+        count = int(self._run("rev-list", "--count", found, "--"))
+        limit = f"--max-count={_SUBJECTS_AT_MOST}"
+        text = self._run("log", "-z", "--no-show-signature", limit, "--format=%H %s", found, "--")
+        rows = (row.decode("utf-8", "replace") for row in text.split(b"\0") if row)
+        return Line(count, tuple(Commit(*row.partition(" ")[::2]) for row in rows))
+
+    def is_shallow(self) -> bool:
+        return self._run("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+    def tree(self, sha: str, patch: bytes | None) -> str:
+        """The code of the commit with the patch, as git names it, without what DVC keeps there.
+
+        Raises OSError, in git's words, where the patch does not fit or is none.
+        """
+        self._run("read-tree", sha)
+        if patch:
+            self._run(*_AS_IT_IS, "apply", "--cached", "-p1", "-", given=patch)
+        paths = map(os.fsdecode, self._run("ls-files", "--cached", "-z").split(b"\0"))
+        return self._less(path for path in paths if is_kept_by_dvc(path))
+
+    def diff(self, old: str, new: str, outs: Set[str]) -> bytes:
+        """Of two trees, less ``outs`` (paths from the root of the repository), which are data."""
+        if old == new:
+            return b""
+        data = list(self._data(old, new, outs))
+        trees = []
+        for tree in (old, new):
+            self._run("read-tree", tree)
+            trees.append(self._less(data))
+        return self._run(*_NO_GIANTS, "diff-tree", *_AS_TEXT, *trees, "--")
+
+    def _less(self, paths: Iterable[str]) -> str:
+        """The tree of what is in the index, without these."""
+        if given := b"".join(os.fsencode(path) + b"\0" for path in paths):
+            self._run("update-index", "--force-remove", "-z", "--stdin", given=given)
+        return self._run("write-tree", "--missing-ok").strip().decode()
+
+    def _data(self, old: str, new: str, outs: Set[str]) -> Iterator[str]:
+        """Each path that has changed and is no code."""
+        words = self._run(
+            "diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-abbrev", old, new, "--"
+        ).split(b"\0")
+        for row, name in zip(words[0:-1:2], words[1::2], strict=True):
+            path = os.fsdecode(name)
+            if _is_in(path, outs) or (
+                posixpath.basename(path) == ".gitignore" and self._is_of_dvc(row, path, outs)
+            ):
+                yield path
+
+    def _is_of_dvc(self, row: bytes, path: str, outs: Set[str]) -> bool:
+        """Whether all that changed in a ``.gitignore`` is lines that DVC keeps for outputs."""
+        blobs = row.split(b" ")[2:4]
+        old, new = (
+            Counter(self._run("cat-file", "blob", blob.decode()).splitlines())
+            if blob.strip(b"0")
+            else Counter[bytes]()
+            for blob in blobs
+        )
+        folder = posixpath.dirname(path)
+        changed = [*(old - new), *(new - old)]
+        return all(
+            line.startswith(b"/") and posixpath.join(folder, os.fsdecode(line[1:])) in outs
+            for line in changed
+            if line.strip()
+        )
+
+
+def _is_in(path: str, folders: Set[str]) -> bool:
+    """Whether ``path``, or a folder that it lies in, is one of these."""
+    while path:
+        if path in folders:
+            return True
+        path = path.rpartition("/")[0]
+    return False
