@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mlflow_dvc.capture.workspace import freeze as freeze
     from mlflow_dvc.capture.workspace import status as status
     from mlflow_dvc.errors import MlflowDvcError as MlflowDvcError
+    from mlflow_dvc.recall.diff import Diff as Diff
+    from mlflow_dvc.recall.diff import diff as diff
     from mlflow_dvc.recall.reproduce import Reproduced as Reproduced
     from mlflow_dvc.recall.reproduce import reproduce as reproduce
     from mlflow_dvc.recall.restore import Restored as Restored
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "DataEntry": "snapshot",
+    "Diff": "recall.diff",
     "Difference": "recall.sync",
     "GitState": "snapshot",
     "Match": "recall.search",
@@ -44,6 +47,7 @@ _HOME = {
     "Snapshot": "snapshot",
     "Synced": "recall.sync",
     "Verified": "recall.verify",
+    "diff": "recall.diff",
     "disabled": "settings",
     "freeze": "capture.workspace",
     "reproduce": "recall.reproduce",

@@ -84,6 +84,13 @@ class Commits(Aside):
         paths = map(os.fsdecode, self._run("ls-files", "--cached", "-z").split(b"\0"))
         return self._less(path for path in paths if is_kept_by_dvc(path))
 
+    def content(self, sha: str, patch: bytes, path: str) -> bytes | None:
+        """Of the file at ``path`` in the commit with the patch; None where there is none."""
+        try:
+            return self._run("cat-file", "blob", f"{self.tree(sha, patch)}:{path}")
+        except OSError:
+            return None
+
     def diff(self, old: str, new: str, outs: Set[str]) -> bytes:
         """Of two trees, less ``outs`` (paths from the root of the repository), which are data."""
         if old == new:

@@ -10,13 +10,13 @@ from types import TracebackType
 
 from mlflow_dvc.capture.git import common_dir, find_git_dir
 
-_OURS_TO_SET = (
+NOT_INHERITED = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS",
     "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
 )  # fmt: skip
 # No program of the user's is run, and nothing of theirs written: a split index has files beside it.
-_SETTINGS = (
+GIT_SETTINGS = (
     "core.fsmonitor=false", "core.quotePath=false", "core.safecrlf=false", "core.splitIndex=false",
     f"core.hooksPath={os.devnull}", f"diff.orderFile={os.devnull}",
 )  # fmt: skip
@@ -44,7 +44,7 @@ class Aside:
         os.mkdir(objects)
         store = os.path.join(common_dir(find_git_dir(self._root)), "objects")
         quoted = store.replace("\\", "\\\\").replace('"', '\\"')
-        kept = {name: value for name, value in os.environ.items() if name not in _OURS_TO_SET}
+        kept = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         self._env = kept | {
             "GIT_INDEX_FILE": self._index,
             "GIT_OBJECT_DIRECTORY": objects,
@@ -76,7 +76,7 @@ class Aside:
         return done.stdout
 
     def _call(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+        settings = [word for setting in GIT_SETTINGS for word in ("-c", setting)]
         try:
             return subprocess.run(
                 ["git", *settings, *words],

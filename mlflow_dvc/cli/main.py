@@ -45,7 +45,7 @@ def cli() -> None:
 
 
 for command in (
-    workspace.status, runs.search, runs.show, back.verify, back.restore, back.reproduce,
+    workspace.status, runs.search, runs.show, runs.diff, back.verify, back.restore, back.reproduce,
     runs.sync, workspace.snapshot, workspace.demo,
 ):  # fmt: skip
     cli.add_command(command)

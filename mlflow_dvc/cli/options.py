@@ -40,5 +40,10 @@ def into_directory(command: Command) -> Command:
     return to(at(command))
 
 
+def exit_code(answer: bool | None) -> int:
+    """None: it is not known."""
+    return NO_ANSWER if answer is None else YES if answer else NO
+
+
 def print_json(raw: Mapping[str, Any]) -> None:
     click.echo(json.dumps(raw, indent=2))

@@ -48,7 +48,10 @@ def rows_of(odb: Any, value: str) -> list[Row]:
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if f"{found}.dir" != value:
         raise ValueError(f"what lies there has the hash {found}.dir")
-    rows: list[Row] = json.loads(content)
+    raw = json.loads(content)
+    if not isinstance(raw, list):
+        raise ValueError("what lies there is no list of files")
+    rows: list[Row] = raw
     for row in rows:
         inside = os.path.normpath(row["relpath"])
         if os.path.isabs(inside) or inside.split(os.sep)[0] == os.pardir:

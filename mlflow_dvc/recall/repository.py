@@ -8,16 +8,12 @@ git refuses every path outside of the tree.
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from mlflow_dvc.capture.git import common_dir, find_git_dir
-from mlflow_dvc.capture.work_tree import GIT_SETTINGS, NOT_INHERITED
+from mlflow_dvc.capture.commits import is_sha
+from mlflow_dvc.capture.git_aside import GIT_SETTINGS, NOT_INHERITED
 
-_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PROTOCOLS = "file:git:http:https:ssh"
 _TIPS_AT_MOST = 1000
 _APPLY = ("apply", "--cached", "--binary", "--whitespace=nowarn", "-")
@@ -29,7 +25,7 @@ class GitError(Exception):
 
 def commit_of(text: str | None) -> str | None:
     """``text`` if it can name a commit in full."""
-    return text if text and _SHA.fullmatch(text) else None
+    return text if is_sha(text) else None
 
 
 class Repository:
@@ -77,20 +73,6 @@ class Repository:
             self.git("log", "-1", "--format=%H", f"--before={int(seconds)}", start).decode().strip()
         )
 
-    def content(self, sha: str, patch: bytes, path: str) -> bytes | None:
-        """Of the file at ``path`` in the commit with ``patch``; None where there is none."""
-        with self._aside() as env:
-            aside = Aside(self.root, env)
-            try:
-                return aside.git("cat-file", "blob", f"{aside.tree(sha, patch)}:{path}")
-            except GitError:
-                return None
-
-    def path_of(self, name: str) -> str:
-        """Where a file of ours lies in the git directory of this work tree."""
-        inside = os.fsdecode(self.git("rev-parse", "--git-path", name)).rstrip("\n")
-        return os.path.join(self.root, inside)
-
     # --- what is fetched ---
 
     def fetch(self, sha: str, source: str, *options: str) -> str | None:
@@ -136,17 +118,7 @@ class Repository:
             raise GitError(f"{source} has no branch")
         return [tip for tip in tips if not tip.endswith("^{}")][:_TIPS_AT_MOST]
 
-    def lacks_on(self, source: str, sha: str) -> str | None:
-        """As :meth:`fetch`, but nothing is kept."""
-        with self._aside() as env:
-            return Aside(self.root, env).fetch(sha, source)
-
     # --- trees ---
-
-    def check_patch(self, sha: str, patch: bytes) -> None:
-        """Raises GitError where ``patch`` does not turn the commit into something."""
-        with self._aside() as env:
-            Aside(self.root, env).tree(sha, patch)
 
     def tree(self, sha: str, patch: bytes = b"") -> str:
         """The tree of the commit with ``patch``. Raises GitError where it does not apply."""
@@ -235,25 +207,3 @@ class Repository:
             "LC_ALL": "C",
             **(more or {}),
         }
-
-    @contextmanager
-    def _aside(self) -> Iterator[dict[str, str]]:
-        """An environment in which what git writes goes to a folder that is thrown away."""
-        store = os.path.join(common_dir(find_git_dir(self.root)), "objects")
-        quoted = store.replace("\\", "\\\\").replace('"', '\\"')
-        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
-            yield {
-                "GIT_OBJECT_DIRECTORY": folder,
-                "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"',
-            }
-
-
-class Aside(Repository):
-    """One whose new objects are kept nowhere."""
-
-    def __init__(self, root: str, env: dict[str, str]) -> None:
-        super().__init__(root)
-        self._aside_env = env
-
-    def _environment(self, more: dict[str, str] | None) -> dict[str, str]:
-        return super()._environment({**self._aside_env, **(more or {})})

@@ -26,7 +26,6 @@ from mlflow_dvc.record import attach, process, seal
 from mlflow_dvc.record.ledger import Record
 from mlflow_dvc.record.process import ledger, worker
 
-_PARENT = "mlflow.parentRunId"
 _SOURCE_TYPE = "mlflow.source.type"
 _STILL_NOW = 0.02  # seconds
 
@@ -160,7 +159,7 @@ def _began(client: Any, run: Any, start: Start) -> None:
     record = Record(run_id, uri, start.moment, dict(start.tags), start.looked, experiment)
     ledger.add(record)
     seal.watch(record)
-    parent = start.call.arguments["tags"].get(_PARENT)
+    parent = start.call.arguments["tags"].get(tag.MLFLOW_PARENT)
     artifacts = settings.artifacts()
     worker.submit(
         run_id,

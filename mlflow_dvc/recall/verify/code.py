@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from mlflow_dvc.capture.commits import Commits
 from mlflow_dvc.recall.carried import Carried
-from mlflow_dvc.recall.repository import GitError, Repository, commit_of
+from mlflow_dvc.recall.repository import Repository, commit_of
 from mlflow_dvc.recall.verdict import Item, Verdict
 from mlflow_dvc.recall.verify.record import patch_fault
+
+SECONDS_AT_MOST = 600.0
 
 
 def commit_item(run: Carried, repository: Repository | None) -> Item:
@@ -57,7 +60,8 @@ def _judged(run: Carried, repository: Repository | None) -> tuple[Verdict, str]:
     if repository is None or sha is None or not repository.has(sha):
         return "UNVERIFIED", "the commit is not at hand"
     try:
-        repository.check_patch(sha, run.patch())
-    except GitError as error:
+        with Commits(repository.root, SECONDS_AT_MOST) as commits:
+            commits.tree(sha, run.patch())
+    except OSError as error:
         return "FAIL", f"it does not apply: {error}"
     return ("UNVERIFIED", "; ".join(git.omitted)) if git.omitted else ("PASS", "")

@@ -6,12 +6,14 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
+from mlflow_dvc.capture.commits import Commits
 from mlflow_dvc.dvc_backend.exists import Kept, Sought
 from mlflow_dvc.recall.carried import Carried
 from mlflow_dvc.recall.home import Home
 from mlflow_dvc.recall.origin import origin_of
 from mlflow_dvc.recall.repository import Repository, commit_of
 from mlflow_dvc.recall.verdict import Item, Verdict
+from mlflow_dvc.recall.verify.code import SECONDS_AT_MOST
 from mlflow_dvc.snapshot import DataEntry
 
 _BY_CONTENT = ("md5", "md5-dos2unix")
@@ -73,7 +75,8 @@ def _is_in_git(run: Carried, repository: Repository | None, entry: DataEntry) ->
     if repository is None or sha is None or entry.cached or not repository.has(sha):
         return False
     inside = os.path.normpath(os.path.join(run.snapshot.root or ".", entry.path))
-    content = repository.content(sha, run.patch(), inside.replace(os.sep, "/"))
+    with Commits(repository.root, SECONDS_AT_MOST) as commits:
+        content = commits.content(sha, run.patch(), inside.replace(os.sep, "/"))
     if content is None:
         return False
     return hashlib.md5(content, usedforsecurity=False).hexdigest() == entry.hash

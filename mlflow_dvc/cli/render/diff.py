@@ -1,0 +1,233 @@
+"""Two runs side by side: what differs in code, parameters, metrics and data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from mlflow_dvc.cli.render import terminal
+from mlflow_dvc.report.words import short, size_in_words
+from mlflow_dvc.snapshot import DataEntry, GitState
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mlflow_dvc.capture.commits import Line
+    from mlflow_dvc.dvc_backend.diff import FileChange, FileChanges
+    from mlflow_dvc.recall.code_diff import CodeDiff
+    from mlflow_dvc.recall.data_diff import DataChange, DataDiff
+    from mlflow_dvc.recall.diff import Diff, Side, Value
+
+_COMMITS_SHOWN = 10
+_FILES_SHOWN = 20
+_MARKS = {"added": "A", "removed": "D", "deleted": "D", "modified": "M", "renamed": "R"}
+_COLOURS = {"A": "green", "D": "red", "M": "yellow", "R": "cyan"}
+# As git colours a patch; what a header begins with comes before what a line does.
+_STYLES = (
+    ("diff --git ", "bold"), ("--- ", "bold"), ("+++ ", "bold"), ("index ", "bold"),
+    ("@@", "cyan"), ("+", "green"), ("-", "red"),
+)  # fmt: skip
+
+
+def diff_json(found: Diff) -> dict[str, Any]:
+    raw = asdict(found)
+    for metric in raw["metrics"]:  # JSON has no NaN
+        for name in ("old", "new"):
+            metric[name] = _number(metric[name])
+    return {"schema": terminal.SCHEMA, "equal": found.equal, **raw}
+
+
+def diff(found: Diff, console: Console | None = None) -> None:
+    console = console or terminal.console_of()
+    sides = [("old", _side(found.old)), ("new", _side(found.new))]
+    terminal.facts(console, sides)
+    _values(console, "record", found.record)
+    _values(console, "parameters", found.params)
+    _metrics(console, found)
+    _data(console, found.data)
+    _code(console, found.code)
+    verdict = {True: "nothing differs", None: "nothing that is known differs"}
+    if found.equal is not False:
+        terminal.say(verdict[found.equal])
+    terminal.warn([*found.notes, *found.data.notes, *found.code.notes])
+
+
+def _side(side: Side) -> str:
+    where = f"{side.experiment}, {side.started}, {side.status.lower()}"
+    return f"{side.run_id}  {side.run_name}\n{where}"
+
+
+def _values(console: Console, title: str, values: Iterable[Value]) -> None:
+    rows = [(one.key, _told(one.old), _told(one.new)) for one in values]
+    _table(console, title, ("old", "new"), rows)
+
+
+def _metrics(console: Console, found: Diff) -> None:
+    rows = [
+        (one.key, _figure(one.old), _figure(one.new), _figure(one.delta, signed=True))
+        for one in found.metrics
+    ]
+    _table(console, "metrics", ("old", "new", "difference"), rows)
+
+
+def _table(
+    console: Console, title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]
+) -> None:
+    rows = list(rows)
+    if not rows:
+        return
+    table = terminal.grid(title, *columns)
+    table.columns[0].header_style = "bold"
+    for row in rows:
+        table.add_row(*map(terminal.plain, row))
+    console.print()
+    console.print(table)
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+def _data(console: Console, data: DataDiff) -> None:
+    if not data.changes:
+        if data.unchanged:
+            console.print(f"\n[bold]data[/bold]  the same: {_counted(data.unchanged, 'path')}")
+        return
+    rows = [
+        (f"{_mark(one.status)} {one.path}", *_columns(one.old, one.new)) for one in data.changes
+    ]
+    _table(console, "data", ("old", "new", "size"), rows)
+    if data.unchanged:
+        console.print(f"  [dim]and {data.unchanged} unchanged[/dim]")
+    for one in data.changes:
+        if one.files or one.reason:
+            _folder(console, one)
+
+
+def _columns(old: DataEntry | None, new: DataEntry | None) -> Iterator[str]:
+    yield short(old.hash) if old else "-"
+    yield short(new.hash) if new else "-"
+    sizes = [_amount(entry) for entry in (old, new) if entry]
+    yield " -> ".join(dict.fromkeys(size for size in sizes if size))
+
+
+def _amount(entry: DataEntry) -> str:
+    size = size_in_words(entry.size)
+    return size if entry.nfiles is None else f"{size} in {entry.nfiles}".strip()
+
+
+def _folder(console: Console, change: DataChange) -> None:
+    console.print()
+    name = terminal.plain(change.path)
+    if change.files is None:
+        console.print(f"{name}: {terminal.plain(change.reason)}", soft_wrap=True)
+        return
+    console.print(f"{name}: {_summary(change.files)}", soft_wrap=True)
+    table = terminal.grid("", "", "", "")
+    table.show_header = False
+    for file in islice(change.files.listed, _FILES_SHOWN):
+        mark = _mark(file.status)
+        path = f"{file.old_path} -> {file.path}" if file.old_path else file.path
+        hashes = " -> ".join(short(value) for value in dict.fromkeys((file.old, file.new)) if value)
+        marked = f"[{_COLOURS[mark]}]{mark}[/]"
+        table.add_row(f"  {marked}", *map(terminal.plain, (path, hashes, _sizes(file))))
+    console.print(table)
+    if (more := change.files.count - _FILES_SHOWN) > 0:
+        console.print(f"  [dim]and {more} more (--json lists the first 1,000)[/dim]")
+
+
+def _summary(files: FileChanges) -> str:
+    names = ("added", "deleted", "modified", "renamed")
+    counts = [f"{count} {name}" for name in names if (count := getattr(files, name))]
+    return ", ".join([*counts, f"{files.unchanged} unchanged"])
+
+
+def _sizes(file: FileChange) -> str:
+    sizes = dict.fromkeys(size_in_words(size) for size in (file.old_size, file.new_size))
+    return " -> ".join(size for size in sizes if size)
+
+
+def _mark(status: str) -> str:
+    return _MARKS.get(status, "?")
+
+
+# --- code ----------------------------------------------------------------------------------------
+
+
+def _code(console: Console, code: CodeDiff) -> None:
+    console.print()
+    differs = {True: "differs", False: "the same", None: "not known whether it differs"}
+    console.print(f"[bold]code[/bold]  {differs[code.differs]}")
+    facts = [("old", _commit(code.old)), ("new", _commit(code.new)), *_between(code)]
+    terminal.facts(console, [(f"  {name}", value) for name, value in facts])
+    if code.text_of == "patches":
+        console.print("\n[dim]the uncommitted changes, one patch compared with the other:[/dim]")
+    elif code.text:
+        console.print()
+    _patch(console, code.text)
+
+
+def _patch(console: Console, text: str) -> None:
+    """As it is, tabs and long lines included: it may go into a file."""
+    from rich.segment import Segment, Segments
+
+    segments = []
+    for line in text.split("\n")[:-1]:
+        style = next((style for start, style in _STYLES if line.startswith(start)), "none")
+        segments.append(Segment(_as_git(line), console.get_style(style)))
+        segments.append(Segment.line())
+    console.print(Segments(segments), crop=False, end="")
+
+
+def _commit(git: GitState | None) -> str:
+    if git is None:
+        return "no commit"
+    words = [git.sha or "no commit", git.branch or "detached HEAD"]
+    words += [f"({git.describe})"] if git.describe else []
+    words += ["with uncommitted changes"] if git.dirty else []
+    return "  ".join(words)
+
+
+def _between(code: CodeDiff) -> Iterator[tuple[str, str]]:
+    for name, line in (("only in new", code.gained), ("only in old", code.lost)):
+        if line and line.count:
+            yield name, f"{_counted(line.count, 'commit')}\n{_subjects(line)}"
+
+
+def _subjects(line: Line) -> str:
+    shown = [f"{short(one.sha)} {one.subject}" for one in line.commits[:_COMMITS_SHOWN]]
+    more = line.count - len(shown)
+    return "\n".join([*shown, f"and {more} more"] if more > 0 else shown)
+
+
+def _as_git(line: str) -> str:
+    """A line of code as it is, but for what would steer a terminal."""
+    line = f"{line[:-1]}^M" if line.endswith("\r") else line
+    return "".join(
+        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line
+    )
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def _told(value: str | None) -> str:
+    return "-" if value is None else value
+
+
+def _figure(value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return "-"
+    return f"{value:+.6g}" if signed else f"{value:.6g}"
+
+
+def _number(value: float | None) -> float | str | None:
+    if value is None or json.dumps(value)[-1].isdigit():
+        return value
+    return json.dumps(value)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

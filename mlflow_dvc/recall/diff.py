@@ -1,0 +1,222 @@
+"""What differs between two runs: code, parameters, metrics, data."""
+
+from __future__ import annotations
+
+import math
+import os
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
+from mlflow_dvc.capture.change import PATCH
+from mlflow_dvc.capture.project import Project, find_project
+from mlflow_dvc.errors import AmbiguousRunError, NoProjectError, RunNotFoundError
+from mlflow_dvc.recall import code_diff, data_diff
+from mlflow_dvc.recall.code_diff import Code, CodeDiff
+from mlflow_dvc.recall.data_diff import Data, DataDiff
+from mlflow_dvc.recall.search import iso_time
+from mlflow_dvc.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_PARENTS_AT_MOST = 10
+_BESIDE_THE_PATCH = ("dvc/code/", "dvc/submodules/")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two runs. ``recorded``: it carries a record of ours."""
+
+    run_id: str
+    run_name: str
+    experiment: str
+    started: str
+    status: str
+    recorded: bool
+
+
+@dataclass(frozen=True)
+class Value:
+    """A parameter, or a word of the record. None where a run does not have it."""
+
+    key: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The last value of a metric. ``delta`` is ``new - old``, where both are numbers."""
+
+    key: str
+    old: float | None
+    new: float | None
+    delta: float | None
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Of parameters and metrics only those that differ.
+
+    ``record`` is what else the records say differently: stage, experiment, data version, whether
+    there was uncommitted code. ``notes`` say in words what is not certain.
+    """
+
+    old: Side
+    new: Side
+    code: CodeDiff
+    params: tuple[Value, ...]
+    metrics: tuple[Metric, ...]
+    data: DataDiff
+    record: tuple[Value, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def equal(self) -> bool | None:
+        """Whether code, parameters, metrics and data are the same; None where it is not known.
+
+        Equal code at another commit is equal, and ``record`` does not count.
+        """
+        if self.params or self.metrics or self.code.differs or self.data.differs:
+            return False
+        return None if self.code.differs is None or self.data.differs is None else True
+
+
+def diff(old: str, new: str, *, path: str | None = None, tracking_uri: str | None = None) -> Diff:
+    """What differs in the run ``new`` from the run ``old``.
+
+    Each is named as for :func:`~mlflow_dvc.show`. The project around ``path`` (default: the working
+    directory) is asked for the code of the commits and for the listings of folders; nothing is
+    written into it, and no data is read. Raises the errors of :func:`~mlflow_dvc.show`, and
+    :class:`~mlflow_dvc.errors.NoProjectError` where ``path`` is no directory.
+    """
+    if path is not None and not os.path.isdir(path):
+        raise NoProjectError(path)
+    sides = [
+        _Read("old", tracking.get_run(old, tracking_uri), tracking_uri),
+        _Read("new", tracking.get_run(new, tracking_uri), tracking_uri),
+    ]
+    was, now = sides
+    project = find_project(path)
+    ids = {side.run.info.experiment_id for side in sides}
+    names = tracking.experiment_names(ids, tracking_uri)
+    return Diff(
+        old=was.side(names),
+        new=now.side(names),
+        code=code_diff.compare(was.code(), now.code(), project.git_root),
+        params=tuple(_values(was.run.data.params, now.run.data.params)),
+        metrics=tuple(_metrics(was.run.data.metrics, now.run.data.metrics)),
+        data=data_diff.compare(was.data(), now.data(), _dvc_root(project, now.snapshot)),
+        record=tuple(_values(was.words(), now.words())),
+        notes=tuple(note for side in sides for note in side.notes()),
+    )
+
+
+class _Read:
+    """One run, with the record that is attached to it, or to a parent with the same."""
+
+    def __init__(self, name: str, run: Run, tracking_uri: str | None) -> None:
+        self.run = run
+        self._name = name
+        self._uri = tracking_uri
+        self._carrier = _carrier(run, tracking_uri)
+        self._files = tracking.list_attached(self._carrier, tracking_uri)
+        self.snapshot = tracking.load_snapshot(self._carrier, tracking_uri)
+
+    def side(self, experiments: Mapping[str, str]) -> Side:
+        info = self.run.info
+        return Side(
+            info.run_id,
+            info.run_name or "",
+            experiments[info.experiment_id],
+            iso_time(info.start_time),
+            str(info.status),
+            bool(self.snapshot),
+        )
+
+    def code(self) -> Code:
+        patch = None
+        if f"dvc/{PATCH}" in self._files:
+            patch = tracking.read_attached(self._carrier, PATCH, self._uri)
+        others = tuple(path for path in self._files if path.startswith(_BESIDE_THE_PATCH))
+        root = self.snapshot.root or "."
+        outs = (posixpath.normpath(posixpath.join(root, one.path)) for one in self.snapshot.data)
+        return Code(self.snapshot.git, patch, others, frozenset(outs))
+
+    def data(self) -> Data:
+        return Data(self._name, self.snapshot, complete=not self._is_by_tags)
+
+    def words(self) -> dict[str, str]:
+        """What else the record says, by the name of the tag."""
+        told = tag.to_tags(self.snapshot)
+        names = (tag.STAGE, tag.SCRIPT_STAGE, tag.EXPERIMENT, tag.DATA_VERSION, tag.GIT_DIRTY)
+        return {name: told[name] for name in names if name in told}
+
+    def notes(self) -> Iterator[str]:
+        if not self.snapshot:
+            yield f"{self._name}: the run carries no record of ours"
+            return
+        if self._is_by_tags:
+            yield f"{self._name}: {self.snapshot.warnings[-1]}"
+        if (status := self.snapshot.data_status) not in (None, "clean"):
+            yield f"{self._name}: {_STATUS.get(str(status), 'the data is ' + str(status))}"
+        if any(path.startswith("dvc/resume-") for path in self._files):
+            yield f"{self._name}: resumed on other code or data; its first record is compared"
+
+    @property
+    def _is_by_tags(self) -> bool:
+        return any(tracking.SNAPSHOT in warning for warning in self.snapshot.warnings[-1:])
+
+
+_STATUS = {
+    "unverified": "nobody looked whether its data lay on disk as DVC's files say",
+    "modified": "some of its data was modified; the hashes are those of what lay there",
+    "missing": "some of its data was missing; the hashes are those of what should be there",
+}
+
+
+def _carrier(run: Run, tracking_uri: str | None) -> Run:
+    """The run that has the record of ``run``: a parent, where its record is the same."""
+    found = run
+    for _ in range(_PARENTS_AT_MOST):
+        parent = found.data.tags.get(tag.MLFLOW_PARENT)
+        if not parent or tracking.list_attached(found, tracking_uri):
+            break
+        try:
+            above = tracking.get_run(parent, tracking_uri)
+        except (RunNotFoundError, AmbiguousRunError):  # deleted, or the tag is somebody's own
+            break
+        if tag.identity(above.data.tags) != tag.identity(run.data.tags):
+            break
+        found = above
+    return found
+
+
+def _dvc_root(project: Project, snapshot: Snapshot) -> str | None:
+    """The DVC project here; where there is none above, the one that the record names."""
+    if project.dvc_root or project.git_root is None or snapshot.root is None:
+        return project.dvc_root
+    inside = os.path.realpath(os.path.join(project.git_root, snapshot.root))
+    home = os.path.join(os.path.realpath(project.git_root), "")
+    is_project = inside.startswith(home) and os.path.isdir(os.path.join(inside, ".dvc"))
+    return inside if is_project else None
+
+
+def _values(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Value]:
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            yield Value(key, old.get(key), new.get(key))
+
+
+def _metrics(old: Mapping[str, float], new: Mapping[str, float]) -> Iterator[Metric]:
+    for key in sorted({*old, *new}):
+        was, now = old.get(key), new.get(key)
+        if was is None or now is None:
+            yield Metric(key, was, now, None)
+        elif was != now and not (math.isnan(was) and math.isnan(now)):
+            finite = math.isfinite(was) and math.isfinite(now)
+            yield Metric(key, was, now, now - was if finite else None)
