@@ -13,13 +13,14 @@ import tempfile
 
 from mlflow_dvc.capture.commits import is_sha
 from mlflow_dvc.capture.git_aside import GIT_SETTINGS, NOT_INHERITED
+from mlflow_dvc.errors import MlflowDvcError
 
 _PROTOCOLS = "file:git:http:https:ssh"
 _TIPS_AT_MOST = 1000
 _APPLY = ("apply", "--cached", "--binary", "--whitespace=nowarn", "-")
 
 
-class GitError(Exception):
+class GitError(MlflowDvcError):
     """What git said when it would not do something, on one line."""
 
 

@@ -42,22 +42,24 @@ def diff_json(found: Diff) -> dict[str, Any]:
 
 def diff(found: Diff, console: Console | None = None) -> None:
     console = console or terminal.console_of()
-    sides = [("old", _side(found.old)), ("new", _side(found.new))]
-    terminal.facts(console, sides)
+    whole = console.width == terminal.WIDE  # a program may read it
+    terminal.facts(console, [("old", _side(found.old, whole)), ("new", _side(found.new, whole))])
     _values(console, "record", found.record)
     _values(console, "parameters", found.params)
     _metrics(console, found)
     _data(console, found.data)
-    _code(console, found.code)
+    _code(console, found.code, whole)
     verdict = {True: "nothing differs", None: "nothing that is known differs"}
     if found.equal is not False:
         terminal.say(verdict[found.equal])
     terminal.warn([*found.notes, *found.data.notes, *found.code.notes])
 
 
-def _side(side: Side) -> str:
-    where = f"{side.experiment}, {side.started}, {side.status.lower()}"
-    return f"{side.run_id}  {side.run_name}\n{where}"
+def _side(side: Side, whole: bool) -> str:
+    run_id = side.run_id if whole else short(side.run_id)
+    started = side.started if whole else side.started[:16].replace("T", " ")
+    where = ", ".join([side.experiment, started, side.status.lower()])
+    return f"{run_id}  {side.run_name}  {where}"
 
 
 def _values(console: Console, title: str, values: Iterable[Value]) -> None:
@@ -156,11 +158,12 @@ def _mark(status: str) -> str:
 # --- code ----------------------------------------------------------------------------------------
 
 
-def _code(console: Console, code: CodeDiff) -> None:
+def _code(console: Console, code: CodeDiff, whole: bool) -> None:
     console.print()
     differs = {True: "differs", False: "the same", None: "not known whether it differs"}
     console.print(f"[bold]code[/bold]  {differs[code.differs]}")
-    facts = [("old", _commit(code.old)), ("new", _commit(code.new)), *_between(code)]
+    states = [("old", _commit(code.old, whole)), ("new", _commit(code.new, whole))]
+    facts = [*states, *_between(code)]
     terminal.facts(console, [(f"  {name}", value) for name, value in facts])
     if code.text_of == "patches":
         console.print("\n[dim]the uncommitted changes, one patch compared with the other:[/dim]")
@@ -181,10 +184,10 @@ def _patch(console: Console, text: str) -> None:
     console.print(Segments(segments), crop=False, end="")
 
 
-def _commit(git: GitState | None) -> str:
-    if git is None:
+def _commit(git: GitState | None, whole: bool) -> str:
+    if git is None or not git.sha:
         return "no commit"
-    words = [git.sha or "no commit", git.branch or "detached HEAD"]
+    words = [git.sha if whole else short(git.sha), git.branch or "detached HEAD"]
     words += [f"({git.describe})"] if git.describe else []
     words += ["with uncommitted changes"] if git.dirty else []
     return "  ".join(words)
