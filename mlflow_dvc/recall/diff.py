@@ -157,9 +157,6 @@ class _Read:
         return {name: told[name] for name in names if name in told}
 
     def notes(self) -> Iterator[str]:
-        if not self.snapshot:
-            yield f"{self._name}: the run carries no record of ours"
-            return
         if self._is_by_tags:
             yield f"{self._name}: {self.snapshot.warnings[-1]}"
         if (status := self.snapshot.data_status) not in (None, "clean"):
