@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.capture.change import PATCH
+from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_PARENT = "mlflow.parentRunId"
+_PARENTS_AT_MOST = 10
 _NOT_OF_THE_PROJECT = frozenset({"snapshot.json", "record.md", "report.html", ".dvcignore", PATCH})
 SUBMODULES = "submodules/"
 _RAW, _WRONG = "code/", "contradicted/"
@@ -94,11 +95,24 @@ def carried(ref: str, tracking_uri: str | None = None) -> Carried:
 
 
 def carried_by(run: Run, tracking_uri: str | None = None) -> Carried:
-    """The record of ``run``. A child run that saw what its parent did has its record there."""
-    parent = run.data.tags.get(_PARENT)
-    holder = run
-    files = tracking.read_all_attached(run, tracking_uri)
-    if not files and parent and tag.ours(run.data.tags):
-        holder = tracking.get_run(parent, tracking_uri)
-        files = tracking.read_all_attached(holder, tracking_uri)
-    return Carried(run, tracking.load_snapshot(holder, tracking_uri), files)
+    """The record of ``run``."""
+    carrier = carrier_of(run, tracking_uri)
+    files = tracking.read_all_attached(carrier, tracking_uri)
+    return Carried(run, tracking.load_snapshot(carrier, tracking_uri), files)
+
+
+def carrier_of(run: Run, tracking_uri: str | None) -> Run:
+    """The run that has the record of ``run``: a parent, where its record is the same."""
+    found = run
+    for _ in range(_PARENTS_AT_MOST):
+        parent = found.data.tags.get(tag.MLFLOW_PARENT)
+        if not parent or tracking.list_attached(found, tracking_uri):
+            break
+        try:
+            above = tracking.get_run(parent, tracking_uri)
+        except (RunNotFoundError, AmbiguousRunError):  # deleted, or the tag is somebody's own
+            break
+        if tag.identity(above.data.tags) != tag.identity(run.data.tags):
+            break
+        found = above
+    return found

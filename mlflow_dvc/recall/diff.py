@@ -13,8 +13,9 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.capture.change import PATCH
 from mlflow_dvc.capture.project import Project, find_project
-from mlflow_dvc.errors import AmbiguousRunError, NoProjectError, RunNotFoundError
+from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.recall import code_diff, data_diff
+from mlflow_dvc.recall.carried import carrier_of
 from mlflow_dvc.recall.code_diff import Code, CodeDiff
 from mlflow_dvc.recall.data_diff import Data, DataDiff
 from mlflow_dvc.recall.search import iso_time
@@ -23,7 +24,6 @@ from mlflow_dvc.snapshot import Snapshot
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_PARENTS_AT_MOST = 10
 _BESIDE_THE_PATCH = ("dvc/code/", "dvc/submodules/")
 
 
@@ -123,7 +123,7 @@ class _Read:
         self.run = run
         self._name = name
         self._uri = tracking_uri
-        self._carrier = _carrier(run, tracking_uri)
+        self._carrier = carrier_of(run, tracking_uri)
         self._files = tracking.list_attached(self._carrier, tracking_uri)
         self.snapshot = tracking.load_snapshot(self._carrier, tracking_uri)
 
@@ -174,23 +174,6 @@ _STATUS = {
     "modified": "some of its data was modified; the hashes are those of what lay there",
     "missing": "some of its data was missing; the hashes are those of what should be there",
 }
-
-
-def _carrier(run: Run, tracking_uri: str | None) -> Run:
-    """The run that has the record of ``run``: a parent, where its record is the same."""
-    found = run
-    for _ in range(_PARENTS_AT_MOST):
-        parent = found.data.tags.get(tag.MLFLOW_PARENT)
-        if not parent or tracking.list_attached(found, tracking_uri):
-            break
-        try:
-            above = tracking.get_run(parent, tracking_uri)
-        except (RunNotFoundError, AmbiguousRunError):  # deleted, or the tag is somebody's own
-            break
-        if tag.identity(above.data.tags) != tag.identity(run.data.tags):
-            break
-        found = above
-    return found
 
 
 def _dvc_root(project: Project, snapshot: Snapshot) -> str | None:

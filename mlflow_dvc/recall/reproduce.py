@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _CONTEXT = "MLFLOW_RUN_CONTEXT"  # tags for every run that MLflow starts, as JSON
-_PARENT = "mlflow.parentRunId"
 _SYSTEM = "system/"  # MLflow's own metrics of the machine
 _STDERR = 2
 _NOT_INHERITED = ("MLFLOW_RUN", "MLFLOW_EXPERIMENT", "MLFLOW_DVC_SNAPSHOT", "DVC_", "GIT_")
@@ -211,7 +210,7 @@ def _new_run(plan: Plan, begun: float, tracking_uri: str | None) -> Run:
 
 def _unlikeness(old: Run) -> Callable[[Run], tuple[bool, int, int]]:
     def of(new: Run) -> tuple[bool, int, int]:
-        nested = (_PARENT in new.data.tags) != (_PARENT in old.data.tags)
+        nested = (tag.MLFLOW_PARENT in new.data.tags) != (tag.MLFLOW_PARENT in old.data.tags)
         differing = len(new.data.metrics.keys() ^ old.data.metrics.keys())
         return nested, differing, new.info.start_time
 
