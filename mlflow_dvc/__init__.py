@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mlflow_dvc.errors import MlflowDvcError as MlflowDvcError
     from mlflow_dvc.recall.diff import Diff as Diff
     from mlflow_dvc.recall.diff import diff as diff
+    from mlflow_dvc.recall.doctor import Finding as Finding
+    from mlflow_dvc.recall.doctor import doctor as doctor
     from mlflow_dvc.recall.reproduce import Reproduced as Reproduced
     from mlflow_dvc.recall.reproduce import reproduce as reproduce
     from mlflow_dvc.recall.restore import Restored as Restored
@@ -38,6 +40,7 @@ _HOME = {
     "DataEntry": "snapshot",
     "Diff": "recall.diff",
     "Difference": "recall.sync",
+    "Finding": "recall.doctor",
     "GitState": "snapshot",
     "Match": "recall.search",
     "MlflowDvcError": "errors",
@@ -49,6 +52,7 @@ _HOME = {
     "Verified": "recall.verify",
     "diff": "recall.diff",
     "disabled": "settings",
+    "doctor": "recall.doctor",
     "freeze": "capture.workspace",
     "reproduce": "recall.reproduce",
     "restore": "recall.restore",

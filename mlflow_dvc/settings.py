@@ -30,6 +30,11 @@ def frozen() -> str | None:
     return os.environ.get("MLFLOW_DVC_SNAPSHOT") or None
 
 
+def tracking_uri() -> str | None:
+    """The server that MLflow's own variable names."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
 def artifacts() -> bool:
     return _flag("MLFLOW_DVC_ARTIFACTS", default=True)
 

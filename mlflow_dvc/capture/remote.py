@@ -1,8 +1,10 @@
-"""Where a project's data can be had from: its default DVC remote, without asking DVC."""
+"""Where a project's data can be had from: its DVC remotes, without asking DVC."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,27 +24,73 @@ class Remote:
     endpoint: str | None = None
 
 
-def default_remote(root: str) -> Remote | None:
-    """None where the project at ``root`` has none.
+@dataclass(frozen=True)
+class Remotes:
+    """Each remote by its name; and the name of the default one."""
 
-    By ``.dvc/config`` and ``.dvc/config.local``, of which the latter counts more.
+    by_name: Mapping[str, Remote]
+    default: str | None = None
+
+
+def default_remote(root: str) -> Remote | None:
+    """The default one, or the only one; None where the project at ``root`` has neither."""
+    remotes = configured(root)
+    only = next(iter(remotes.by_name.values())) if len(remotes.by_name) == 1 else None
+    return remotes.by_name.get(remotes.default or "") or only
+
+
+def configured(root: str) -> Remotes:
+    """By DVC's settings of the machine, of the user, in ``.dvc/config`` and ``config.local``.
+
+    Of these a later one counts more, as for DVC.
     """
-    default = ""
+    default = None
     urls: dict[str, str] = {}
     endpoints: dict[str, str] = {}
-    for name in ("config", "config.local"):
+    for path in _configs(root):
         with suppress(OSError, UnreadableError):
-            for setting in settings(os.path.join(root, ".dvc", name)):
+            for setting in settings(path):
                 if (setting.section, setting.key) == ("core", "remote"):
                     default = setting.value
                 elif (setting.section, setting.key) == ("remote", "url"):
-                    urls[setting.name] = setting.value
+                    urls[setting.name] = _url(setting.value, os.path.dirname(path))
                 elif (setting.section, setting.key) == ("remote", "endpointurl"):
-                    endpoints[setting.name] = setting.value
-    name = default if default in urls or len(urls) != 1 else next(iter(urls))
-    if not (url := urls.get(name)):
-        return None
-    if "://" not in url:
-        return Remote(os.path.normpath(os.path.join(root, ".dvc", url)))
-    endpoint = endpoints.get(name)
-    return Remote(without_credentials(url), without_credentials(endpoint) if endpoint else None)
+                    endpoints[setting.name] = without_credentials(setting.value)
+    return Remotes({name: _remote(url, endpoints.get(name)) for name, url in urls.items()}, default)
+
+
+def _remote(url: str, endpoint: str | None) -> Remote:
+    return Remote(url, endpoint if "://" in url else None)
+
+
+def _url(value: str, folder: str) -> str:
+    if "://" in value:
+        return without_credentials(value)
+    return os.path.normpath(os.path.join(folder, value))
+
+
+def _configs(root: str) -> Iterator[str]:
+    """As ``dvc/dirs.py`` has them."""
+    yield os.path.join(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or _of_machine(), "config")
+    yield os.path.join(os.environ.get("DVC_GLOBAL_CONFIG_DIR") or _of_user(), "config")
+    yield os.path.join(root, ".dvc", "config")
+    yield os.path.join(root, ".dvc", "config.local")
+
+
+def _of_machine() -> str:
+    if sys.platform == "win32":
+        return os.path.join(os.environ.get("PROGRAMDATA", "C:\\ProgramData"), "iterative", "dvc")
+    if sys.platform == "darwin":
+        return "/Library/Application Support/dvc"
+    chosen = os.environ.get("XDG_CONFIG_DIRS", "").split(os.pathsep)[0]
+    return os.path.join(chosen or "/etc/xdg", "dvc")
+
+
+def _of_user() -> str:
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~")
+        return os.path.join(base, "iterative", "dvc")
+    if sys.platform == "darwin":
+        return os.path.expanduser("~/Library/Application Support/dvc")
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return os.path.join(home, "dvc")

@@ -46,7 +46,7 @@ def cli() -> None:
 
 for command in (
     workspace.status, runs.search, runs.show, runs.diff, back.verify, back.restore, back.reproduce,
-    runs.sync, workspace.snapshot, workspace.demo,
+    runs.sync, workspace.doctor, workspace.snapshot, workspace.demo,
 ):  # fmt: skip
     cli.add_command(command)
 

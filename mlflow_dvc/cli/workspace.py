@@ -6,7 +6,7 @@ import json
 
 import click
 
-from mlflow_dvc.cli.options import YES, as_json, print_json
+from mlflow_dvc.cli.options import NO, YES, as_json, at_server, print_json
 
 
 @click.command()
@@ -29,6 +29,33 @@ def status(ctx: click.Context, path: str | None, check: bool, json_: bool) -> No
     else:
         record.status(project, snapshot)
     ctx.exit(YES)
+
+
+@click.command()
+@click.argument("path", required=False, type=click.Path(exists=True, file_okay=False))
+@click.option("--local", is_flag=True, help="Ask neither the MLflow server nor a DVC remote.")
+@as_json
+@at_server
+@click.pass_context
+def doctor(
+    ctx: click.Context, path: str | None, local: bool, json_: bool, tracking_uri: str | None
+) -> None:
+    """What in the project around PATH (default: here) makes records wrong or useless; the fix.
+
+    An error makes a record wrong, or what it names cannot be brought back; a note is about less.
+    Exits with 1 when there is either.
+    """
+    from mlflow_dvc.cli.render import doctor as render
+    from mlflow_dvc.cli.render import terminal
+    from mlflow_dvc.recall.doctor import examine
+
+    with terminal.waiting("looking"):
+        found = examine(path, local=local, tracking_uri=tracking_uri)
+    if json_:
+        print_json(render.doctor_json(found))
+    else:
+        render.doctor(found)
+    ctx.exit(NO if found.findings else YES)
 
 
 @click.command()

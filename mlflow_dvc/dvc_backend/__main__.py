@@ -15,6 +15,7 @@ _TASKS = {
     "fetch": "fetch",
     "locate": "fetch",
     "params": "params",
+    "pushed": "pushed",
     "resolve": "resolve",
     "seal": "seal",
 }

@@ -19,10 +19,10 @@ from typing import Any
 from mlflow_dvc import cache
 from mlflow_dvc.dvc_backend.child import ask, words
 
-_VERSION = 1
+_VERSION = 2
 _VARIANTS = 8
 _SECONDS = 120
-_KEYS = ("wdir", "deps", "params", "outs", "metrics", "plots")
+_KEYS = ("cmd", "wdir", "deps", "params", "outs", "metrics", "plots")
 
 
 @dataclass(frozen=True)

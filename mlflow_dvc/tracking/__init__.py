@@ -19,6 +19,8 @@ from mlflow_dvc.tracking.runs import recorded_runs as recorded_runs
 from mlflow_dvc.tracking.runs import registered_runs as registered_runs
 from mlflow_dvc.tracking.server import SNAPSHOT as SNAPSHOT
 from mlflow_dvc.tracking.server import absolute as absolute
+from mlflow_dvc.tracking.server import soon as soon
+from mlflow_dvc.tracking.server import store_path as store_path
 from mlflow_dvc.tracking.server import uri as uri
 from mlflow_dvc.tracking.writing import Input as Input
 from mlflow_dvc.tracking.writing import attach as attach

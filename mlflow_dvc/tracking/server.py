@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SNAPSHOT = "dvc/snapshot.json"
 _NO_PATHS = frozenset({"databricks", "databricks-uc", "uc"})
 _SNAPSHOT_BYTES = 100 * 1024 * 1024
+_SOON = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 def uri(tracking_uri: str | None = None) -> str:
@@ -31,7 +32,7 @@ def uri(tracking_uri: str | None = None) -> str:
 
 def absolute(tracking_uri: str) -> str:
     """The same server as seen from any working directory."""
-    path = _local_path(tracking_uri)
+    path = store_path(tracking_uri)
     if path is None or os.path.isabs(path):
         return tracking_uri
     where = os.path.abspath(path)
@@ -101,31 +102,42 @@ def _store_errors() -> tuple[type[Exception], ...]:
     return (*found, database.SQLAlchemyError) if database else found
 
 
+def store_path(tracking_uri: str) -> str | None:
+    """Where a store on this machine keeps its runs; None for a server, and in memory."""
+    parts = urlsplit(tracking_uri)
+    if parts.scheme == "sqlite":
+        return unquote(tracking_uri[len("sqlite:///") :]).partition("?")[0] or None
+    if parts.scheme == "file":
+        return unquote(parts.path) or None
+    is_path = len(parts.scheme) < 2  # of one letter it is a drive
+    return tracking_uri if is_path and tracking_uri not in _NO_PATHS else None
+
+
 def _refuse_to_create(where: str) -> None:
     """MLflow makes a new, empty store where a local one is missing: looking must not."""
-    path = _local_path(where)
+    path = store_path(where)
     if path and not os.path.exists(path):
         raise TrackingUnavailableError(where, "there is no such file or directory")
 
 
-def _local_path(where: str) -> str | None:
-    """Of a store on this machine."""
-    from mlflow.utils.uri import is_local_uri
+@contextmanager
+def soon() -> Iterator[None]:
+    """A server that does not answer is given up after seconds: MLflow tries for minutes."""
+    with ExitStack() as stack:
+        for name, value in _SOON.items():
+            stack.enter_context(_variable(name, os.environ.get(name) or value))
+        yield
 
-    parts = urlsplit(where)
-    if parts.scheme == "sqlite":
-        return unquote(where[len("sqlite:///") :]).partition("?")[0]
-    if where not in _NO_PATHS and is_local_uri(where):
-        return unquote(parts.path) if parts.scheme else where
-    return None
+
+def _no_progress_bar() -> AbstractContextManager[None]:
+    """MLflow draws one for the smallest file; it looks for the variable at every download."""
+    return _variable("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """MLflow draws one for the smallest file; it looks for the variable at every download."""
-    name = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
+def _variable(name: str, value: str) -> Iterator[None]:
     before = os.environ.get(name)
-    os.environ[name] = "false"
+    os.environ[name] = value
     try:
         yield
     finally:

@@ -1,0 +1,69 @@
+"""What is wrong with a project: errors first, each rule with its places, the reason and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from mlflow_dvc.cli.render import terminal
+
+if TYPE_CHECKING:
+    from mlflow_dvc.recall.doctor import Examination, Finding
+
+_STYLES = {"error": "bold red", "note": "yellow"}
+_PLACES_AT_MOST = 10  # of one rule; the JSON has all
+_FIXES_AT_MOST = 3
+
+
+def doctor_json(examination: Examination) -> dict[str, Any]:
+    return {
+        "schema": terminal.SCHEMA,
+        "findings": [asdict(finding) for finding in examination.findings],
+        "checked": list(examination.checked),
+    }
+
+
+def doctor(examination: Examination) -> None:
+    findings = examination.findings
+    if not findings:
+        terminal.say(f"nothing wrong: {len(examination.checked)} rules were looked at")
+        return
+    console = terminal.console_of()
+    for level, style in _STYLES.items():
+        of_level = [finding for finding in findings if finding.level == level]
+        for rule, group in groupby(of_level, lambda finding: finding.rule):
+            console.print(f"[{style}]{level}[/]  [bold]{terminal.plain(rule)}[/]")
+            table = terminal.grid("", "")
+            table.show_header = False
+            for name, text in _rows(list(group)):
+                table.add_row(f"  [dim]{name}[/dim]", terminal.plain(text))
+            console.print(table)
+            console.print()
+    terminal.say(_summary(findings))
+
+
+def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:
+    for finding in findings[:_PLACES_AT_MOST]:
+        yield "where", f"{_line(finding.where)}: {_line(finding.what)}"
+    if len(findings) > _PLACES_AT_MOST:
+        yield "", f"... and {len(findings) - _PLACES_AT_MOST} more: --json has all"
+    yield "why", findings[0].why
+    fixes = list(dict.fromkeys(finding.fix for finding in findings))
+    for fix in fixes[:_FIXES_AT_MOST]:
+        yield "fix", _line(fix)
+    if len(fixes) > _FIXES_AT_MOST:
+        yield "", "... and so on"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split("\n"))
+
+
+def _summary(findings: Iterable[Finding]) -> str:
+    levels = [finding.level for finding in findings]
+    return ", ".join(
+        f"{levels.count(level)} {level}{'' if levels.count(level) == 1 else 's'}"
+        for level in ("error", "note")
+    )

@@ -1,0 +1,81 @@
+"""Every rule, in the order in which findings are told."""
+
+from __future__ import annotations
+
+from mlflow_dvc.recall.doctor import code, files, host, remote, runs, stages
+from mlflow_dvc.recall.doctor.finding import Rule
+
+RULES: tuple[Rule, ...] = (
+    # This environment
+    Rule("plugin-not-loaded", "error", host.plugin_not_loaded,
+         "Runs that are started there get no record"),
+    Rule("plugin-off", "error", host.plugin_off,
+         "Runs get no record"),
+    Rule("frozen-in-repository", "error", host.frozen_in_repository,
+         "Every run gets that old record, whatever lies here"),
+    Rule("wrong-root", "error", host.wrong_root,
+         "Runs get no record of any data"),
+    Rule("part-off", "note", host.part_off,
+         "Every record lacks it"),
+    Rule("host-too-old", "error", host.too_old,
+         "Runs may get no record, or half of one"),
+    Rule("host-untested", "note", host.untested,
+         "Where it differs, that part of the record is left out"),
+    # The code
+    Rule("no-git", "error", code.no_git,
+         "The record cannot say which code ran"),
+    Rule("git-refused", "error", code.git_refused,
+         "What is not committed cannot be recorded, nor whether there is any"),
+    Rule("no-commit", "error", code.no_commit,
+         "The record cannot name a commit, and so no code"),
+    Rule("no-git-remote", "note", code.no_git_remote,
+         "The commit that a run names is on this machine alone"),
+    Rule("head-not-pushed", "error", code.head_not_pushed,
+         "The commit that a run names is on this machine alone"),
+    Rule("shallow-clone", "note", code.shallow_clone,
+         "Tags and older locks are missing: no git_describe, and sync confirms less"),
+    Rule("submodule", "error", code.submodule,
+         "The commit alone does not bring the code back"),
+    # What DVC's files say
+    Rule("unreadable", "error", files.unreadable,
+         "The record lacks what it says"),
+    Rule("dvc-file-hidden", "error", files.dvc_file_hidden,
+         "DVC does not see it, so its data is in no record"),
+    Rule("lock-ignored", "error", files.lock_ignored,
+         "DVC refuses such a project, and no commit says which data belongs to it"),
+    Rule("lock-without-pipeline", "note", files.lock_without_pipeline,
+         "It counts for nothing: what it lists is in no record"),
+    Rule("lock-uncommitted", "note", files.lock_uncommitted,
+         "The commit has other data, or none; only the run's own copy says which it was"),
+    Rule("dvc-file-uncommitted", "note", files.dvc_file_uncommitted,
+         "The commit has other data, or none; only the run's own copy says which it was"),
+    # What stages declare
+    Rule("script-not-declared", "error", stages.script_not_declared,
+         "DVC does not run it again when it changes, and runs by hand have no stage"),
+    Rule("params-not-declared", "error", stages.params_not_declared,
+         "DVC does not run it again when they change: the lock is then of other values"),
+    Rule("metric-cached", "note", stages.metric_cached,
+         "Git does not show it, so neither does a diff of two commits"),
+    Rule("never-run", "note", stages.never_run,
+         "The hashes of their outputs are not known"),
+    Rule("dead-lock-entry", "note", stages.dead_lock_entry,
+         "It is in no record, and misleads who reads the lock"),
+    # Whether the data can be brought back
+    Rule("no-remote", "error", remote.no_remote,
+         "The data that a run names is on this machine alone"),
+    Rule("remote-unreachable", "error", remote.remote_unreachable,
+         "Whether the data can be brought back is not known", asks=True),
+    Rule("lost", "error", remote.lost,
+         "Nobody can bring back the data that a run names", asks=True),
+    Rule("not-pushed", "error", remote.not_pushed,
+         "The data that a run names is on this machine alone", asks=True),
+    # The runs
+    Rule("no-server", "error", host.no_server,
+         "Runs go to a store in whatever directory they start in"),
+    Rule("local-store", "note", host.local_store,
+         "Nobody else sees the runs, and they go with the project"),
+    Rule("server-unreachable", "error", runs.server_unreachable,
+         "A run that starts here would have no place to go", asks=True),
+    Rule("unsealed", "note", runs.unsealed,
+         "Their outputs are as the process left them, which need not be what DVC wrote", asks=True),
+)  # fmt: skip

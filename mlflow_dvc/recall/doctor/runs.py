@@ -1,0 +1,31 @@
+"""Whether the runs of this project's stages carry what DVC wrote in the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc.recall.doctor.finding import Case
+from mlflow_dvc.recall.doctor.subject import Subject
+
+_UNSEALED = ("provisional", "none")
+
+
+def server_unreachable(subject: Subject) -> Iterator[Case]:
+    if fault := subject.finished.fault:
+        yield Case(subject.tracking_uri or "", fault, "Set MLFLOW_TRACKING_URI to one that answers")
+
+
+def unsealed(subject: Subject) -> Iterator[Case]:
+    """Only of stages whose newest run is: the older ones may have lost their lock for good."""
+    by_stage: dict[str, list[str | None]] = {}
+    for run in subject.finished.runs:
+        tags = run.data.tags
+        by_stage.setdefault(tags[tag.STAGE], []).append(tags.get(tag.SEAL))
+    for stage, seals in by_stage.items():
+        if seals[0] in _UNSEALED:
+            count = Counter(seal for seal in seals if seal in _UNSEALED)
+            kinds = ", ".join(f"{number} {seal}" for seal, number in count.items())
+            runs = f"{count.total()} finished run{'' if count.total() == 1 else 's'}"
+            yield Case(stage, f"{runs} not held against dvc.lock yet ({kinds})", "mlflow-dvc sync")
