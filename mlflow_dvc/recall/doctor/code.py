@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from shlex import quote
 
 from mlflow_dvc.recall.doctor.finding import Case
 from mlflow_dvc.recall.doctor.repository import Repository
@@ -26,7 +27,7 @@ def git_refused(subject: Subject) -> Iterator[Case]:
     if refusal := Repository(root).refusal:
         fix = "`git status` says more"
         if "dubious ownership" in refusal:
-            fix = f"git config --global --add safe.directory {root}"
+            fix = f"git config --global --add safe.directory {quote(root)}"
         yield Case(root, f"git does not answer: {refusal}", fix)
 
 
@@ -44,7 +45,7 @@ def shallow_clone(subject: Subject) -> Iterator[Case]:
 
 def no_git_remote(subject: Subject) -> Iterator[Case]:
     code = subject.code
-    if code and not code.remotes:
+    if code and code.has_commit and not code.remotes:
         yield Case(
             code.root, "it has no remote", "git remote add origin URL && git push -u origin HEAD"
         )
@@ -64,5 +65,5 @@ def submodule(subject: Subject) -> Iterator[Case]:
         elif state == "U":
             yield Case(path, "this submodule has a merge conflict", "Resolve it and commit")
         elif state == "+":
-            fix = f"git add {path} && git commit, or {update}"
+            fix = f"git add {quote(path)} && git commit, or {update}"
             yield Case(path, "this submodule is at another commit than HEAD says", fix)

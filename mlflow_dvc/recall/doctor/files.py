@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator
+from shlex import quote
 
 from mlflow_dvc.capture.hidden import Hidden
 from mlflow_dvc.capture.lockfile import lock_of
@@ -33,8 +34,7 @@ def lock_ignored(subject: Subject) -> Iterator[Case]:
     hidden = subject.hidden
     for pipeline in subject.pipelines:
         if hidden.from_git(subject.absolute(pipeline.lock)):
-            fix = f"Remove the rule that `git check-ignore -v --no-index {pipeline.lock}` names"
-            yield Case(pipeline.lock, "git ignores it", fix)
+            yield Case(pipeline.lock, "git ignores it", _without_git_rule(pipeline.lock))
 
 
 def lock_uncommitted(subject: Subject) -> Iterator[Case]:
@@ -57,7 +57,7 @@ def _uncommitted(subject: Subject, paths: list[str]) -> Iterator[Case]:
     tracked, changed = set(git.dvc_files), git.changed_dvc_files
     for path in paths:
         name = relative(os.path.join(root, path), git.root)
-        fix = f"git add {path} && git commit"
+        fix = f"git add {quote(path)} && git commit"
         if name in changed:
             yield Case(path, "it differs from HEAD", fix)
         elif name not in tracked and os.path.exists(subject.absolute(path)):
@@ -80,25 +80,27 @@ def dvc_file_hidden(subject: Subject) -> Iterator[Case]:
         if path in known or (is_lock and not lies_with_pipeline):
             continue
         if hidden.from_dvc(subject.absolute(path)):
-            fix = f"Remove the rule that `dvc check-ignore -d {path}` names"
+            fix = f"Remove the rule that `dvc check-ignore -d {quote(path)}` names"
             yield Case(path, "a .dvcignore hides it from DVC", fix)
         elif not is_lock and _is_hidden_by_git(hidden, root, path):
-            fix = f"Remove the rule that `git check-ignore -v --no-index {path}` names"
-            yield Case(path, "git ignores it, so DVC does too", fix)
+            yield Case(path, "git ignores it, so DVC does too", _without_git_rule(path))
 
 
 def lock_without_pipeline(subject: Subject) -> Iterator[Case]:
     for path in subject.dvc_files:
         pipeline = posixpath.join(posixpath.dirname(path), PIPELINE)
         if posixpath.basename(path) == LOCK and not os.path.lexists(subject.absolute(pipeline)):
-            yield Case(
-                path, "there is no dvc.yaml beside it", f"git rm {path}, or restore dvc.yaml"
-            )
+            fix = f"git rm {quote(path)}, or bring its dvc.yaml back"
+            yield Case(path, "there is no dvc.yaml beside it", fix)
 
 
 def is_lock_seen(subject: Subject, pipeline: str) -> bool:
     """Whether DVC reads the lock of the dvc.yaml, if there is one."""
     return not subject.hidden.file(subject.absolute(lock_of(pipeline)))
+
+
+def _without_git_rule(path: str) -> str:
+    return f"Remove the rule that `git check-ignore -v --no-index {quote(path)}` names"
 
 
 def _is_hidden_by_git(hidden: Hidden, root: str, path: str) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from shlex import quote
 
 from mlflow_dvc import settings
 from mlflow_dvc.recall.doctor.finding import Case
@@ -45,7 +46,7 @@ def plugin_not_loaded(subject: Subject) -> Iterator[Case]:
 
 def _not_in(python: str) -> Case:
     what = "MLflow finds no mlflow-dvc in this environment"
-    return Case(python, what, f"{python} -m pip install mlflow-dvc")
+    return Case(python, what, f"{quote(python)} -m pip install mlflow-dvc")
 
 
 def _is_this(python: str) -> bool:

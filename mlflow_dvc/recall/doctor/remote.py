@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from mlflow_dvc.capture.remote import configured
 from mlflow_dvc.recall.doctor.finding import Case
@@ -22,7 +23,7 @@ def no_remote(subject: Subject) -> Iterator[Case]:
     elif remotes.default not in remotes.by_name:
         names = ", ".join(remotes.by_name)
         what = f"none of the DVC remotes ({names}) is the default one"
-        yield Case(".dvc/config", what, f"dvc remote default {next(iter(remotes.by_name))}")
+        yield Case(".dvc/config", what, f"dvc remote default {quote(next(iter(remotes.by_name)))}")
 
 
 def remote_unreachable(subject: Subject) -> Iterator[Case]:

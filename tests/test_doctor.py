@@ -1,0 +1,756 @@
+"""What spoils a record is found, each by its own rule; a sound project has no finding."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Project
+
+import mlflow_dvc
+from mlflow_dvc.recall.doctor import Finding, examine
+from mlflow_dvc.recall.doctor.host import SUPPORTED
+from mlflow_dvc.recall.doctor.rules import RULES
+
+ROOT = Path(__file__).parent.parent
+SERVER = "https://mlflow.example.org"
+BY_NAME = {rule.name: rule for rule in RULES}
+
+
+@pytest.fixture(scope="session")
+def published_once(reproduced_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline with a git remote and a DVC remote beside it, everything pushed."""
+    folder = tmp_path_factory.mktemp("published")
+    shutil.copytree(reproduced_once, folder / "project", symlinks=True)
+    env = {
+        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(folder / "site"),
+        "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@localhost",
+        "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@localhost",
+    }  # fmt: skip
+    project = Project(folder / "project", env)
+    text = (project.root / "dvc.yaml").read_text()
+    deps = "deps: [models/model.txt, src/report.py]"
+    project.write("dvc.yaml", text.replace("deps: [models/model.txt]", deps))
+    project.run("git", "init", "--quiet", "--bare", "--initial-branch=main", "../code.git")
+    project.git("remote", "add", "origin", "../code.git")
+    project.dvc("remote", "add", "--quiet", "-d", "storage", "../storage")
+    project.dvc("push", "--quiet")
+    project.commit("remote")
+    project.git("push", "--quiet", "--set-upstream", "origin", "main")
+    return folder
+
+
+@pytest.fixture
+def sound(published_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of it all, with a tracking server that is far away."""
+    shutil.copytree(published_once, tmp_path, symlinks=True, dirs_exist_ok=True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", SERVER)
+    project = Project(tmp_path / "project")
+    project.git("update-index", "-q", "--refresh")
+    return project
+
+
+def publish(project: Project) -> None:
+    project.commit()
+    project.git("push", "--quiet")
+
+
+def edit(project: Project, path: str, old: str, new: str) -> None:
+    text = (project.root / path).read_text()
+    assert old in text
+    project.write(path, text.replace(old, new))
+    publish(project)
+
+
+def found_in(project: Project, **options: bool | str) -> list[Finding]:
+    return mlflow_dvc.doctor(str(project.root), **options)  # type: ignore[arg-type]
+
+
+def test_sound_project(sound: Project, tracking_uri: str):
+    """In a sound project nothing is found, by whatever rule, and nothing is written."""
+    before = sound.git("status", "--porcelain", "--ignored")
+    examined = examine(str(sound.root), tracking_uri=tracking_uri)
+    assert examined.findings == ()
+    assert examined.checked == tuple(BY_NAME)
+    assert sound.git("status", "--porcelain", "--ignored") == before
+
+
+def test_subfolder(sound: Project):
+    """From a folder below, the project around it is examined."""
+    sound.write(".dvc/config", "")
+    publish(sound)
+    [finding] = mlflow_dvc.doctor(str(sound.root / "src"), local=True)
+    assert (finding.rule, finding.where) == ("no-remote", ".dvc/config")
+
+
+# --- defects that are seen without asking anybody ----------------------------------------------
+
+Defect = Callable[[Project, pytest.MonkeyPatch], None]
+LOCAL: list[tuple[str, str, Defect]] = []
+
+
+def defect(rule: str, where: str) -> Callable[[Defect], Defect]:
+    """What breaks one rule, at one place, and no other."""
+
+    def note(function: Defect) -> Defect:
+        LOCAL.append((rule, where, function))
+        return function
+
+    return note
+
+
+@defect("plugin-off", "MLFLOW_DVC_ENABLED")
+def switched_off(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_DVC_ENABLED", "0")
+
+
+@defect("frozen-in-repository", "MLFLOW_DVC_SNAPSHOT")
+def frozen(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_DVC_SNAPSHOT", "record.json")
+
+
+@defect("wrong-root", "MLFLOW_DVC_ROOT")
+def root_without_dvc(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_DVC_ROOT", str(project.root / "src"))
+
+
+@defect("part-off", "MLFLOW_DVC_SEAL")
+def seal_off(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_DVC_SEAL", "0")
+
+
+@defect("part-off", "MLFLOW_DVC_PATCH")
+def patch_off(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_DVC_PATCH", "off")
+
+
+@defect("no-git", ".")
+def no_repository(project, monkeypatch):
+    shutil.rmtree(project.root / ".git")
+    project.dvc("config", "core.no_scm", "true")
+
+
+@defect("no-git", ".")
+def no_git_binary(project, monkeypatch):
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
+
+
+@defect("git-refused", ".")
+def owned_by_another(project, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+
+
+@defect("no-commit", ".")
+def nothing_committed(project, monkeypatch):
+    shutil.rmtree(project.root / ".git")
+    project.git("init", "--quiet")
+
+
+@defect("no-git-remote", ".")
+def no_code_remote(project, monkeypatch):
+    project.git("remote", "remove", "origin")
+
+
+@defect("head-not-pushed", "HEAD")
+def not_pushed(project, monkeypatch):
+    project.commit()
+
+
+@defect("shallow-clone", ".")
+def shallow(project, monkeypatch):
+    shutil.rmtree(project.root)
+    url = (project.root.parent / "code.git").as_uri()
+    subprocess.run(["git", "clone", "-q", "--depth=1", url, str(project.root)], check=True)
+
+
+@defect("submodule", "library")
+def submodule_moved(project, monkeypatch):
+    submodule(project)
+    Project(project.root / "library").git("commit", "--quiet", "--allow-empty", "-m", "more")
+
+
+@defect("submodule", "library")
+def submodule_absent(project, monkeypatch):
+    submodule(project)
+    project.git("submodule", "--quiet", "deinit", "library")
+
+
+def submodule(project: Project) -> None:
+    allow = ("-c", "protocol.file.allow=always")
+    project.git(*allow, "submodule", "--quiet", "add", "../code.git", "library")
+    publish(project)
+
+
+@defect("unreadable", "broken.dvc")
+def no_yaml(project, monkeypatch):
+    project.write("broken.dvc", "outs: [")
+    publish(project)
+
+
+@defect("unreadable", "data/raw.csv.dvc")
+def merge_conflict(project, monkeypatch):
+    project.write("data/raw.csv.dvc", "<<<<<<< HEAD\n")
+    publish(project)
+
+
+@defect("dvc-file-hidden", "data/raw.csv.dvc")
+def tracked_but_ignored(project, monkeypatch):
+    edit(project, ".gitignore", "/mlruns/", "/mlruns/\n*.dvc")
+
+
+@defect("dvc-file-hidden", "data/raw.csv.dvc")
+def in_an_ignored_folder(project, monkeypatch):
+    edit(project, ".gitignore", "/mlruns/", "/mlruns/\n/data/")
+
+
+@defect("dvc-file-hidden", "other/dvc.yaml")
+def never_seen_by_git(project, monkeypatch):
+    edit(project, ".gitignore", "/mlruns/", "/mlruns/\n/other/")
+    project.write("other/dvc.yaml", "stages: {}\n")
+
+
+@defect("dvc-file-hidden", "other/dvc.yaml")
+def in_dvcignore(project, monkeypatch):
+    project.write(".dvcignore", "other\n")
+    project.write("other/dvc.yaml", "stages: {}\n")
+    publish(project)
+
+
+@defect("dvc-file-hidden", "dvc.lock")
+def lock_in_dvcignore(project, monkeypatch):
+    project.write(".dvcignore", "dvc.lock\n")
+    publish(project)
+
+
+@defect("lock-ignored", "dvc.lock")
+def lock_ignored(project, monkeypatch):
+    edit(project, ".gitignore", "/mlruns/", "/mlruns/\n*.lock")
+
+
+@defect("lock-without-pipeline", "old/dvc.lock")
+def orphan(project, monkeypatch):
+    (project.root / "old").mkdir()
+    shutil.copy(project.root / "dvc.lock", project.root / "old/dvc.lock")
+    publish(project)
+
+
+@defect("lock-uncommitted", "dvc.lock")
+def lock_changed(project, monkeypatch):
+    text = (project.root / "dvc.lock").read_text()
+    project.write("dvc.lock", text + "# another line\n")
+
+
+@defect("lock-uncommitted", "dvc.lock")
+def lock_never_added(project, monkeypatch):
+    project.git("rm", "--quiet", "--cached", "dvc.lock")
+    project.git("commit", "--quiet", "-m", "no lock")
+    project.git("push", "--quiet")
+
+
+@defect("dvc-file-uncommitted", "data/raw.csv.dvc")
+def data_changed(project, monkeypatch):
+    project.write("data/raw.csv", "a,b\n3,4\n")
+    project.dvc("add", "--quiet", "data/raw.csv")
+
+
+@defect("script-not-declared", "report")
+def script_missing(project, monkeypatch):
+    edit(project, "dvc.yaml", ", src/report.py]", "]")
+
+
+@defect("params-not-declared", "prepare")
+def params_opened(project, monkeypatch):
+    script = (project.root / "src/prepare.py").read_text()
+    project.write("src/prepare.py", script + "import yaml\nyaml.safe_load(open('params.yaml'))\n")
+    publish(project)
+
+
+@defect("params-not-declared", "prepare")
+def params_shown(project, monkeypatch):
+    script = (project.root / "src/prepare.py").read_text()
+    project.write("src/prepare.py", script + "import dvc.api\ndvc.api.params_show()['lr']\n")
+    publish(project)
+
+
+@defect("metric-cached", "train")
+def metric_cached(project, monkeypatch):
+    edit(project, "dvc.yaml", "[{metrics.json: {cache: false}}]", "[metrics.json]")
+
+
+@defect("never-run", "dvc.yaml")
+def stage_added(project, monkeypatch):
+    text = (project.root / "dvc.yaml").read_text()
+    project.write("dvc.yaml", text + "  more:\n    cmd: echo\n    outs: [more.txt]\n")
+    publish(project)
+
+
+@defect("dead-lock-entry", "dvc.lock")
+def stage_removed(project, monkeypatch):
+    text = (project.root / "dvc.yaml").read_text()
+    project.write("dvc.yaml", text.partition("  report:")[0])
+    publish(project)
+
+
+@defect("no-remote", ".dvc/config")
+def no_dvc_remote(project, monkeypatch):
+    project.write(".dvc/config", "")
+    publish(project)
+
+
+@defect("no-remote", ".dvc/config")
+def no_default_remote(project, monkeypatch):
+    edit(project, ".dvc/config", "remote = storage", "")
+
+
+@defect("no-server", "MLFLOW_TRACKING_URI")
+def server_unset(project, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+
+
+@defect("local-store", "MLFLOW_TRACKING_URI")
+def database_in_project(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+
+
+@defect("local-store", "MLFLOW_TRACKING_URI")
+def files_in_project(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (project.root / "mlruns").as_uri())
+
+
+@pytest.mark.parametrize(
+    ("rule", "where", "spoil"), [pytest.param(*row, id=row[2].__name__) for row in LOCAL]
+)
+def test_defect(
+    rule: str, where: str, spoil: Defect, sound: Project, monkeypatch: pytest.MonkeyPatch
+):
+    """A defect is told by its own rule alone, with the place, the reason and the fix."""
+    spoil(sound, monkeypatch)
+    [finding] = found_in(sound, local=True)
+    assert (finding.rule, finding.level) == (rule, BY_NAME[rule].level)
+    assert finding.where == (str(sound.root) if where == "." else where)
+    assert finding.what
+    assert finding.why
+    assert finding.fix
+
+
+# --- what is no defect -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "stage"),
+    [
+        ("open('params.yaml')", "params: [lr]"),
+        ("open('params.yaml')", "params: [{other.yaml: [lr]}]"),
+        ("open('params.yaml')", "deps: [src/x.py, params.yaml]"),
+        ("open('conf/params.yaml')", "deps: [src/x.py, conf]"),
+        ("print('params.yaml')", ""),
+        ("def broken(:\n    open('params.yaml')", ""),
+        ("'\\d'; open('data.yaml')", ""),
+    ],
+)
+def test_params_are_declared(sound: Project, script: str, stage: str):
+    """A script whose stage declares params, or the file, or that opens none, is no finding."""
+    sound.write("src/x.py", script + "\n")
+    sound.write("params.yaml", "lr: 0.1\n")
+    deps = "" if stage.startswith("deps") else "    deps: [src/x.py]\n"
+    text = (sound.root / "dvc.yaml").read_text()
+    sound.write("dvc.yaml", f"{text}  x:\n    cmd: python src/x.py\n{deps}    {stage}\n")
+    publish(sound)
+    assert rules_of(found_in(sound, local=True)) == ["never-run"]
+
+
+@pytest.mark.parametrize(
+    ("command", "is_found"),
+    [
+        ("python src/x.py", True),
+        ("python3 -u ./src/x.py --rate 1 && echo done", True),
+        ("[mkdir -p a, python src/x.py]", True),
+        ("FOO=1 python -m src.x", True),
+        ("(python src/x.py)", True),
+        ("'python src/x.py; true'", True),
+        ("cd src && python x.py", False),
+        ("python /usr/lib/x.py", False),
+        ("python -m pytest", False),
+        ("'echo \"no end'", False),
+    ],
+)
+def test_script_in_a_command(sound: Project, command: str, is_found: bool):
+    """The script of a stage is the first in its command that lies in the project."""
+    sound.write("src/x.py", "")
+    text = (sound.root / "dvc.yaml").read_text()
+    sound.write("dvc.yaml", f"{text}  x:\n    cmd: {command}\n    deps: [params.yaml]\n")
+    publish(sound)
+    found = rules_of(found_in(sound, local=True))
+    assert found == (["script-not-declared"] if is_found else []) + ["never-run"]
+
+
+def test_templates(sound: Project):
+    """Stages of a template are judged as DVC fills it in."""
+    each = "  e:\n    foreach: [a]\n    do:\n      cmd: python src/${item}.py\n      deps: [src]\n"
+    text = (sound.root / "dvc.yaml").read_text()
+    sound.write("src/a.py", "open('params.yaml')\n")
+    sound.write("dvc.yaml", text + each)
+    publish(sound)
+    [first, second] = found_in(sound, local=True)
+    assert (first.rule, first.where) == ("params-not-declared", "e@a")
+    assert second.rule == "never-run"
+    assert "e@a" in second.what
+
+
+def test_many_at_once(sound: Project):
+    """Stages that were never run are told in one line for each dvc.yaml."""
+    text = (sound.root / "dvc.yaml").read_text()
+    more = "".join(f"  s{number}:\n    cmd: echo\n" for number in range(9))
+    sound.write("dvc.yaml", text + more)
+    publish(sound)
+    [finding] = found_in(sound, local=True)
+    assert finding.what == "dvc.lock has no entry of s0, s1, s2 and 6 more"
+
+
+def test_server_in_the_script(sound: Project, monkeypatch: pytest.MonkeyPatch):
+    """Where a stage's script names the server, the variable is not missed."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    edit(
+        sound,
+        "src/train.py",
+        "import mlflow\n",
+        f"import mlflow\nmlflow.set_tracking_uri('{SERVER}')\n",
+    )
+    assert found_in(sound, local=True) == []
+
+
+def test_without_dvc(make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch):
+    """In a git repository without DVC only the code and the environment are judged."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", SERVER)
+    project = make_project(dvc=False)
+    assert rules_of(found_in(project, local=True)) == ["no-git-remote"]
+
+
+def test_other_projects_files(sound: Project):
+    """Files of a project below, of an environment and of MLflow's store are none of this one's."""
+    for folder in ("below/.dvc", "env/pkg", "store/1/artifacts/dvc"):
+        (sound.root / folder).mkdir(parents=True)
+        sound.write(f"{folder.removesuffix('/.dvc')}/dvc.yaml", "stages: {}\n")
+    sound.write("env/pyvenv.cfg", "")
+    edit(sound, ".gitignore", "/mlruns/", "/mlruns/\n/below/\n/env/\n/store/")
+    assert found_in(sound, local=True) == []
+
+
+def rules_of(findings: list[Finding]) -> list[str]:
+    return [finding.rule for finding in findings]
+
+
+# --- this environment --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``packages(mlflow="2.13.2")``: what seems to be installed, beside the plugin or alone."""
+    mlflow_dvc.doctor(str(ROOT), local=True)  # every module of ours is imported by now
+
+    def install(*, plugin: bool = True, **versions: str) -> None:
+        site = tmp_path / "site"
+        for name, version in versions.items():
+            folder = site / f"{name}-{version}.dist-info"
+            folder.mkdir(parents=True)
+            (folder / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+        if plugin:
+            folder = site / "mlflow_dvc-1.dist-info"
+            folder.mkdir()
+            (folder / "METADATA").write_text("Name: mlflow-dvc\nVersion: 1\n")
+            (folder / "entry_points.txt").write_text(
+                "[mlflow.run_context_provider]\ndvc = mlflow_dvc.record.run_context:DvcRunContext\n"
+            )
+        monkeypatch.setattr(sys, "path", [sysconfig.get_path("stdlib"), str(site)])
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("rule", "where", "versions"),
+    [
+        ("host-too-old", "MLflow", {"mlflow": "2.13.2", "dvc": "3.50.0"}),
+        ("host-too-old", "DVC", {"mlflow": "2.14.0", "dvc": "3.49.0"}),
+        ("host-too-old", "DVC", {"mlflow": "3.17.2"}),
+        ("host-untested", "MLflow", {"mlflow": "4.0.0rc1", "dvc": "3.67.1"}),
+        ("host-untested", "DVC", {"mlflow_skinny": "3.1", "dvc": "4.1"}),
+        (None, "", {"mlflow": "2.14.0", "dvc": "3.50.0"}),
+        (None, "", {"mlflow": "3.99.dev0", "dvc": "3.99"}),
+    ],
+)
+def test_versions(sound: Project, packages: Callable[..., None], rule, where, versions):
+    """A host that is missing, too old or newer than any that was tested is told."""
+    packages(**versions)
+    found = [(finding.rule, finding.where) for finding in found_in(sound, local=True)]
+    assert found == ([(rule, where)] if rule else [])
+
+
+def test_not_installed(sound: Project, packages: Callable[..., None]):
+    """Where MLflow finds no entry point of ours, runs get no record."""
+    packages(plugin=False, mlflow="3.1", dvc="3.60")
+    [finding] = found_in(sound, local=True)
+    assert (finding.rule, finding.where) == ("plugin-not-loaded", sys.executable)
+    assert "pip install mlflow-dvc" in finding.fix
+
+
+def test_another_python(sound: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A stage that runs in an environment without the plugin is found, whoever asks."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    other = tmp_path / "venv" / "bin"
+    monkeypatch.setenv("PATH", os.pathsep.join([str(other), os.environ["PATH"]]))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    [finding] = found_in(sound, local=True)
+    assert (finding.rule, finding.where) == ("plugin-not-loaded", str(other / "python"))
+
+
+def test_supported_range_is_documented():
+    """The range that is judged by is what setup.py asks for and the README says."""
+    setup = (ROOT / "setup.py").read_text("utf-8")
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    for name, (floor, ceiling) in SUPPORTED.items():
+        least = ".".join(map(str, floor))
+        newest = "3.13" if name == "Python" else "3.x"
+        assert f"{name} {least} to {newest}" in readme
+        assert ceiling == ((3, 14) if name == "Python" else (4,))
+        asked = (
+            f'python_requires=">={least}"' if name == "Python" else f'"{name.lower()}>={least}.0"'
+        )
+        assert asked in setup
+
+
+# --- what a server or a remote must be asked ---------------------------------------------------
+
+
+@pytest.fixture
+def at_server(sound: Project, tracking_uri: str) -> Project:
+    """The sound project with an MLflow store that answers, outside of it."""
+    return sound
+
+
+def object_of(store: Path, value: str) -> Path:
+    return store / "files" / "md5" / value[:2] / value[2:]
+
+
+def test_not_pushed(at_server: Project):
+    """Data that is in the cache and not on the default remote is told, by its path."""
+    value = at_server.lock()["models/model.txt"]
+    object_of(at_server.root.parent / "storage", value).unlink()
+    [finding] = found_in(at_server)
+    assert (finding.rule, finding.where, finding.fix) == (
+        "not-pushed", "models/model.txt", "dvc push",
+    )  # fmt: skip
+    assert finding.what == f"{value[:8]} is not on remote storage"
+    assert found_in(at_server, local=True) == []
+
+
+def test_not_pushed_in_a_folder(at_server: Project):
+    """A folder is told where one of its files is not on the remote, though its listing is."""
+    listing = object_of(at_server.root / ".dvc/cache", at_server.lock()["data/parts"])
+    value = json.loads(listing.read_text())[0]["md5"]
+    object_of(at_server.root.parent / "storage", value).unlink()
+    [finding] = found_in(at_server)
+    assert (finding.rule, finding.where) == ("not-pushed", "data/parts")
+    assert "1 of the 3 objects" in finding.what
+
+
+def test_lost(at_server: Project):
+    """Data that neither the remote nor the cache has is told as lost, and not twice."""
+    value = at_server.lock()["models/model.txt"]
+    for store in (at_server.root.parent / "storage", at_server.root / ".dvc/cache"):
+        object_of(store, value).unlink()
+    [finding] = found_in(at_server)
+    assert (finding.rule, finding.where) == ("lost", "models/model.txt")
+
+
+@pytest.mark.parametrize("flag", ["push: false", "cache: false"])
+def test_not_meant_to_be_pushed(at_server: Project, flag: str):
+    """An output that DVC does not push is not missed on the remote."""
+    object_of(at_server.root.parent / "storage", at_server.lock()["report.txt"]).unlink()
+    assert rules_of(found_in(at_server)) == ["not-pushed"]
+    edit(at_server, "dvc.yaml", "outs: [report.txt]", f"outs: [{{report.txt: {{{flag}}}}}]")
+    assert found_in(at_server) == []
+
+
+def test_remote_of_an_output(at_server: Project):
+    """An output with a remote of its own is looked for there."""
+    at_server.dvc("remote", "add", "--quiet", "other", "../other")
+    edit(at_server, "dvc.yaml", "outs: [report.txt]", "outs: [{report.txt: {remote: other}}]")
+    [finding] = found_in(at_server)
+    assert (finding.rule, finding.where) == ("not-pushed", "report.txt")
+    assert "remote other" in finding.what
+    at_server.dvc("push", "--quiet")
+    assert found_in(at_server) == []
+
+
+def test_nothing_is_touched(at_server: Project):
+    """What lies damaged in a cache or on a remote is left there: looking writes nothing."""
+    value = at_server.lock()["models/model.txt"]
+    for store in (at_server.root.parent / "storage", at_server.root / ".dvc/cache"):
+        where = object_of(store, value)
+        where.chmod(0o644)
+        where.write_text("damaged")
+    found_in(at_server)
+    for store in (at_server.root.parent / "storage", at_server.root / ".dvc/cache"):
+        assert object_of(store, value).read_text() == "damaged"
+
+
+def test_unreachable_remote(at_server: Project):
+    """A remote that does not answer is a finding, not a crash."""
+    edit(at_server, ".dvc/config", "url = ../../storage", "url = nothing://of/the/kind")
+    [finding] = found_in(at_server)
+    assert finding.rule == "remote-unreachable"
+    assert "storage" in finding.what
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://127.0.0.1:9/x", "odd://x"])
+def test_unreachable_server(sound: Project, uri: str):
+    """A tracking server that does not answer is a finding, not a crash."""
+    [finding] = found_in(sound, tracking_uri=uri)
+    assert (finding.rule, finding.where) == ("server-unreachable", uri)
+
+
+def test_store_not_made_yet(sound: Project, tmp_path: Path):
+    """A database that the first run will make has no runs; it is not made by looking."""
+    path = tmp_path / "later.db"
+    assert found_in(sound, tracking_uri=f"sqlite:///{path}") == []
+    assert not path.exists()
+
+
+def log(project: Project, stage: str, seal: str, sha: str = "", status: str = "FINISHED") -> None:
+    """A run with the tags of a record, made where the plugin is off."""
+    import mlflow
+
+    tags = {
+        "dvc.stage": stage,
+        "dvc.seal": seal,
+        "git_sha": sha or project.git("rev-parse", "HEAD"),
+    }
+    with mlflow_dvc.disabled():
+        client = mlflow.MlflowClient()
+        run = client.create_run(os.environ["MLFLOW_EXPERIMENT_ID"], tags=tags)
+        client.set_terminated(run.info.run_id, status)
+
+
+def test_unsealed_runs(at_server: Project):
+    """Finished runs of a stage that were not held against the lock yet are counted."""
+    log(at_server, "train", "none")
+    log(at_server, "train", "confirmed")
+    log(at_server, "train", "provisional")
+    [finding] = found_in(at_server)
+    assert (finding.rule, finding.where, finding.fix) == ("unsealed", "train", "mlflow-dvc sync")
+    assert "2 finished runs" in finding.what
+    assert found_in(at_server, local=True) == []
+
+
+def test_runs_that_are_none_of_it(at_server: Project):
+    """Failed runs, runs of other projects, and older ones below a confirmed run are no finding."""
+    log(at_server, "train", "none", status="FAILED")
+    log(at_server, "train", "none", sha="0" * 40)
+    log(at_server, "train", "none", sha="--all")
+    log(at_server, "of-another-project", "none")
+    log(at_server, "prepare", "provisional")
+    log(at_server, "prepare", "confirmed")
+    assert found_in(at_server) == []
+
+
+# --- the command -------------------------------------------------------------------------------
+
+
+def test_every_rule_is_tested():
+    """Each rule has a defect here, and a name, a reason and a subject of its own."""
+    text = Path(__file__).read_text("utf-8")
+    assert len(BY_NAME) == len(RULES)
+    for name in BY_NAME:
+        assert f'"{name}"' in text
+
+
+def test_command(sound: Project, monkeypatch: pytest.MonkeyPatch):
+    """``doctor`` exits with 0 where nothing is wrong, else with 1, and tells what and the fix."""
+    done = sound.cli("doctor", "--local")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "nothing wrong" in done.stderr
+    sound.write(".dvc/config", "")
+    publish(sound)
+    done = sound.cli("doctor", "--local")
+    assert done.returncode == 1
+    [heading, *lines] = done.stdout.splitlines()
+    assert heading == "error  no-remote"
+    assert [line.split()[0] for line in lines if line] == ["where", "why", "fix"]
+    assert "1 error, 0 notes" in done.stderr
+
+
+def test_json(sound: Project):
+    """``--json`` has every finding with its fields, and the rules that were looked at."""
+    sound.write(".dvc/config", "")
+    publish(sound)
+    done = sound.cli("doctor", "--local", "--json")
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    assert list(answer) == ["schema", "findings", "checked"]
+    assert answer["schema"] == 1
+    assert answer["checked"] == [rule.name for rule in RULES if not rule.asks]
+    [finding] = answer["findings"]
+    assert list(finding) == ["rule", "level", "where", "what", "why", "fix"]
+
+
+def test_no_project(directory: Project):
+    """With neither git nor DVC there is no answer: exit code 2."""
+    done = directory.cli("doctor")
+    assert done.returncode == 2
+    assert "neither a git repository nor a DVC project" in done.stderr
+    with pytest.raises(mlflow_dvc.MlflowDvcError):
+        found_in(directory)
+
+
+def test_hostile_names(sound: Project, monkeypatch: pytest.MonkeyPatch):
+    """What a project's files are called neither steers the terminal nor becomes a command."""
+    name = "\x1b[31m[bold]$(touch owned)\n.csv"
+    sound.write(f"data/{name}.dvc", "outs: []\n")
+    done = sound.cli("doctor", "--local")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "[bold]" in done.stdout
+    [finding] = found_in(sound, local=True)
+    assert finding.rule == "dvc-file-uncommitted"
+    sound.run("sh", "-c", f"{finding.fix} --quiet --message data")
+    assert not (sound.root / "owned").exists()
+    assert rules_of(found_in(sound, local=True)) == ["head-not-pushed"]
+
+
+def test_narrow_terminal(sound: Project, monkeypatch: pytest.MonkeyPatch):
+    """On a terminal of 80 columns every line fits, and colour is not all that tells."""
+    sound.write("data/" + "long/" * 30 + "x.dvc", "outs: []\n")
+    monkeypatch.setenv("COLUMNS", "80")
+    text = on_a_terminal(sound, "doctor", "--local")
+    assert "\x1b[" in text
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", text)
+    assert "note  dvc-file-uncommitted" in plain
+    assert max(map(len, plain.splitlines())) <= 80
+
+
+def on_a_terminal(project: Project, *words: str) -> str:
+    """What the command prints on one."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mlflow_dvc", *words]
+    env = os.environ | {"TERM": "xterm"}
+    subprocess.run(command, cwd=project.root, env=env, stdout=theirs, stderr=theirs, check=False)
+    os.close(theirs)
+    text = b""
+    try:
+        while block := os.read(ours, 1 << 16):
+            text += block
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    return text.decode()
