@@ -149,13 +149,13 @@ def owned_by_another(project, monkeypatch):
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
 
 
-@defect("no-commit", ".")
+@defect("no-commit", ".git")
 def nothing_committed(project, monkeypatch):
     shutil.rmtree(project.root / ".git")
     project.git("init", "--quiet")
 
 
-@defect("no-git-remote", ".")
+@defect("no-git-remote", ".git/config")
 def no_code_remote(project, monkeypatch):
     project.git("remote", "remove", "origin")
 
@@ -165,7 +165,7 @@ def not_pushed(project, monkeypatch):
     project.commit()
 
 
-@defect("shallow-clone", ".")
+@defect("shallow-clone", ".git")
 def shallow(project, monkeypatch):
     shutil.rmtree(project.root)
     url = (project.root.parent / "code.git").as_uri()

@@ -112,10 +112,12 @@ def test_one_seam_per_host(path: Path):
          {"mlflow", "dvc", "dvc_data", "git", "rich"}),
         ("from mlflow_dvc.cli.main import cli; cli(['status'], standalone_mode=False)",
          {"mlflow", "dvc", "dvc_data", "git"}),
+        ("from mlflow_dvc.cli.main import cli; cli(['doctor', '--local'], standalone_mode=False)",
+         {"mlflow", "dvc", "dvc_data", "git"}),
     ],
 )  # fmt: skip
 def test_light_imports(code: str, absent: set[str], make_project):
-    """``import mlflow_dvc``, ``--help`` and ``status`` import neither MLflow nor DVC."""
+    """``import mlflow_dvc``, ``--help``, ``status`` and ``doctor --local`` import no host."""
     project = make_project()
     check = f"""
 import sys

@@ -34,21 +34,20 @@ def git_refused(subject: Subject) -> Iterator[Case]:
 def no_commit(subject: Subject) -> Iterator[Case]:
     code = subject.code
     if code and not code.has_commit:
-        yield Case(code.root, "it has no commit yet", "git add --all && git commit")
+        yield Case(".git", "there is no commit yet", "git add --all && git commit")
 
 
 def shallow_clone(subject: Subject) -> Iterator[Case]:
     code = subject.code
     if code and code.is_shallow:
-        yield Case(code.root, "it is a shallow clone", "git fetch --unshallow --tags")
+        yield Case(".git", "this is a shallow clone", "git fetch --unshallow --tags")
 
 
 def no_git_remote(subject: Subject) -> Iterator[Case]:
     code = subject.code
     if code and code.has_commit and not code.remotes:
-        yield Case(
-            code.root, "it has no remote", "git remote add origin URL && git push -u origin HEAD"
-        )
+        fix = "git remote add origin URL && git push -u origin HEAD"
+        yield Case(".git/config", "no git remote is configured", fix)
 
 
 def head_not_pushed(subject: Subject) -> Iterator[Case]:
