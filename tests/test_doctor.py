@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from conftest import Project, both_stores
 
 import mlflow_dvc
 from mlflow_dvc.recall.doctor import Finding, examine
@@ -202,6 +202,12 @@ def merge_conflict(project, monkeypatch):
     publish(project)
 
 
+@defect("unreadable", ".")
+def one_output_of_two_stages(project, monkeypatch):
+    shutil.copy(project.root / "data/raw.csv.dvc", project.root / "data/again.dvc")
+    publish(project)
+
+
 @defect("dvc-file-hidden", "data/raw.csv.dvc")
 def tracked_but_ignored(project, monkeypatch):
     edit(project, ".gitignore", "/mlruns/", "/mlruns/\n*.dvc")
@@ -336,7 +342,7 @@ def test_defect(
     spoil(sound, monkeypatch)
     [finding] = found_in(sound, local=True)
     assert (finding.rule, finding.level) == (rule, BY_NAME[rule].level)
-    assert finding.where == (str(sound.root) if where == "." else where)
+    assert finding.where in (where, str(sound.root) if where == "." else where)
     assert finding.what
     assert finding.why
     assert finding.fix
@@ -508,6 +514,10 @@ def test_another_python(sound: Project, tmp_path: Path, monkeypatch: pytest.Monk
     other = tmp_path / "venv" / "bin"
     monkeypatch.setenv("PATH", os.pathsep.join([str(other), os.environ["PATH"]]))
     monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert found_in(sound, local=True) == [], "without MLflow nothing starts runs there"
+    [site] = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (site / "mlflow-3.1.dist-info").mkdir()
+    (site / "mlflow-3.1.dist-info/METADATA").write_text("Name: mlflow\nVersion: 3.1\n")
     [finding] = found_in(sound, local=True)
     assert (finding.rule, finding.where) == ("plugin-not-loaded", str(other / "python"))
 
@@ -618,6 +628,13 @@ def test_unreachable_server(sound: Project, uri: str):
     assert (finding.rule, finding.where) == ("server-unreachable", uri)
 
 
+def test_no_password_is_told(sound: Project):
+    """What is told of a server that does not answer has no password in it."""
+    [finding] = found_in(sound, tracking_uri="http://me:secret@127.0.0.1:9")
+    assert finding.where == "http://127.0.0.1:9"
+    assert "secret" not in finding.what
+
+
 def test_store_not_made_yet(sound: Project, tmp_path: Path):
     """A database that the first run will make has no runs; it is not made by looking."""
     path = tmp_path / "later.db"
@@ -640,6 +657,7 @@ def log(project: Project, stage: str, seal: str, sha: str = "", status: str = "F
         client.set_terminated(run.info.run_id, status)
 
 
+@both_stores
 def test_unsealed_runs(at_server: Project):
     """Finished runs of a stage that were not held against the lock yet are counted."""
     log(at_server, "train", "none")

@@ -26,7 +26,7 @@ def unreadable(subject: Subject) -> Iterator[Case]:
             continue
         file, colon, what = warning.partition(": ")
         if not colon or not os.path.lexists(subject.absolute(file)):
-            file, what = "dvc.yaml", warning
+            file, what = ".", warning
         yield Case(file, what, "Mend it; `dvc status` names the fault in DVC's words")
 
 

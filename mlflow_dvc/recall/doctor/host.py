@@ -27,8 +27,10 @@ _PACKAGES = {"MLflow": ("mlflow", "mlflow-skinny"), "DVC": ("dvc",)}
 _GROUP = "mlflow.run_context_provider"
 _PROVIDER = "mlflow_dvc.record.run_context"
 _ASK = (
-    "from importlib.metadata import entry_points as e;"
-    f"print(any(p.value.startswith({_PROVIDER!r}) for p in e(group={_GROUP!r})))"
+    "from importlib.metadata import distributions as d, entry_points as e;"
+    f"plugin = any(p.value.startswith({_PROVIDER!r}) for p in e(group={_GROUP!r}));"
+    f"hosts = any(p.metadata['Name'] in {_PACKAGES['MLflow']!r} for p in d());"
+    "print(plugin or not hosts)"
 )
 _SECONDS = 20
 _URI = "MLFLOW_TRACKING_URI"
@@ -54,7 +56,7 @@ def _is_this(python: str) -> bool:
 
 
 def _has_plugin(python: str) -> bool:
-    """Asked from a directory of nobody's, whose modules it would take for installed ones."""
+    """Or no MLflow, which then starts no runs. Asked from a directory without modules of users'."""
     try:
         done = subprocess.run(
             [python, "-c", _ASK],

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mlflow_dvc import tags as tag
+from mlflow_dvc.capture.git import without_credentials
 from mlflow_dvc.recall.doctor.finding import Case
 from mlflow_dvc.recall.doctor.subject import Subject
 
@@ -14,7 +15,8 @@ _UNSEALED = ("provisional", "none")
 
 def server_unreachable(subject: Subject) -> Iterator[Case]:
     if fault := subject.finished.fault:
-        yield Case(subject.tracking_uri or "", fault, "Set MLFLOW_TRACKING_URI to one that answers")
+        where = without_credentials(subject.tracking_uri or "")
+        yield Case(where, fault, "Set MLFLOW_TRACKING_URI to one that answers")
 
 
 def unsealed(subject: Subject) -> Iterator[Case]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow_dvc import settings, tracking
 from mlflow_dvc import tags as tag
 from mlflow_dvc.capture import yaml12
+from mlflow_dvc.capture.git import without_credentials
 from mlflow_dvc.capture.hidden import Hidden
 from mlflow_dvc.capture.lockfile import Stage, lock_of
 from mlflow_dvc.capture.project import Project, find_git_root
@@ -124,13 +125,13 @@ class Subject:
         """Runs of this project's stages, the newest first. A store that is not there has none."""
         uri = self.tracking_uri
         store = tracking.store_path(uri) if uri else None
-        if uri is None or not self.stages or (store and not os.path.exists(store)):
+        if uri is None or (store and not os.path.exists(store)):
             return Finished()
         try:
             with tracking.soon():
                 runs = list(islice(tracking.find_runs(_FINISHED, uri), _RUNS_AT_MOST))
         except TrackingUnavailableError as error:
-            return Finished(fault=error.problem)
+            return Finished(fault=error.problem.replace(uri, without_credentials(uri)))
         return Finished(tuple(self._of_this_project(runs)))
 
     def _of_this_project(self, runs: list[Run]) -> Iterator[Run]:
