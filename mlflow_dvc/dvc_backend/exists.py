@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 from mlflow_dvc.dvc_backend.aside import repo_aside
 from mlflow_dvc.dvc_backend.child import ask, words
-from mlflow_dvc.dvc_backend.stores import listing, stores
+from mlflow_dvc.dvc_backend.stores import listing, present, stores
 
 _SECONDS = 24 * 3600.0
 _NAMED = 5
@@ -120,7 +120,7 @@ class _Search:
             if not left:
                 break
             try:
-                found |= dict.fromkeys(_present(odb, left), name)
+                found |= dict.fromkeys(present(odb, left), _short(name))
                 if fault := _fault(odb, left - found.keys()):
                     self._unasked.append(f"{name}: {fault}")
             except Exception as error:
@@ -128,12 +128,9 @@ class _Search:
         return found
 
 
-def _present(odb: Any, oids: set[str]) -> Iterable[str]:
-    if odb.fs.protocol == "local":
-        # DVC's own way would hash what it finds, and delete what is damaged.
-        return [oid for oid in oids if os.path.isfile(odb.oid_to_path(oid))]
-    found: Iterable[str] = odb.oids_exist(list(oids))
-    return found
+def _short(name: str) -> str:
+    """Without the address."""
+    return "cache" if name.startswith("cache ") else name.partition(" (")[0]
 
 
 def _fault(odb: Any, lacking: set[str]) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 from mlflow_dvc.dvc_backend.aside import repo_aside
 from mlflow_dvc.dvc_backend.check import LEGACY
 from mlflow_dvc.dvc_backend.child import ask, words
-from mlflow_dvc.dvc_backend.stores import listing
+from mlflow_dvc.dvc_backend.stores import listing, present
 
 _SECONDS = 3600.0
 
@@ -92,8 +92,8 @@ def _absent(repo: Any, remote: str | None, algorithm: str, outs: Iterable[Any]) 
         store = opened.legacy_odb if algorithm == LEGACY else opened.odb
     needed = {out: _objects(repo, algorithm, out.hash_info.value) for out in outs}
     every = set().union(*needed.values())
-    there = _having(store, every) if store is not None else set()
-    here = _having(cache, every - there)
+    there = present(store, every) if store is not None else set()
+    here = present(cache, every - there)
     found = []
     for out, objects in needed.items():
         absent = objects - there
@@ -111,13 +111,3 @@ def _objects(repo: Any, algorithm: str, value: str) -> set[str]:
         return {value}
     rows, _ = listing(repo, algorithm, value)
     return {value, *(row["md5"] for row in rows or ())}
-
-
-def _having(odb: Any, values: set[str]) -> set[str]:
-    """Those of ``values`` that the store has.
-
-    On a local disk DVC's own check may hash what lies there, and removes what is damaged.
-    """
-    if odb.fs.protocol == "local":
-        return {value for value in values if os.path.exists(odb.oid_to_path(value))}
-    return set(odb.oids_exist(sorted(values)))

@@ -59,6 +59,16 @@ def rows_of(odb: Any, value: str) -> list[Row]:
     return rows
 
 
+def present(odb: Any, oids: set[str]) -> set[str]:
+    """Those that the store has.
+
+    On a local disk DVC's own way would hash what it finds, and delete what is damaged.
+    """
+    if odb.fs.protocol == "local":
+        return {oid for oid in oids if os.path.isfile(odb.oid_to_path(oid))}
+    return set(odb.oids_exist(sorted(oids)))
+
+
 def listing(repo: Any, algorithm: str, value: str) -> tuple[list[Row] | None, list[str]]:
     """The files of a folder from whichever store has it, or in words why none does."""
     tried: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ def restore(result: Restored) -> None:
     facts = [
         ("run", f"{_id(result.run_id, console)}  {result.run_name}"),
         ("commit", result.sha),
-        ("in", result.directory),
+        ("in", os.path.relpath(result.directory)),
     ]
     terminal.facts(console, facts)
     console.print()
@@ -77,7 +78,7 @@ def reproduce(result: Reproduced) -> None:
     console = terminal.console_of()
     facts = [
         ("run", _id(result.run_id, console)),
-        ("again", f"{_id(result.new_run_id, console)}  in {result.directory}"),
+        ("again", f"{_id(result.new_run_id, console)}  in {os.path.relpath(result.directory)}"),
     ]
     terminal.facts(console, facts)
     console.print()
