@@ -422,6 +422,15 @@ def test_many_at_once(sound: Project):
     assert finding.what == "dvc.lock has no entry of s0, s1, s2 and 6 more"
 
 
+def test_remote_of_the_user(sound: Project):
+    """A default remote in the user's own settings of DVC is one."""
+    sound.write(".dvc/config", "")
+    publish(sound)
+    assert rules_of(found_in(sound, local=True)) == ["no-remote"]
+    sound.dvc("remote", "add", "--quiet", "--global", "-d", "mine", "../storage")
+    assert found_in(sound, local=True) == []
+
+
 def test_server_in_the_script(sound: Project, monkeypatch: pytest.MonkeyPatch):
     """Where a stage's script names the server, the variable is not missed."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI")

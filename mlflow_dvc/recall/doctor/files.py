@@ -31,18 +31,15 @@ def unreadable(subject: Subject) -> Iterator[Case]:
 
 
 def lock_ignored(subject: Subject) -> Iterator[Case]:
-    hidden = subject.hidden
     for pipeline in subject.pipelines:
-        if hidden.from_git(subject.absolute(pipeline.lock)):
+        if subject.hidden.from_git(subject.absolute(pipeline.lock)):
             yield Case(pipeline.lock, "git ignores it", _without_git_rule(pipeline.lock))
 
 
 def lock_uncommitted(subject: Subject) -> Iterator[Case]:
-    hidden = subject.hidden
     locks = [pipeline.lock for pipeline in subject.pipelines]
-    yield from _uncommitted(
-        subject, [lock for lock in locks if not hidden.from_git(subject.absolute(lock))]
-    )
+    ignored = {case.where for case in lock_ignored(subject)}
+    yield from _uncommitted(subject, [lock for lock in locks if lock not in ignored])
 
 
 def dvc_file_uncommitted(subject: Subject) -> Iterator[Case]:
