@@ -442,6 +442,28 @@ def test_hostile_data(pipeline: Project, made: Make, tmp_path: Path):
     assert not list(tmp_path.rglob("evil"))
 
 
+def test_forged_pipeline(pipeline: Project, made: Make, tmp_path: Path):
+    """A dvc.yaml that is not as in the commit, though all code was committed, is not written."""
+    run_id = made(files={"dvc.yaml": b"stages: {evil: {cmd: evil}}\n"})
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert faults(found) == {"dvc.yaml": "TAMPERED"}
+    there, here = (root / "dvc.yaml" for root in (tmp_path / "back", pipeline.root))
+    assert there.read_bytes() == here.read_bytes()
+
+
+def test_outputs_elsewhere(pipeline: Project, made: Make, tmp_path: Path):
+    """A stage is not run again whose outputs lie outside of the tree: DVC would remove them."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    text = f"stages:\n  evil:\n    cmd: echo\n    outs: [{{{precious}: {{cache: false}}}}]\n"
+    pipeline.write("dvc.yaml", text)
+    pipeline.commit("evil")
+    run_id = made(lambda snapshot: replace(snapshot, stage="evil", locks={}, lock=None))
+    with pytest.raises(MlflowDvcError, match="works outside of"):
+        mlflow_dvc.reproduce(run_id, str(tmp_path / "again"))
+    assert precious.read_text() == "precious"
+
+
 def test_hostile_root(made: Make, tmp_path: Path):
     """A DVC root that leads out of the repository is not gone to."""
     run_id = made(lambda snapshot: replace(snapshot, root="../.."))

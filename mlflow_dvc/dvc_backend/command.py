@@ -12,10 +12,14 @@ _SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Command:
-    """``lines`` are run one after another by the shell, in ``directory``."""
+    """``lines`` are run one after another by the shell, in ``directory``.
+
+    What lies at ``outs`` (absolute paths) is removed before.
+    """
 
     lines: tuple[str, ...]
     directory: str
+    outs: tuple[str, ...]
 
 
 def command_of(root: str, address: str) -> Command | str:
@@ -26,7 +30,7 @@ def command_of(root: str, address: str) -> Command | str:
     answer = ask("command", {"root": root, "address": address}, _SECONDS)
     if "fault" in answer:
         return str(answer["fault"])
-    return Command(tuple(answer["lines"]), answer["directory"])
+    return Command(tuple(answer["lines"]), answer["directory"], tuple(answer["outs"]))
 
 
 def command_here(root: str, address: str) -> dict[str, object]:
@@ -36,6 +40,7 @@ def command_here(root: str, address: str) -> dict[str, object]:
             (stage,) = repo.stage.collect(address)
             cmd = stage.cmd
             lines = [] if cmd is None else [cmd] if isinstance(cmd, str) else list(cmd)
-            return {"lines": lines, "directory": stage.wdir}
+            outs = [out.fs_path for out in stage.outs if out.fs.protocol == "local"]
+            return {"lines": lines, "directory": stage.wdir, "outs": outs}
     except Exception as error:
         return {"fault": words(error)}

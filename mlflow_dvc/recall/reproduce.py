@@ -134,7 +134,19 @@ def prepare(
     command = command_of(dvc_root, stage)
     if isinstance(command, str):
         raise MlflowDvcError(f"DVC knows no stage {stage!r} in {dvc_root}: {command}")
+    _refuse_outside(command, found.directory)
     return Plan(run, found, dvc_root, stage, command)
+
+
+def _refuse_outside(command: Command, tree: str) -> None:
+    """DVC removes the outputs of a stage before it runs, wherever they are."""
+    home = os.path.join(os.path.realpath(tree), "")
+    for path in (command.directory, *command.outs):
+        if not os.path.join(os.path.realpath(path), "").startswith(home):
+            raise MlflowDvcError(
+                f"the stage works outside of {tree}: {path}",
+                "Nothing was run; see its dvc.yaml there",
+            )
 
 
 def _forbids(item: Item, at: str | None) -> bool:

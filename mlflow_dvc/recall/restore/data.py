@@ -30,9 +30,22 @@ def lay_files(place: Place) -> Iterator[Item]:
         target = place_of(root, path)
         if target is None or os.path.islink(target):
             yield Item("file", path, "TAMPERED", f"{_OUTSIDE}; it was not written")
-            continue
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        Path(target).write_bytes(content)
+        elif _contradicts_commit(place, target, content):
+            why = "it is not as in the commit, though nothing was changed; it was not written"
+            yield Item("file", path, "TAMPERED", why)
+        else:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            Path(target).write_bytes(content)
+
+
+def _contradicts_commit(place: Place, target: str, content: bytes) -> bool:
+    """Whether a pipeline or parameters that git has are others, where all code was committed."""
+    git = place.run.snapshot.git
+    if git is None or git.dirty is not False or git.sha != place.sha or not os.path.isfile(target):
+        return False
+    if target.endswith((".lock", ".dvc")):  # what DVC writes is data
+        return False
+    return Path(target).read_bytes().split() != content.split()  # but for ends of lines
 
 
 def _make_project(root: str) -> None:
