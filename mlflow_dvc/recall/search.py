@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _HEX = re.compile(r"[0-9a-f]{4,32}(?:\.(?:d(?:ir?)?)?)?")
 _SAFE = re.compile(r"[\w.\-+=]+")  # what may stand in a hash of any kind, and in MLflow's filter
+Seen = tuple["Run", tuple[DataEntry, ...]]
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,21 @@ def search(what: str, *, tracking_uri: str | None = None) -> list[Match]:
     ``path@hash``, or a file on disk that DVC does not track, which is looked for by its content.
     Raises :class:`~mlflow_dvc.errors.TrackingUnavailableError`.
     """
-    found: dict[str, tuple[Run, tuple[DataEntry, ...]]] = {}
+    found: list[Seen] = []
     for query in understood(what):
-        for run in _candidates(query, tracking_uri):
-            if run.info.run_id not in found and (entries := _seen(run, query, tracking_uri)):
-                found[run.info.run_id] = (run, entries)
-        if found:
+        if found := seen_by(query, tracking_uri):
             break
-    ids = {run.info.experiment_id for run, _ in found.values()}
-    names = tracking.experiment_names(ids, tracking_uri)
-    newest_first = sorted(found.values(), key=lambda pair: -(pair[0].info.start_time or 0))
-    return [_match(run, names, entries) for run, entries in newest_first]
+    names = tracking.experiment_names({run.info.experiment_id for run, _ in found}, tracking_uri)
+    return [_match(run, names, entries) for run, entries in found]
+
+
+def seen_by(query: Query, tracking_uri: str | None = None) -> list[Seen]:
+    """The runs whose record answers ``query``, newest first, each with the data that does."""
+    found: dict[str, Seen] = {}
+    for run in _candidates(query, tracking_uri):
+        if run.info.run_id not in found and (entries := seen_in(run, query, tracking_uri)):
+            found[run.info.run_id] = (run, entries)
+    return sorted(found.values(), key=lambda pair: -(pair[0].info.start_time or 0))
 
 
 def understood(what: str) -> Iterator[Query]:
@@ -83,7 +88,7 @@ def understood(what: str) -> Iterator[Query]:
         yield Query(hash=what)
     yield Query(_spellings(what))
     if os.path.isfile(what):
-        yield Query(hash=_md5(what))
+        yield Query(hash=md5_of(what))
     if _SAFE.fullmatch(what) and not _HEX.fullmatch(what):
         yield Query(hash=what)  # an ETag, say
 
@@ -110,7 +115,7 @@ def _keys(path: str) -> Iterator[str]:
             yield tag.path_key(prefix, path, suffixed=suffixed)
 
 
-def _seen(run: Run, query: Query, tracking_uri: str | None) -> tuple[DataEntry, ...]:
+def seen_in(run: Run, query: Query, tracking_uri: str | None) -> tuple[DataEntry, ...]:
     """What of the run's data answers the query: by its tags, else by what it has attached."""
     tags = run.data.tags
     told = tag.from_tags(tags)
@@ -188,7 +193,7 @@ def _spellings(path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(spellings))
 
 
-def _md5(path: str) -> str:
+def md5_of(path: str) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

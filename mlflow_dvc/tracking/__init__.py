@@ -6,6 +6,11 @@ MLflow's own through, to the guard.
 
 from __future__ import annotations
 
+from mlflow_dvc.tracking.models import LoggedModel as LoggedModel
+from mlflow_dvc.tracking.models import Version as Version
+from mlflow_dvc.tracking.models import get_logged_model as get_logged_model
+from mlflow_dvc.tracking.models import get_version as get_version
+from mlflow_dvc.tracking.models import models_of as models_of
 from mlflow_dvc.tracking.records import amend as amend
 from mlflow_dvc.tracking.records import list_attached as list_attached
 from mlflow_dvc.tracking.records import load_resumed as load_resumed

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError
+from mlflow_dvc.tracking.models import found, logged_model, version_at
 from mlflow_dvc.tracking.server import asking
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _RUN_ID = re.compile(r"[0-9a-f]{1,32}")
-_MODEL = re.compile(r"models:/(?P<name>.+?)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/]+))")
 
 
 def find_runs(filter_string: str, tracking_uri: str | None = None) -> Iterator[Run]:
@@ -62,14 +62,14 @@ def get_run(ref: str, tracking_uri: str | None = None) -> Run:
         if ref.startswith("models:/"):
             run_id = _run_of_model(client, ref)
         elif ref.startswith("m-"):
-            run_id = _logged_model(client, ref).source_run_id
+            run_id = _run_of_logged_model(client, ref)
         elif _RUN_ID.fullmatch(ref):
             run_id = ref if len(ref) == 32 else _run_beginning(client, ref)
         else:
             raise RunNotFoundError(ref, client.tracking_uri, "not the form of a run id")
         if not run_id:
             raise RunNotFoundError(ref, client.tracking_uri, "that model was not logged in a run")
-        return _found(client, ref, lambda: client.get_run(run_id))
+        return found(client, ref, lambda: client.get_run(run_id))
 
 
 def _experiments(client: MlflowClient) -> Iterator[str]:
@@ -115,48 +115,22 @@ def _run_beginning(client: MlflowClient, prefix: str) -> str:
     from mlflow.entities import ViewType
 
     runs = _runs(client, f"attributes.run_id LIKE '{prefix}%'", ViewType.ALL)
-    found = sorted(run.info.run_id for run in runs if run.info.run_id.startswith(prefix))
-    if not found:
+    ids = sorted(run.info.run_id for run in runs if run.info.run_id.startswith(prefix))
+    if not ids:
         raise RunNotFoundError(prefix, client.tracking_uri, "no run id begins so")
-    if len(found) > 1:
-        raise AmbiguousRunError(prefix, found)
-    return found[0]
+    if len(ids) > 1:
+        raise AmbiguousRunError(prefix, ids)
+    return ids[0]
 
 
 def _run_of_model(client: MlflowClient, ref: str) -> str | None:
-    match = _MODEL.fullmatch(ref)
-    if match is None:
-        if ref.startswith("models:/m-"):
-            return _logged_model(client, ref.removeprefix("models:/")).source_run_id
-        raise RunNotFoundError(
-            ref, client.tracking_uri, "write models:/NAME/VERSION or models:/NAME@ALIAS"
-        )
-    if match["alias"]:
-        version = _found(
-            client, ref, lambda: client.get_model_version_by_alias(match["name"], match["alias"])
-        )
-    else:
-        version = _found(
-            client, ref, lambda: client.get_model_version(match["name"], match["version"])
-        )
+    if ref.startswith("models:/m-") and "/" not in ref.removeprefix("models:/") and "@" not in ref:
+        return _run_of_logged_model(client, ref.removeprefix("models:/"))
+    version = version_at(client, ref)
     model_id = getattr(version, "model_id", None)
-    return version.run_id or (_logged_model(client, model_id).source_run_id if model_id else None)
+    return version.run_id or (_run_of_logged_model(client, model_id) if model_id else None)
 
 
-def _logged_model(client: MlflowClient, model_id: str) -> Any:
-    get = getattr(client, "get_logged_model", None)
-    if get is None:
-        raise RunNotFoundError(model_id, client.tracking_uri, "logged models came with MLflow 3")
-    return _found(client, model_id, lambda: get(model_id))
-
-
-def _found(client: MlflowClient, ref: str, ask: Any) -> Any:
-    """The answer; RunNotFoundError where the server says that there is no such thing."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return ask()
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise RunNotFoundError(ref, client.tracking_uri) from error
-        raise
+def _run_of_logged_model(client: MlflowClient, model_id: str) -> str | None:
+    run_id: str | None = logged_model(client, model_id).source_run_id
+    return run_id
