@@ -1,0 +1,176 @@
+"""What became of runs as models: logged models (MLflow 3), and versions in the model registry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlflow_dvc.errors import RunNotFoundError
+from mlflow_dvc.guard import first_line
+from mlflow_dvc.tracking.server import asking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_AT_ONCE = 50  # ids in one filter
+_ID = re.compile(r"m-[0-9a-f]+")
+_SAFE = re.compile(r"[\w\-]+")
+_REF = re.compile(r"models:/(?P<name>.+?)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/]+))")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a registered model. ``model_id`` is the logged model that it was made of."""
+
+    name: str
+    version: str
+    run_id: str | None
+    model_id: str | None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that a run logged (MLflow 3)."""
+
+    model_id: str
+    name: str
+    run_id: str | None
+
+
+def get_version(ref: str, tracking_uri: str | None = None) -> Version:
+    """The version that ``models:/name/version`` or ``models:/name@alias`` names.
+
+    Raises RunNotFoundError or TrackingUnavailableError.
+    """
+    with asking(tracking_uri) as client:
+        return _version(version_at(client, ref))
+
+
+def get_logged_model(model_id: str, tracking_uri: str | None = None) -> LoggedModel:
+    """Raises RunNotFoundError or TrackingUnavailableError."""
+    with asking(tracking_uri) as client:
+        return _logged(logged_model(client, model_id))
+
+
+def models_of(
+    runs: Sequence[Run], tracking_uri: str | None = None
+) -> tuple[list[LoggedModel], list[Version], list[str]]:
+    """The logged models of ``runs``, the registered versions of either, and what went unanswered.
+
+    Not every registry answers every question: in words, which one did not.
+    """
+    faults: list[str] = []
+    with asking(tracking_uri) as client:
+        logged = _answered(faults, "logged models", lambda: list(_logged_by(client, runs)))
+        run_ids = [run.info.run_id for run in runs]
+        by_run = (f"run_id IN ({ids})" for ids in _quoted(run_ids))
+        by_model = (
+            f"source_path = 'models:/{one.model_id}'" for one in logged if _SAFE.match(one.model_id)
+        )
+        found: dict[tuple[str, str], Version] = {}
+        for query in (*by_run, *by_model):
+            for version in _answered(
+                faults, "registered models", lambda query=query: list(_versions(client, query))
+            ):
+                found[version.name, version.version] = version
+    return logged, list(found.values()), faults
+
+
+def version_at(client: MlflowClient, ref: str) -> Any:
+    """MLflow's own version object. Raises RunNotFoundError."""
+    match = _REF.fullmatch(ref)
+    if match is None:
+        raise RunNotFoundError(
+            ref, client.tracking_uri, "write models:/NAME/VERSION or models:/NAME@ALIAS"
+        )
+    name, version, alias = match["name"], match["version"], match["alias"]
+    if alias:
+        return found(client, ref, lambda: client.get_model_version_by_alias(name, alias))
+    return found(client, ref, lambda: client.get_model_version(name, version))
+
+
+def logged_model(client: MlflowClient, model_id: str) -> Any:
+    """MLflow's own object of a logged model. Raises RunNotFoundError."""
+    get = getattr(client, "get_logged_model", None)
+    if get is None:
+        raise RunNotFoundError(model_id, client.tracking_uri, "logged models came with MLflow 3")
+    return found(client, model_id, lambda: get(model_id))
+
+
+def found(client: MlflowClient, ref: str, ask: Callable[[], Any]) -> Any:
+    """The answer; RunNotFoundError where the server says that there is no such thing."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise RunNotFoundError(ref, client.tracking_uri) from error
+        raise
+
+
+def _answered(faults: list[str], of_what: str, ask: Callable[[], list[Any]]) -> list[Any]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        fault = f"the server does not tell the {of_what} of runs: {first_line(error)}"
+        if fault not in faults:
+            faults.append(fault)
+        return []
+
+
+def _logged_by(client: MlflowClient, runs: Sequence[Run]) -> Iterator[LoggedModel]:
+    search = getattr(client, "search_logged_models", None)
+    if search is None:
+        return
+    known: set[str] = set()
+    experiments = sorted({run.info.experiment_id for run in runs})
+    for ids in _quoted([run.info.run_id for run in runs]):
+        query = {"experiment_ids": experiments, "filter_string": f"source_run_id IN ({ids})"}
+        for raw in _pages(search, **query):
+            known.add(raw.model_id)
+            yield _logged(raw)
+    for run in runs:  # a model that was begun before the run names none
+        for output in getattr(getattr(run, "outputs", None), "model_outputs", None) or ():
+            if output.model_id not in known:
+                known.add(output.model_id)
+                raw = client.get_logged_model(output.model_id)
+                yield LoggedModel(raw.model_id, raw.name, run.info.run_id)
+
+
+def _versions(client: MlflowClient, query: str) -> Iterator[Version]:
+    for raw in _pages(client.search_model_versions, filter_string=query):
+        yield _version(raw)
+
+
+def _pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
+    token: str | None = None
+    while True:
+        page = search(**query, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _quoted(ids: Sequence[str]) -> Iterator[str]:
+    safe = [one for one in ids if _SAFE.fullmatch(one)]
+    for start in range(0, len(safe), _AT_ONCE):
+        yield ", ".join(f"'{one}'" for one in safe[start : start + _AT_ONCE])
+
+
+def _version(raw: Any) -> Version:
+    source = str(raw.source or "").removeprefix("models:/")
+    model_id = getattr(raw, "model_id", None) or (source if _ID.fullmatch(source) else None)
+    aliases: Iterable[str] = getattr(raw, "aliases", None) or ()
+    return Version(raw.name, str(raw.version), raw.run_id or None, model_id, tuple(aliases))
+
+
+def _logged(raw: Any) -> LoggedModel:
+    return LoggedModel(raw.model_id, raw.name, raw.source_run_id or None)
