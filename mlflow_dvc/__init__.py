@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.diff import diff as diff
     from mlflow_dvc.recall.doctor import Finding as Finding
     from mlflow_dvc.recall.doctor import doctor as doctor
+    from mlflow_dvc.recall.lineage import Edge as Edge
+    from mlflow_dvc.recall.lineage import Lineage as Lineage
+    from mlflow_dvc.recall.lineage import Node as Node
+    from mlflow_dvc.recall.lineage import lineage as lineage
     from mlflow_dvc.recall.reproduce import Reproduced as Reproduced
     from mlflow_dvc.recall.reproduce import reproduce as reproduce
     from mlflow_dvc.recall.restore import Restored as Restored
@@ -40,10 +44,13 @@ _HOME = {
     "DataEntry": "snapshot",
     "Diff": "recall.diff",
     "Difference": "recall.sync",
+    "Edge": "recall.lineage",
     "Finding": "recall.doctor",
     "GitState": "snapshot",
+    "Lineage": "recall.lineage",
     "Match": "recall.search",
     "MlflowDvcError": "errors",
+    "Node": "recall.lineage",
     "Reproduced": "recall.reproduce",
     "Restored": "recall.restore",
     "RunRecord": "recall.show",
@@ -54,6 +61,7 @@ _HOME = {
     "disabled": "settings",
     "doctor": "recall.doctor",
     "freeze": "capture.workspace",
+    "lineage": "recall.lineage",
     "reproduce": "recall.reproduce",
     "restore": "recall.restore",
     "search": "recall.search",

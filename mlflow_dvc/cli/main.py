@@ -45,8 +45,8 @@ def cli() -> None:
 
 
 for command in (
-    workspace.status, runs.search, runs.show, runs.diff, back.verify, back.restore, back.reproduce,
-    runs.sync, workspace.doctor, workspace.snapshot, workspace.demo,
+    workspace.status, runs.search, runs.show, runs.diff, runs.lineage, back.verify, back.restore,
+    back.reproduce, runs.sync, workspace.doctor, workspace.snapshot, workspace.demo,
 ):  # fmt: skip
     cli.add_command(command)
 

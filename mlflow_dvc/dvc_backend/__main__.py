@@ -10,6 +10,7 @@ _TASKS = {
     "bring": "bring",
     "check": "check",
     "command": "command",
+    "contains": "contains",
     "diff": "diff",
     "exists": "exists",
     "fetch": "fetch",

@@ -44,14 +44,9 @@ def rows_of(odb: Any, value: str) -> list[Row]:
     Raises ValueError where the listing is not the one of that hash, or names a file outside of the
     folder; whatever the store raises where it has none.
     """
-    content = odb.fs.cat_file(odb.oid_to_path(value))
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if f"{found}.dir" != value:
-        raise ValueError(f"what lies there has the hash {found}.dir")
-    raw = json.loads(content)
-    if not isinstance(raw, list):
+    rows: list[Row] = json.loads(listed(odb, value))
+    if not isinstance(rows, list):
         raise ValueError("what lies there is no list of files")
-    rows: list[Row] = raw
     for row in rows:
         inside = os.path.normpath(row["relpath"])
         if os.path.isabs(inside) or inside.split(os.sep)[0] == os.pardir:
@@ -67,6 +62,19 @@ def present(odb: Any, oids: set[str]) -> set[str]:
     if odb.fs.protocol == "local":
         return {oid for oid in oids if os.path.isfile(odb.oid_to_path(oid))}
     return set(odb.oids_exist(sorted(oids)))
+
+
+def listed(odb: Any, value: str) -> bytes:
+    """The same as the JSON that the store has.
+
+    Raises ValueError where it is not the one of that hash; whatever the store raises where it has
+    none.
+    """
+    content: bytes = odb.fs.cat_file(odb.oid_to_path(value))
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if f"{found}.dir" != value:
+        raise ValueError(f"what lies there has the hash {found}.dir")
+    return content
 
 
 def listing(repo: Any, algorithm: str, value: str) -> tuple[list[Row] | None, list[str]]:

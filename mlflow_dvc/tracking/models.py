@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlflow_dvc.errors import RunNotFoundError
 from mlflow_dvc.guard import first_line
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+T = TypeVar("T")
 _AT_ONCE = 50  # ids in one filter
 _ID = re.compile(r"m-[0-9a-f]+")
 _SAFE = re.compile(r"[\w\-]+")
@@ -65,7 +67,7 @@ def models_of(
     """
     faults: list[str] = []
     with asking(tracking_uri) as client:
-        logged = _answered(faults, "logged models", lambda: list(_logged_by(client, runs)))
+        logged = _answered(faults, "logged models", partial(_logged_by, client, runs))
         run_ids = [run.info.run_id for run in runs]
         by_run = (f"run_id IN ({ids})" for ids in _quoted(run_ids))
         by_model = (
@@ -73,9 +75,8 @@ def models_of(
         )
         found: dict[tuple[str, str], Version] = {}
         for query in (*by_run, *by_model):
-            for version in _answered(
-                faults, "registered models", lambda query=query: list(_versions(client, query))
-            ):
+            ask = partial(_versions, client, query)
+            for version in _answered(faults, "registered models", ask):
                 found[version.name, version.version] = version
     return logged, list(found.values()), faults
 
@@ -113,11 +114,11 @@ def found(client: MlflowClient, ref: str, ask: Callable[[], Any]) -> Any:
         raise
 
 
-def _answered(faults: list[str], of_what: str, ask: Callable[[], list[Any]]) -> list[Any]:
+def _answered(faults: list[str], of_what: str, ask: Callable[[], Iterable[T]]) -> list[T]:
     from mlflow.exceptions import MlflowException
 
     try:
-        return ask()
+        return list(ask())
     except MlflowException as error:
         fault = f"the server does not tell the {of_what} of runs: {first_line(error)}"
         if fault not in faults:

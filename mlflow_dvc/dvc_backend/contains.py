@@ -1,0 +1,89 @@
+"""Which versions of folders have one file in them, told by the listings that DVC keeps of folders.
+
+A listing of 100,000 files is looked through as text, and parsed only where the file is in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow_dvc.dvc_backend.aside import repo_aside
+from mlflow_dvc.dvc_backend.check import LEGACY
+from mlflow_dvc.dvc_backend.child import ask, words
+from mlflow_dvc.dvc_backend.stores import listed, stores
+
+_SECONDS = 600.0
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What the listings say.
+
+    ``found`` maps the hash of each folder that has the file to the file's hash and its paths there.
+    ``unknown`` maps the hash of each folder whose listing could not be had to the reason, in words.
+    """
+
+    found: Mapping[str, Sequence[tuple[str, str]]]
+    unknown: Mapping[str, str]
+
+
+def contains(
+    root: str, folders: Sequence[str], *, md5: str | None = None, paths: Mapping[str, str]
+) -> Inside:
+    """Which of ``folders``, by their hashes, have a file whose hash begins with ``md5``.
+
+    Or, with ``paths``, one at that path within the folder of that hash. ``root`` is the DVC project
+    whose cache and remotes are asked. Raises OSError where DVC cannot be asked.
+    """
+    request = {"root": root, "folders": list(folders), "md5": md5, "paths": dict(paths)}
+    answer = ask("contains", request, _SECONDS)
+    found = {folder: [(row[0], row[1]) for row in rows] for folder, rows in answer["found"].items()}
+    return Inside(found, answer["unknown"])
+
+
+def contains_here(
+    root: str, folders: Sequence[str], md5: str | None, paths: Mapping[str, str]
+) -> dict[str, Any]:
+    """The same in this process: imports DVC and changes the working directory."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    unknown: dict[str, str] = {}
+    with repo_aside(root) as repo:
+        trouble: list[str] = []
+        places = [*stores(repo, "md5", trouble.append)]
+        places += [place for place in stores(repo, LEGACY, trouble.append) if place not in places]
+
+        def look(folder: str) -> None:
+            tried = list(dict.fromkeys(trouble))
+            for name, odb in places:
+                try:
+                    content = listed(odb, folder)
+                except FileNotFoundError:
+                    continue
+                except Exception as error:
+                    tried.append(f"{name}: {words(error)}")
+                    continue
+                if rows := _matching(content, md5, paths.get(folder)):
+                    found[folder] = rows
+                return
+            unknown[folder] = "; ".join(tried) or "neither the cache nor a DVC remote lists it"
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(look, folders))
+    return {"found": found, "unknown": unknown}
+
+
+def _matching(content: bytes, md5: str | None, path: str | None) -> list[tuple[str, str]]:
+    """Hash and path of each file in the listing that is asked for."""
+    if md5 is not None and f'"{md5}'.encode() not in content:
+        return []
+    rows = ((str(row.get("md5", "")), str(row["relpath"])) for row in json.loads(content))
+    return [
+        (value, inside)
+        for value, inside in rows
+        if (md5 is not None and value.startswith(md5)) or (path is not None and inside == path)
+    ]

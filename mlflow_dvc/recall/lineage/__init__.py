@@ -1,0 +1,127 @@
+"""Where a model, a run or data came from, and what came of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from mlflow_dvc import tracking
+from mlflow_dvc.errors import RunNotFoundError
+from mlflow_dvc.recall.lineage import nodes
+from mlflow_dvc.recall.lineage.backward import Backward
+from mlflow_dvc.recall.lineage.forward import Forward, add_version
+from mlflow_dvc.recall.lineage.graph import Edge as Edge
+from mlflow_dvc.recall.lineage.graph import Growing
+from mlflow_dvc.recall.lineage.graph import Lineage as Lineage
+from mlflow_dvc.recall.lineage.graph import Node as Node
+from mlflow_dvc.recall.lineage.subject import Found, find
+
+_RUN_ID = re.compile(r"[0-9a-f]{1,32}")
+_LOGGED_MODEL = re.compile(r"(?:models:/)?(m-[^/@]+)")
+
+
+def lineage(what: str, *, path: str | None = None, tracking_uri: str | None = None) -> Lineage:
+    """Where ``what`` came from, up to raw data and imports, and what came of it, down to models.
+
+    ``what`` is a run id or a unique beginning of one, ``models:/name/version``,
+    ``models:/name@alias``, the id of a logged model, or data as
+    :func:`~mlflow_dvc.search` understands it: a hash, a tracked path, ``path@hash``, a file on
+    disk. A single file is looked for inside folders too, whose listings the cache and the remotes
+    of the DVC project at ``path`` (default: here) have. Falsy where no run saw it. Raises
+    :class:`~mlflow_dvc.errors.RunNotFoundError` for a model that is not there,
+    :class:`~mlflow_dvc.errors.AmbiguousRunError` or
+    :class:`~mlflow_dvc.errors.TrackingUnavailableError`.
+    """
+    asked = _Question(what, path, tracking_uri)
+    if logged := _LOGGED_MODEL.fullmatch(what):
+        subjects = asked.logged_model(logged[1])
+    elif what.startswith("models:/"):
+        subjects = asked.version()
+    else:
+        subjects = asked.run() if _RUN_ID.fullmatch(what) else []
+        subjects = subjects or asked.data()
+    return asked.graph.about(what, subjects)
+
+
+class _Question:
+    """The graph grows from what is asked for; each kind of it gives the keys of its nodes."""
+
+    def __init__(self, what: str, path: str | None, tracking_uri: str | None) -> None:
+        self.graph = Growing()
+        self._what = what
+        self._path = path
+        self._uri = tracking_uri
+        self._backward = Backward(self.graph, tracking_uri)
+        self._forward = Forward(self.graph, self._backward, tracking_uri)
+
+    def version(self) -> list[str]:
+        version = tracking.get_version(self._what, self._uri)
+        run_id = version.run_id
+        if version.model_id:
+            run_id = self._logged(version.model_id) or run_id
+        key = add_version(self.graph, version)
+        self._come_from(run_id)
+        return [key]
+
+    def logged_model(self, model_id: str) -> list[str]:
+        run_id = self._logged(model_id)
+        if run_id and self._come_from(run_id):
+            self._forward.models([tracking.get_run(run_id, self._uri)])
+        return [nodes.model_key(model_id)]
+
+    def run(self) -> list[str]:
+        """Empty where there is no such run."""
+        try:
+            run = tracking.get_run(self._what, self._uri)
+        except RunNotFoundError:
+            return []
+        key = self._backward.run(run)
+        self._forward.runs([run])
+        return [key]
+
+    def data(self) -> list[str]:
+        found = find(self._what, self._path, self._uri)
+        for warning in found.warnings:
+            self.graph.warn(warning)
+        keys = list(dict.fromkeys(self._seen(found)))
+        files = list(dict.fromkeys(self._inside(found)))
+        folders = [edge.end for edge in self.graph.edges.values() if edge.start in files]
+        seen = [*found.seen, *(one for holder in found.holders for one in holder.seen)]
+        self._forward.data([*keys, *files, *folders], seen)
+        return list(dict.fromkeys([*keys, *files, *folders]))
+
+    def _seen(self, found: Found) -> Iterable[str]:
+        """The data that runs saw as it was asked for, with all that it came from."""
+        for run, told in found.seen:
+            for account in self._backward.accounts(run):
+                exact = [one for one in account.saw if found.query.matches(one)]
+                for entry in exact or told:
+                    if entry.hash:
+                        yield self._backward.data(account, entry.path, entry.hash)
+
+    def _inside(self, found: Found) -> Iterable[str]:
+        """The file, in each folder that it lies in."""
+        for holder in found.holders:
+            for run, _ in holder.seen:
+                for account in self._backward.accounts(run)[:1]:
+                    path, value = holder.folder.path, str(holder.folder.hash)
+                    folder = self._backward.data(account, path, value)
+                    for md5, inside in holder.files:
+                        file = self.graph.add(nodes.of_file(f"{path}/{inside}", md5))
+                        self.graph.link(file, folder, "part of")
+                        yield file
+
+    def _logged(self, model_id: str) -> str | None:
+        """Add a logged model; the id of its run."""
+        model = tracking.get_logged_model(model_id, self._uri)
+        key = self.graph.add(nodes.of_logged_model(model))
+        if model.run_id:
+            self.graph.link(nodes.run_key(model.run_id), key, "logged")
+        return model.run_id
+
+    def _come_from(self, run_id: str | None) -> bool:
+        if not run_id:
+            self.graph.warn("that model was not logged in a run")
+            return False
+        self._backward.run(tracking.get_run(run_id, self._uri))
+        return True

@@ -1,0 +1,131 @@
+"""What came of things: the runs that read data, what their stages made, and their models."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from mlflow_dvc import tracking
+from mlflow_dvc.recall.lineage import nodes
+from mlflow_dvc.recall.lineage.backward import Backward
+from mlflow_dvc.recall.lineage.graph import Growing
+from mlflow_dvc.recall.search import Query, Seen, seen_by
+from mlflow_dvc.snapshot import DataEntry
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+RUNS_AT_MOST = 500  # each is a few requests to the server
+
+
+class Forward:
+    """Adds to a graph what came of runs and data, from run to run. Nothing is followed twice."""
+
+    def __init__(self, graph: Growing, backward: Backward, tracking_uri: str | None) -> None:
+        self._graph = graph
+        self._backward = backward
+        self._uri = tracking_uri
+        self._came: dict[str, Run] = {}
+        self._pending: deque[Run] = deque()
+        self._left_out: set[str] = set()
+
+    def runs(self, runs: Iterable[Run]) -> None:
+        """Everything that came of ``runs``."""
+        for run in runs:
+            self._add(run)
+        while self._pending:
+            run = self._pending.popleft()
+            for account in self._backward.accounts(run):
+                for out in account.outs:
+                    self._out(run, self._backward.output(account, out), out)
+        self.models(list(self._came.values()))
+        if self._left_out:
+            self._graph.warn(
+                f"{len(self._left_out)} more runs are left out: {RUNS_AT_MOST} were looked into"
+            )
+
+    def data(self, keys: Sequence[str], seen: Iterable[Seen]) -> None:
+        """Everything that came of the data ``keys``, which the runs ``seen`` may have read."""
+        came = []
+        for run, _ in seen:
+            if not self._has_room(run):
+                continue
+            key = self._backward.run(run)
+            above = self._graph.before([key])
+            if above.isdisjoint(keys):
+                self._lay_there(run, key, keys)
+            else:
+                came.append(run)
+        self.runs(came)
+
+    def models(self, runs: Sequence[Run]) -> None:
+        """The logged models of ``runs``, and the registered versions."""
+        logged, versions, faults = tracking.models_of(runs, self._uri)
+        for fault in faults:
+            self._graph.warn(fault)
+        for model in logged:
+            key = self._graph.add(nodes.of_logged_model(model))
+            if model.run_id:
+                self._graph.link(nodes.run_key(model.run_id), key, "logged")
+        for version in versions:
+            add_version(self._graph, version)
+
+    def _lay_there(self, run: Run, key: str, keys: Sequence[str]) -> None:
+        """Of a run that came of none of the data: it made it, or only had it at hand."""
+        for account in self._backward.accounts(run):
+            for entry in account.data.values():
+                if not (entry.known and nodes.data_key(entry.path, entry.hash or "") in keys):
+                    continue
+                data = self._backward.output(account, entry)
+                if not account.made(entry.path, entry.hash or ""):
+                    self._graph.link(data, key, "saw", "it lay there; the stage does not read it")
+
+    def _has_room(self, run: Run) -> bool:
+        run_id = run.info.run_id
+        room = run_id in self._came or len(self._came) < RUNS_AT_MOST
+        if not room:
+            self._left_out.add(run_id)
+        return room
+
+    def _add(self, run: Run) -> None:
+        if run.info.run_id not in self._came and self._has_room(run):
+            self._came[run.info.run_id] = run
+            self._pending.append(run)
+
+    def _out(self, run: Run, key: str, out: DataEntry) -> None:
+        """What the run's stage made, and the runs that read it."""
+        run_key = nodes.run_key(run.info.run_id)
+        if not out.known or out.certainty != "sealed":
+            doubt = "what the stage made is not recorded (mlflow-dvc sync may know)"
+            self._graph.link(run_key, key, "made", doubt)
+            return
+        self._graph.link(run_key, key, "made")
+        if not out.cached:
+            return  # no run can be searched for by it
+        for reader, entries in seen_by(Query(hash=out.hash), self._uri):
+            if reader.info.run_id in self._came or not self._has_room(reader):
+                continue
+            reader_key = self._backward.run(reader)
+            self._same_content(key, out, entries)
+            if key in self._graph.before([reader_key]):
+                self._add(reader)
+
+    def _same_content(self, key: str, out: DataEntry, entries: Iterable[DataEntry]) -> None:
+        """Data that a project imported has a path of its own there."""
+        for entry in entries:
+            other = nodes.data_key(entry.path, entry.hash or "")
+            imported = entry.hash == out.hash and entry.path != out.path and entry.source
+            if imported and other in self._graph.nodes:
+                self._graph.link(key, other, "same content", "told by the hash alone")
+
+
+def add_version(graph: Growing, version: tracking.Version) -> str:
+    """A registered version, below its logged model where that is known, else below its run."""
+    key = graph.add(nodes.of_version(version))
+    model = nodes.model_key(version.model_id or "")
+    if model in graph.nodes:
+        graph.link(model, key, "registered")
+    elif version.run_id:
+        graph.link(nodes.run_key(version.run_id), key, "registered")
+    return key
