@@ -13,9 +13,9 @@ import mlflow
 import pytest
 from conftest import Project
 
-from mlflow_dvc.report.graph import drawing_of
 from mlflow_dvc.report.markdown import record_md
 from mlflow_dvc.report.page import report_html
+from mlflow_dvc.report.pipeline import drawing_of
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, StageNode
 
 HASH = "5afc23b9622f8f9ffa60824f4e97d0d5"

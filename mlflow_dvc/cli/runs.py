@@ -106,14 +106,14 @@ def lineage(
     it.
     """
     from mlflow_dvc.cli.render import lineage as render
-    from mlflow_dvc.cli.render import terminal
+    from mlflow_dvc.cli.render import picture, terminal
     from mlflow_dvc.recall.lineage import lineage as trace
 
     with terminal.waiting("asking for the runs"):
         found = trace(what, tracking_uri=tracking_uri)
     if html is not None:
         with click.open_file(html, "w", encoding="utf-8", atomic=True) as file:
-            file.write(render.html(found))
+            file.write(picture.page(found))
     if json_:
         print_json(render.as_json(found))
     elif html is None:

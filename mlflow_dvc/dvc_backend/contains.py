@@ -74,7 +74,7 @@ def contains_here(
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(look, folders))
-    return {"found": found, "unknown": unknown}
+    return {"found": dict(sorted(found.items())), "unknown": unknown}
 
 
 def _matching(content: bytes, md5: str | None, path: str | None) -> list[tuple[str, str]]:

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 from mlflow_dvc.snapshot import GitState, Snapshot
 
+MARKS = {  # of data that is not as its lock says, not by colour alone
+    "modified": "\N{BLACK UP-POINTING TRIANGLE} modified",
+    "missing": "\N{MULTIPLICATION SIGN} missing",
+}
+
 
 def code_facts(git: GitState | None) -> Iterator[tuple[str, str]]:
     if git is None or git.sha is None:

@@ -1,9 +1,9 @@
-"""Where something came from, and what came of it (``lineage``): as a tree, as JSON, as a page."""
+"""Where something came from, and what came of it (``lineage``): as a tree, and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli.render import terminal
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _BRANCHES = 30  # of one node; the rest is counted
 _DEEP = 200  # rich draws a tree by recursion
+# What an edge says of the node that is named below another, above it in the graph or below it.
+_ABOVE = {"part of": "lies in it", "holds": "holds it", "saw": "lay there"}
+_BELOW = {"part of": "holds it", "holds": "lies in it", "saw": "saw it"}
+_EITHER = {"same content": "the same content"}
 
 
 def as_json(lineage: Lineage) -> dict[str, Any]:
@@ -26,97 +30,93 @@ def tree(lineage: Lineage) -> None:
     if not lineage.nodes:
         terminal.say(f"no run saw {lineage.what}")
     else:
-        terminal.console_of().print(_Drawn(lineage).tree())
+        terminal.console_of().print(_drawn(lineage))
     terminal.warn(lineage.warnings)
 
 
-class _Drawn:
-    """Two trees of one graph: against its edges, and along them. Each node is opened once."""
+def remarks(node: Node) -> Iterator[str]:
+    """What else is known of a node, in words."""
+    facts = node.facts
+    if node.kind == "data" and node.id is None:
+        yield "hash not known"
+    yield size_in_words(facts.get("size"))
+    yield f"{facts['nfiles']} files" if facts.get("nfiles") is not None else ""
+    yield str(facts.get("state", ""))
+    yield "with uncommitted changes" if facts.get("dirty") else ""
+    yield ", ".join(f"@{alias}" for alias in facts.get("aliases", ()))
+    yield str(facts.get("started", ""))[:16].replace("T", " ")
 
-    def __init__(self, lineage: Lineage) -> None:
-        self._lineage = lineage
-        self._nodes = {node.key: node for node in lineage.nodes}
-        self._above: dict[str, list[Edge]] = {}
-        self._below: dict[str, list[Edge]] = {}
-        for edge in lineage.edges:
-            self._above.setdefault(edge.end, []).append(edge)
-            self._below.setdefault(edge.start, []).append(edge)
 
-    def tree(self) -> Tree:
-        from rich.tree import Tree
+@dataclass
+class _Side:
+    """One way through the graph. Each node is opened once."""
 
-        whole = Tree(terminal.plain(self._lineage.what), highlight=False)
-        for title, edges, next_of in (
-            ("came from", self._above, lambda edge: edge.start),
-            ("came of it", self._below, lambda edge: edge.end),
-        ):
-            part = whole.add(f"[bold]{title}[/bold]")
-            opened: set[str] = set()
-            for key in self._lineage.subjects:
-                branch = part.add(_line(self._nodes[key]))
-                self._grow(branch, key, edges, next_of, opened, 1)
-        return whole
+    edges: Mapping[str, Sequence[Edge]]
+    next_of: Callable[[Edge], str]
+    words: Mapping[str, str]
+    opened: set[str] = field(default_factory=set)
 
-    def _grow(
-        self,
-        branch: Tree,
-        key: str,
-        edges: Mapping[str, Sequence[Edge]],
-        next_of: Callable[[Edge], str],
-        opened: set[str],
-        depth: int,
-    ) -> None:
-        found = edges.get(key, [])
-        if key in opened or (depth > _DEEP and found):
-            if found:
-                branch.add("[dim]... as above[/dim]" if key in opened else "[dim]...[/dim]")
-            return
-        opened.add(key)
-        if not found and depth == 1:
+
+def _drawn(lineage: Lineage) -> Tree:
+    from rich.tree import Tree
+
+    nodes = {node.key: node for node in lineage.nodes}
+    above: dict[str, list[Edge]] = {}
+    below: dict[str, list[Edge]] = {}
+    for edge in lineage.edges:
+        above.setdefault(edge.end, []).append(edge)
+        below.setdefault(edge.start, []).append(edge)
+    whole = Tree(terminal.plain(lineage.what))
+    for title, side in (
+        ("came from", _Side(above, lambda edge: edge.start, _ABOVE)),
+        ("came of it", _Side(below, lambda edge: edge.end, _BELOW)),
+    ):
+        part = whole.add(f"[bold]{title}[/bold]")
+        for key in _starts(lineage, side):
+            _grow(part.add(_line(nodes[key])), key, nodes, side)
+    return whole
+
+
+def _starts(lineage: Lineage, side: _Side) -> list[str]:
+    """What was asked for, less what is met on the way from another: a file in its folders, say."""
+    met = {
+        side.next_of(edge)
+        for key in lineage.subjects
+        for edge in side.edges.get(key, ())
+        if edge.how == "part of"
+    }
+    return [key for key in lineage.subjects if key not in met] or list(lineage.subjects)
+
+
+def _grow(branch: Tree, key: str, nodes: Mapping[str, Node], side: _Side, depth: int = 1) -> None:
+    found = side.edges.get(key, [])
+    if not found:
+        if depth == 1:
             branch.add("[dim]nothing is known[/dim]")
-        for edge in found[:_BRANCHES]:
-            end = next_of(edge)
-            self._grow(
-                branch.add(_line(self._nodes[end], edge)), end, edges, next_of, opened, depth + 1
-            )
-        if len(found) > _BRANCHES:
-            branch.add(f"[dim]and {len(found) - _BRANCHES} more (--json has all)[/dim]")
+        return
+    if key in side.opened or depth > _DEEP:
+        branch.add("[dim]... as above[/dim]" if key in side.opened else "[dim]...[/dim]")
+        return
+    side.opened.add(key)
+    for edge in found[:_BRANCHES]:
+        end = side.next_of(edge)
+        _grow(branch.add(_line(nodes[end], edge, side.words)), end, nodes, side, depth + 1)
+    if len(found) > _BRANCHES:
+        branch.add(f"[dim]and {len(found) - _BRANCHES} more (--json has all)[/dim]")
 
 
-def _line(node: Node, edge: Edge | None = None) -> str:
-    words = "  ".join(terminal.plain(word) for word in _words(node) if word)
-    said = [edge.how] if edge is not None and edge.how in ("part of", "same content", "saw") else []
-    said += [edge.doubt] if edge is not None and edge.doubt else []
-    doubt = f"  [yellow]({terminal.plain('; '.join(said))})[/yellow]" if said else ""
-    return f"[dim]{node.kind}[/dim]  {words}{doubt}"
+def _line(node: Node, edge: Edge | None = None, words: Mapping[str, str] | None = None) -> str:
+    shown = "  ".join(terminal.plain(word) for word in _words(node) if word)
+    said = [(words or {}).get(edge.how, _EITHER.get(edge.how, "")), edge.doubt] if edge else []
+    doubt = terminal.plain("; ".join(word for word in said if word))
+    return f"[dim]{node.kind}[/dim]  {shown}" + (f"  [yellow]({doubt})[/yellow]" if doubt else "")
 
 
 def _words(node: Node) -> Iterator[str]:
-    facts = node.facts
     if node.kind in ("run", "code"):
-        yield short(node.id)
-        yield node.name
+        yield from (short(node.id), node.name)
     elif node.kind == "logged model":
-        yield node.name
-        yield node.id or ""
+        yield from (node.name, node.id or "")
     else:
-        yield node.name
-    if node.kind == "data":
-        yield short(node.id) if node.id else "hash not known"
-        yield size_in_words(facts.get("size"))
-        yield f"{facts['nfiles']} files" if facts.get("nfiles") is not None else ""
-        yield str(facts.get("state", ""))
-    yield from _remarks(node.facts)
-
-
-def _remarks(facts: Mapping[str, Any]) -> Iterator[str]:
-    if facts.get("dirty"):
-        yield "with uncommitted changes"
-    if aliases := facts.get("aliases"):
-        yield "@" + ", @".join(aliases)
-    if started := facts.get("started"):
-        yield str(started)[:16].replace("T", " ")
-
-
-def html(lineage: Lineage) -> str:
-    raise NotImplementedError
+        yield from (node.name, short(node.id) if node.id else "")
+    yield from remarks(node)

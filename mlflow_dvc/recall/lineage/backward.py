@@ -134,8 +134,11 @@ class Backward:
         """A file within an output, or a folder with outputs in it, or what DVC does not track."""
         key = self._graph.add(nodes.of_data(DataEntry(path, "md5", value), account))
         around = account.around(path)
-        for part in [around] if around is not None else account.below(path):
-            # In which version, the hash of the whole does not tell.
+        # In which version, the one hash does not tell of the other.
+        if around is not None:
+            self._graph.link(self._data(account, around), key, "holds", "by its path alone")
+            return key
+        for part in account.below(path):
             self._graph.link(self._data(account, part), key, "part of", "by its path alone")
         return key
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 Kind = Literal["source", "data", "stage", "code", "run", "logged model", "model version"]
 How = Literal[
-    "imported", "made", "read", "saw", "part of", "same content", "code of", "ran", "logged",
-    "registered",
+    "imported", "made", "read", "saw", "part of", "holds", "same content", "code of", "ran",
+    "logged", "registered",
 ]  # fmt: skip
 
 
@@ -55,6 +55,14 @@ class Lineage:
 
     def __bool__(self) -> bool:
         return bool(self.edges)
+
+    @property
+    def above(self) -> set[str]:
+        """The keys of all that the subjects came from, their own among them."""
+        before: dict[str, list[str]] = {}
+        for edge in self.edges:
+            before.setdefault(edge.end, []).append(edge.start)
+        return _reached(self.subjects, before)
 
 
 class Growing:
