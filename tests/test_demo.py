@@ -54,8 +54,9 @@ def follows_the_readme(project: Project) -> None:
     """Every command of the README's transcript prints what stands there, but for ids and times."""
     tried = re.search(r"\$ export MLFLOW_TRACKING_URI.*?\n(.*?)```", readme(), re.S)[1]
     spoilt = re.search(r"(\$ python src/get_data.py 300\n.*?)```", readme(), re.S)[1]
+    lineage = re.search(r"## Lineage.*?```console\n(.*?)```", readme(), re.S)[1]
     back = re.search(r"(\$ mlflow-dvc verify [0-9a-f]{8}\n.*?)```", readme(), re.S)[1]
-    commands = re.split(r"^\$ ", tried + spoilt + back, flags=re.M)[1:]
+    commands = re.split(r"^\$ ", tried + lineage + spoilt + back, flags=re.M)[1:]
     blocks = [block.partition("\n") for block in commands]
     found = json.loads(project.cli("search", "data/raw/train.csv", "--json").stdout)["runs"]
     [shown] = [printed for command, _, printed in blocks if " search " in command]

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import yaml
 from conftest import Project
 from test_report import HOSTILE, Page
 
 import mlflow_dvc
+from mlflow_dvc.cli.main import cli
 from mlflow_dvc.cli.render import picture
 from mlflow_dvc.errors import RunNotFoundError, TrackingUnavailableError
 from mlflow_dvc.recall.lineage import Lineage, Node
@@ -87,16 +89,16 @@ def environment(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, empty_database: Path, initialised: Path
+) -> Path:
     """Labels imported from another project, a folder of raw data, and a pipeline of three stages
     whose last two log: reproduced on two versions of the raw data, and pushed."""
     top = tmp_path_factory.mktemp("trained")
     shutil.copy(empty_database, top / "mlflow.db")
     other, project = (Project(top / name, environment(top)) for name in ("labels", "project"))
     for one in (other, project):
-        one.root.mkdir()
-        one.git("init", "--quiet", "--initial-branch=main")
-        one.dvc("init", "--quiet")
+        shutil.copytree(initialised, one.root)
     other.write("labels.csv", "yes\nno\n")
     other.dvc("add", "--quiet", "labels.csv")
     other.commit("labels")
@@ -108,7 +110,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> P
     project.write("data/raw/b.csv", "3,4\n")
     project.dvc("import", "--quiet", str(other.root), "labels.csv", "-o", "data/labels.csv",
                 "--rev", "v1")  # fmt: skip
-    project.dvc("remote", "add", "--quiet", "-d", "storage", str(top / "storage"))
+    project.write(
+        ".dvc/config", f"[core]\nremote = storage\n['remote \"storage\"']\nurl = {top}/storage\n"
+    )
     project.dvc("add", "--quiet", "data/raw")
     project.commit("pipeline")
     project.git("tag", "v1")
@@ -119,7 +123,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> P
     project.commit("second data")
     project.dvc("repro")
     project.commit("second")
-    project.dvc("push", "--quiet")
+    project.dvc("push", "--quiet", "--all-commits")
     return top
 
 
@@ -171,14 +175,24 @@ def links(lineage: Lineage) -> set[tuple[str, str, str]]:
     return {(names[edge.start], edge.how, names[edge.end]) for edge in lineage.edges}
 
 
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """``told("cafe", "--json")``: exit code, stdout and stderr of ``mlflow-dvc lineage``."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = cli(["lineage", *words], standalone_mode=False)
+        return (code, *capsys.readouterr())
+
+    return call
+
+
 def md5(text: str) -> str:
     return hashlib.md5(text.encode()).hexdigest()
 
 
 def folder(lock: str, name: str) -> str:
     """The hash of an input in a lock of DVC's, read the plain way."""
-    import yaml
-
     deps = yaml.safe_load(lock)["stages"]["prepare"]["deps"]
     return next(dep["md5"] for dep in deps if dep["path"] == name)
 
@@ -276,49 +290,47 @@ def test_of_a_version_of_a_logged_model(mine: Project):
     assert registered in links(mlflow_dvc.lineage(model.id))
 
 
-@pytest.mark.parametrize("cached", [True, False])
-def test_a_file_inside_folders(mine: Project, tmp_path: Path, cached: bool):
+def test_a_file_inside_folders(mine: Project, tmp_path: Path):
     """A file within a tracked folder, by its path, its content or its hash, leads to the models
-    that were trained on a version of the folder that has it: by the cache, else by a remote."""
-    if not cached:
-        shutil.rmtree(mine.root / ".dvc/cache")
+    that were trained on a version of the folder that has it."""
     copy = tmp_path / "copy.csv"
     copy.write_text("3,4\n")
     both = {"models:/churn/1", "models:/churn/2"}
     assert models(mlflow_dvc.lineage("data/raw/a.csv")) == both
     assert models(mlflow_dvc.lineage("data/raw/b.csv")) == {"models:/churn/2"}
-    for what in (str(copy), md5("3,4\n"), md5("3,4\n")[:12]):
+    for what in (str(copy), md5("3,4\n")[:12]):
         found = mlflow_dvc.lineage(what)
         assert models(found) == {"models:/churn/1"}
         assert ("data data/raw/b.csv", "part of", "data data/raw") in links(found)
-    shutil.rmtree("data/raw")
-    found = mlflow_dvc.lineage("data/raw/b.csv")
-    assert models(found) == both, "what is not there any more is looked for by its name"
-    assert {node.id for node in found.nodes if node.name == "data/raw/b.csv"} == {
-        md5("3,4\n"), md5("5,6\n"),
-    }  # fmt: skip
     assert not mlflow_dvc.lineage("data/raw/c.csv")
 
 
-def test_folders_that_cannot_be_looked_into(
-    mine: Project, trained: Path, tmp_path: Path, monkeypatch
-):
+def test_a_file_that_is_gone(mine: Project):
+    """What is neither in the work tree nor in the cache is found by its name, in the listings of
+    a DVC remote."""
+    shutil.rmtree("data/raw")
+    shutil.rmtree(".dvc/cache")
+    found = mlflow_dvc.lineage("data/raw/b.csv")
+    assert models(found) == {"models:/churn/1", "models:/churn/2"}
+    there = {node.id for node in found.nodes if node.name == "data/raw/b.csv"}
+    assert there == {md5("3,4\n"), md5("5,6\n")}
+
+
+def test_folders_that_cannot_be_looked_into(mine: Project, tmp_path: Path, monkeypatch, told):
     """A version of a folder that nothing lists any more is named, not passed over in silence."""
     first = folder(mine.git("show", "HEAD~2:dvc.lock"), "data/raw")
     [kept] = (mine.root / ".dvc/cache").rglob(first[2:])
     kept.unlink()
-    mine.dvc("config", "core.remote", "empty")
-    mine.dvc("remote", "remove", "storage")
-    mine.dvc("remote", "add", "empty", str(tmp_path / "empty"))
+    mine.write(".dvc/config", f"['remote \"empty\"']\nurl = {tmp_path}/empty\n")
     found = mlflow_dvc.lineage("data/raw/a.csv")
     assert models(found) == {"models:/churn/2"}
     [warning] = found.warnings
     assert "could not be looked into" in warning
     assert first in warning
     monkeypatch.chdir(tmp_path)
-    done = mine.cli("lineage", md5("3,4\n"), cwd=tmp_path)
-    assert done.returncode == 1
-    assert "no DVC project here" in done.stderr
+    code, _, said = told(md5("3,4\n"))
+    assert code == 1
+    assert "no DVC project here" in said
 
 
 def test_what_a_stage_read_is_what_its_lock_says(mine: Project):
@@ -327,7 +339,7 @@ def test_what_a_stage_read_is_what_its_lock_says(mine: Project):
     mine.write("data/raw/a.csv", "7,8\n")
     mine.dvc("add", "--quiet", "data/raw")
     mine.dvc("repro", "--single-item", "--force", "train")
-    new = mine.lock_of("data/raw.dvc") if hasattr(mine, "lock_of") else _tracked(mine)
+    new = yaml.safe_load((mine.root / "data/raw.dvc").read_text())["outs"][0]["md5"]
     assert new != old
     found = mlflow_dvc.lineage("models:/churn/3")
     assert one(found, "data", "data/raw").id == old
@@ -335,12 +347,6 @@ def test_what_a_stage_read_is_what_its_lock_says(mine: Project):
     assert models(found) == set()
     [edge] = found.edges
     assert (edge.how, "does not read it" in edge.doubt) == ("saw", True)
-
-
-def _tracked(project: Project) -> str:
-    import yaml
-
-    return yaml.safe_load((project.root / "data/raw.dvc").read_text())["outs"][0]["md5"]
 
 
 def test_data_that_was_modified(mine: Project):
@@ -367,30 +373,28 @@ def record(tracking_uri: str, tmp_path: Path) -> Callable[..., str]:
     return make
 
 
-def test_without_a_record(record, directory: Project):
+def test_without_a_record(record, told):
     """Of a run without a record, and of a hash that nobody saw, nothing is known: exit code 1."""
     run_id = record(None)
     found = mlflow_dvc.lineage(run_id)
     assert not found
     assert found.warnings == (f"run {run_id} carries no record of ours",)
-    for what in (run_id, "0123456789abcdef", "nothing/here.csv"):
-        done = directory.cli("lineage", what)
-        assert done.returncode == 1, done.stderr
-    assert done.stdout == ""
-    assert "no run saw nothing/here.csv" in done.stderr
-    answer = json.loads(directory.cli("lineage", "cafe", "--json").stdout)
-    assert answer == {
+    assert told(run_id)[0] == 1
+    assert told("0123456789abcdef", "--html", "-")[0] == 1
+    assert told("nothing/here.csv") == (1, "", "no run saw nothing/here.csv\n")
+    code, answer, _ = told("cafe", "--json")
+    assert (code, json.loads(answer)) == (1, {
         "schema": 1, "what": "cafe", "subjects": [], "nodes": [], "edges": [], "warnings": [],
-    }  # fmt: skip
+    })  # fmt: skip
 
 
-def test_no_answer(record, directory: Project, tmp_path: Path):
+def test_no_answer(tracking_uri: str, tmp_path: Path):
     """A model that is not there and a server that does not answer are refused: exit code 2."""
     with pytest.raises(RunNotFoundError):
         mlflow_dvc.lineage("models:/none/1")
     with pytest.raises(TrackingUnavailableError):
         mlflow_dvc.lineage("cafe", tracking_uri=f"sqlite:///{tmp_path}/nowhere.db")
-    assert directory.cli("lineage", "models:/none/1").returncode == 2
+    assert Project(tmp_path).cli("lineage", "models:/none/1").returncode == 2
 
 
 def entry(path: str, stage: str, number: int, **more: object) -> DataEntry:
@@ -466,23 +470,21 @@ def test_round_and_round(record):
         ("stage", {"not": "a name"}),
     ],
 )  # fmt: skip
-def test_damaged_records(record, directory: Project, name: str, value: object):
+def test_damaged_records(record, told, name: str, value: object):
     """What others wrote into a record in place of names and hashes is passed over."""
     good = Snapshot(git=GitState("a" * 40), root=".", data=(entry("d.csv", "d.csv.dvc", 1),))
     run_id = record(good, good.to_dict() | {name: value})
-    done = directory.cli("lineage", run_id)
-    assert done.returncode in (0, 1), done.stderr
-    assert "Traceback" not in done.stderr
+    assert told(run_id)[0] in (0, 1)
     assert page(mlflow_dvc.lineage(run_id)).text
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_names_stay_names(record, directory: Project, name: str):
+def test_names_stay_names(record, told, name: str):
     """A hostile name is text in the page, and drives no terminal."""
     seen = DataEntry(name, "md5", "a" * 32, stage=name, source=name, state="modified")
     plain = DataEntry("d", "md5", "a" * 32, stage="s", source="s", state="modified")
     pages = []
-    for one_entry, word in ((seen, name), (plain, "s")):
+    for one_entry, word in ((plain, "s"), (seen, name)):
         run_id = record(
             Snapshot(
                 git=GitState("a" * 40, word, describe=word),
@@ -499,36 +501,34 @@ def test_names_stay_names(record, directory: Project, name: str):
         assert name in {node.name for node in found.nodes} or word == "s"
     assert set(pages[0].tags) == set(pages[1].tags)
     assert {key for key, _ in pages[0].attributes} == {key for key, _ in pages[1].attributes}
-    assert "\x1b" not in pages[0].text
-    run_id = mlflow.search_runs(output_format="list")[-1].info.run_id
-    done = directory.cli("lineage", run_id)
-    assert done.returncode == 0
-    assert "\x1b" not in done.stdout + done.stderr
+    assert "\x1b" not in pages[1].text
+    code, shown, said = told(run_id)
+    assert code == 0
+    assert "\x1b" not in shown + said
 
 
-def test_as_page_and_json(project: Project, tmp_path: Path):
+def test_as_page_and_json(project: Project, tmp_path: Path, told):
     """The page needs nothing else and has every thing of the graph; JSON has the graph itself."""
     target = tmp_path / "lineage.html"
-    done = project.cli("lineage", "models:/churn/1", "--html", str(target))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert told("models:/churn/1", "--html", str(target)) == (0, "", "")
     text = Page(target.read_text("utf-8"))
     assert not {"script", "link", "img", "iframe", "object", "a"} & set(text.tags)
     assert not {"src", "href", "xlink:href", "srcset"} & {key for key, _ in text.attributes}
     found = mlflow_dvc.lineage("models:/churn/1")
     assert all(node.name in text.text and (node.id or "") in text.text for node in found.nodes)
     assert "(asked for)" in target.read_text("utf-8")
-    assert project.cli("lineage", "models:/churn/1", "--html", "-").stdout == target.read_text()
-    answer = json.loads(project.cli("lineage", "models:/churn/1", "--json").stdout)
+    assert Page(told("models:/churn/1", "--html", "-")[1]).text == text.text
+    answer = json.loads(told("models:/churn/1", "--json")[1])
     assert answer["schema"] == 1
     assert {node["key"] for node in answer["nodes"]} == {node.key for node in found.nodes}
     assert answer["edges"] == [vars(edge) for edge in found.edges]
 
 
-def test_as_a_tree(project: Project):
+def test_as_a_tree(project: Project, told):
     """In the terminal there are two trees, each thing below what it came from, or came of."""
-    done = project.cli("lineage", f"data/parts@{project.lock()['data/parts']}")
-    before, after = done.stdout.split("came of it")
-    assert done.returncode == 0
+    code, shown, _ = told(f"data/parts@{project.lock()['data/parts']}")
+    before, after = shown.split("came of it")
+    assert code == 0
     assert before.index("stage  prepare") < before.index("data  data/raw")
     assert after.index("stage  train") < after.index("model version  models:/churn/2")
     assert "models:/churn/1" not in after

@@ -66,14 +66,17 @@ def _drawn(lineage: Lineage) -> Tree:
     for edge in lineage.edges:
         above.setdefault(edge.end, []).append(edge)
         below.setdefault(edge.start, []).append(edge)
-    whole = Tree(terminal.plain(lineage.what))
+    alone = nodes[lineage.subjects[0]] if len(lineage.subjects) == 1 else None
+    whole = Tree(_line(alone) if alone else terminal.plain(lineage.what))
     for title, side in (
         ("came from", _Side(above, lambda edge: edge.start, _ABOVE)),
         ("came of it", _Side(below, lambda edge: edge.end, _BELOW)),
     ):
         part = whole.add(f"[bold]{title}[/bold]")
         for key in _starts(lineage, side):
-            _grow(part.add(_line(nodes[key])), key, nodes, side)
+            branch = part if alone else part.add(_line(nodes[key]))
+            if not _grow(branch, key, nodes, side):
+                branch.add("[dim]nothing is known[/dim]")
     return whole
 
 
@@ -88,21 +91,24 @@ def _starts(lineage: Lineage, side: _Side) -> list[str]:
     return [key for key in lineage.subjects if key not in met] or list(lineage.subjects)
 
 
-def _grow(branch: Tree, key: str, nodes: Mapping[str, Node], side: _Side, depth: int = 1) -> None:
+def _grow(
+    branch: Tree, key: str, nodes: Mapping[str, Node], side: _Side, depth: int = 1
+) -> Sequence[Edge]:
+    """Add what is next to ``key``, and so on; the edges that lead there."""
     found = side.edges.get(key, [])
-    if not found:
-        if depth == 1:
-            branch.add("[dim]nothing is known[/dim]")
-        return
-    if key in side.opened or depth > _DEEP:
-        branch.add("[dim]... as above[/dim]" if key in side.opened else "[dim]...[/dim]")
-        return
     side.opened.add(key)
     for edge in found[:_BRANCHES]:
         end = side.next_of(edge)
-        _grow(branch.add(_line(nodes[end], edge, side.words)), end, nodes, side, depth + 1)
+        goes_on = end in side.edges
+        again = end in side.opened or depth == _DEEP
+        cut = "..." if depth == _DEEP else "... as above"
+        said = f"  [dim]{cut}[/dim]" if goes_on and again else ""
+        below = branch.add(_line(nodes[end], edge, side.words) + said)
+        if not again:
+            _grow(below, end, nodes, side, depth + 1)
     if len(found) > _BRANCHES:
         branch.add(f"[dim]and {len(found) - _BRANCHES} more (--json has all)[/dim]")
+    return found
 
 
 def _line(node: Node, edge: Edge | None = None, words: Mapping[str, str] | None = None) -> str:

@@ -112,8 +112,9 @@ class Account:
 def accounts_of(run: Run, tracking_uri: str | None) -> Iterator[Account]:
     """The record of the start, and those of when the run was resumed on other data."""
     first = tracking.load_snapshot(run, tracking_uri)
-    yield Account(run, first, tracking_uri, has_locks=True)
-    known = {entry.hash for entry in (*first.data, *first.deps)}
+    account = Account(run, first, tracking_uri, has_locks=True)
+    yield account
+    known = {entry.hash for entry in (*account.data.values(), *account.deps)}
     if first and not tag.hashes_in(run.data.tags) <= known:
         for snapshot in tracking.load_resumed(run, tracking_uri):
             yield Account(run, snapshot, tracking_uri, has_locks=False)
