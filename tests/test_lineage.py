@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -19,6 +20,7 @@ from test_report import HOSTILE, Page
 import mlflow_dvc
 from mlflow_dvc.cli.main import cli
 from mlflow_dvc.cli.render import picture
+from mlflow_dvc.dvc_backend.contains import contains
 from mlflow_dvc.errors import RunNotFoundError, TrackingUnavailableError
 from mlflow_dvc.recall.lineage import Lineage, Node
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, StageNode
@@ -456,6 +458,64 @@ def test_round_and_round(record):
         found = mlflow_dvc.lineage(what)
         assert {("data", "x"), ("data", "y")} <= above(found)
         assert page(found).text
+
+
+def test_many_outputs(record):
+    """The readers of many outputs are found, and runs that saw one of them and read none are not
+    among them."""
+
+    def kept(number: int) -> DataEntry:
+        return entry(f"p{number}", f"make{number}", number + 1, certainty="sealed", role="output")
+
+    stages = tuple(StageNode(f"make{number}", ("raw",)) for number in range(7))
+    raw = entry("raw", "raw.dvc", 99, role="input", certainty="disk")
+    for number in range(7):
+        record(Snapshot(root=".", stage=f"make{number}", stages=stages, data=(raw, kept(number)),
+                        deps=(raw,), seal="confirmed", data_status="clean"))  # fmt: skip
+    made = tuple(replace(kept(number), role="input", certainty="locked") for number in range(7))
+    deps = tuple(replace(one, certainty="disk") for one in made[:6])
+    ids = [
+        record(
+            Snapshot(
+                root=".",
+                stage="use",
+                data=made,
+                deps=used,
+                seal="confirmed",
+                stages=(*stages, StageNode("use", tuple(one.path for one in used))),
+                data_status="clean",
+            )
+        )
+        for used in (deps, (raw,))
+    ]
+    found = mlflow_dvc.lineage("raw")
+    below_raw = {node.id for node in found.nodes if node.kind == "run"}
+    assert len(below_raw) == 9
+    assert f"run {ids[0]}" in {edge.end for edge in found.edges}
+    of_one = mlflow_dvc.lineage("p3")
+    how = {edge.end: edge.how for edge in of_one.edges}
+    assert how[f"run {ids[0]}"] == "ran"
+    assert how[f"run {ids[1]}"] == "saw"
+
+
+def test_odd_names_in_a_listing(initialised: Path, tmp_path: Path):
+    """Whatever files of a folder are called, the one of a content, or at a path, is found."""
+    root = shutil.copytree(initialised, tmp_path / "project")
+    odd = ['{"md5": "x', "}{", 'a"b', '"' + md5("1")[:8], "plain"]
+    rows = [{"md5": md5(str(number)), "relpath": name} for number, name in enumerate(odd)]
+    content = json.dumps(rows, sort_keys=True).encode()
+    value = hashlib.md5(content).hexdigest()
+    cache = root / ".dvc/cache/files/md5" / value[:2]
+    cache.mkdir(parents=True)
+    (cache / f"{value[2:]}.dir").write_bytes(content)
+    folder = f"{value}.dir"
+    for number, name in enumerate(odd):
+        row = (md5(str(number)), name)
+        assert contains(str(root), [folder], md5=row[0][:8], paths={}).found == {folder: [row]}
+    paths = {folder: odd[0], "0" * 32 + ".dir": "x"}
+    answer = contains(str(root), list(paths), paths=paths)
+    assert answer.found == {folder: [(md5("0"), odd[0])]}
+    assert list(answer.unknown) == ["0" * 32 + ".dir"]
 
 
 @pytest.mark.parametrize(

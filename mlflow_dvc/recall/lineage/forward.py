@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.recall.lineage import nodes
 from mlflow_dvc.recall.lineage.backward import Backward
 from mlflow_dvc.recall.lineage.graph import Growing
-from mlflow_dvc.recall.search import Query, Seen, seen_by
+from mlflow_dvc.recall.search import Query, Seen, seen_by, seen_in
 from mlflow_dvc.snapshot import DataEntry
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 RUNS_AT_MOST = 500  # each is a few requests to the server
+_ASKED_FOR_EACH = 5
+_UNSEALED = "what the stage made is not recorded (mlflow-dvc sync may know)"
 
 
 class Forward:
@@ -29,16 +32,16 @@ class Forward:
         self._came: dict[str, Run] = {}
         self._pending: deque[Run] = deque()
         self._left_out: set[str] = set()
+        self._recorded: list[Run] | None = None
 
     def runs(self, runs: Iterable[Run]) -> None:
         """Everything that came of ``runs``."""
         for run in runs:
             self._add(run)
         while self._pending:
-            run = self._pending.popleft()
-            for account in self._backward.accounts(run):
-                for out in account.outs:
-                    self._out(run, self._backward.output(account, out), out)
+            made = [out for run in self._pending for out in self._outs(run)]
+            self._pending.clear()
+            self._read(made)
         self.models(list(self._came.values()))
         if self._left_out:
             self._graph.warn(
@@ -93,23 +96,43 @@ class Forward:
             self._came[run.info.run_id] = run
             self._pending.append(run)
 
-    def _out(self, run: Run, key: str, out: DataEntry) -> None:
-        """What the run's stage made, and the runs that read it."""
+    def _outs(self, run: Run) -> Iterator[tuple[str, DataEntry]]:
+        """What the run's stage made, as far as runs that read it can be searched for."""
         run_key = nodes.run_key(run.info.run_id)
-        if not out.known or out.certainty != "sealed":
-            doubt = "what the stage made is not recorded (mlflow-dvc sync may know)"
-            self._graph.link(run_key, key, "made", doubt)
-            return
-        self._graph.link(run_key, key, "made")
-        if not out.cached:
-            return  # no run can be searched for by it
-        for reader, entries in seen_by(Query(hash=out.hash), self._uri):
+        for account in self._backward.accounts(run):
+            for out in account.outs:
+                key = self._backward.output(account, out)
+                is_fact = out.known and out.certainty == "sealed"
+                self._graph.link(run_key, key, "made", "" if is_fact else _UNSEALED)
+                if is_fact and out.cached:
+                    yield key, out
+
+    def _read(self, made: Iterable[tuple[str, DataEntry]]) -> None:
+        """The runs that read some of what was made."""
+        by_hash: dict[str, dict[str, DataEntry]] = {}
+        for key, out in made:
+            by_hash.setdefault(out.hash or "", {})[key] = out
+        for value, (reader, entries) in self._readers(set(by_hash)):
             if reader.info.run_id in self._came or not self._has_room(reader):
                 continue
             reader_key = self._backward.run(reader)
-            self._same_content(key, out, entries)
-            if key in self._graph.before([reader_key]):
+            for key, out in by_hash[value].items():
+                self._same_content(key, out, entries)
+            if not self._graph.before([reader_key]).isdisjoint(by_hash[value]):
                 self._add(reader)
+
+    def _readers(self, hashes: set[str]) -> Iterator[tuple[str, Seen]]:
+        """The runs that saw any of ``hashes``; where these are many, of one look at all runs."""
+        if len(hashes) <= _ASKED_FOR_EACH:
+            for value in sorted(hashes):
+                yield from ((value, seen) for seen in seen_by(Query(hash=value), self._uri))
+            return
+        if self._recorded is None:
+            found = tracking.find_runs(f"tags.`{tag.HASHES}` LIKE '%'", self._uri)
+            self._recorded = sorted(found, key=lambda run: -(run.info.start_time or 0))
+        for run in self._recorded:
+            for value in sorted(hashes & tag.hashes_in(run.data.tags)):
+                yield value, (run, seen_in(run, Query(hash=value), self._uri))
 
     def _same_content(self, key: str, out: DataEntry, entries: Iterable[DataEntry]) -> None:
         """Data that a project imported has a path of its own there."""
