@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError
