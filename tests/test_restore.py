@@ -338,6 +338,7 @@ def test_all_and_registered(pipeline: Project, made: Make):
     client = mlflow.MlflowClient()
     client.create_registered_model("price")
     client.create_model_version("price", "runs:/model", run_id=second)
+    client.create_model_version("price", "somewhere/else")
     asked = {
         option: pipeline.cli("verify", option, "--json") for option in ("--all", "--registered")
     }
@@ -345,7 +346,7 @@ def test_all_and_registered(pipeline: Project, made: Make):
         option: {run["run_id"] for run in json.loads(done.stdout)["runs"]}
         for option, done in asked.items()
     }
-    assert found == {"--all": {first, second}, "--registered": {second}}
+    assert found == {"--all": {first, second}, "--registered": {second, ""}}
     assert pipeline.cli("verify").returncode == 2
 
 

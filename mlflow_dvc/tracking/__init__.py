@@ -11,6 +11,7 @@ from mlflow_dvc.tracking.models import Version as Version
 from mlflow_dvc.tracking.models import get_logged_model as get_logged_model
 from mlflow_dvc.tracking.models import get_version as get_version
 from mlflow_dvc.tracking.models import models_of as models_of
+from mlflow_dvc.tracking.models import registered as registered
 from mlflow_dvc.tracking.records import amend as amend
 from mlflow_dvc.tracking.records import list_attached as list_attached
 from mlflow_dvc.tracking.records import load_resumed as load_resumed
@@ -21,7 +22,6 @@ from mlflow_dvc.tracking.runs import experiment_names as experiment_names
 from mlflow_dvc.tracking.runs import find_runs as find_runs
 from mlflow_dvc.tracking.runs import get_run as get_run
 from mlflow_dvc.tracking.runs import recorded_runs as recorded_runs
-from mlflow_dvc.tracking.runs import registered_runs as registered_runs
 from mlflow_dvc.tracking.server import SNAPSHOT as SNAPSHOT
 from mlflow_dvc.tracking.server import absolute as absolute
 from mlflow_dvc.tracking.server import soon as soon

@@ -58,6 +58,13 @@ def get_logged_model(model_id: str, tracking_uri: str | None = None) -> LoggedMo
         return _logged(logged_model(client, model_id))
 
 
+def registered(tracking_uri: str | None = None) -> list[str]:
+    """``models:/name/version`` of every registered model."""
+    with asking(tracking_uri) as client:
+        found = sorted((one.name, one.version) for one in _versions(client, ""))
+        return [f"models:/{name}/{version}" for name, version in found]
+
+
 def models_of(
     runs: Sequence[Run], tracking_uri: str | None = None
 ) -> tuple[list[LoggedModel], list[Version], list[str]]:

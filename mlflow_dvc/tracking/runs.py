@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError
@@ -37,16 +37,6 @@ def recorded_runs(tracking_uri: str | None = None) -> Iterator[Run]:
                 yield run
 
 
-def registered_runs(tracking_uri: str | None = None) -> Iterator[Run]:
-    """The runs that the versions of all registered models are of; a version without one is left
-    out.
-    """
-    with asking(tracking_uri) as client:
-        versions = [version for version in _versions(client) if version.run_id]
-        for run_id in dict.fromkeys(version.run_id for version in versions):
-            yield client.get_run(run_id)
-
-
 def experiment_names(ids: set[str], tracking_uri: str | None = None) -> dict[str, str]:
     with asking(tracking_uri) as client:
         return {key: client.get_experiment(key).name for key in ids}
@@ -77,16 +67,6 @@ def _experiments(client: MlflowClient) -> Iterator[str]:
     while True:
         page = client.search_experiments(max_results=_PAGE, page_token=token)
         yield from (experiment.experiment_id for experiment in page)
-        token = page.token
-        if not token:
-            return
-
-
-def _versions(client: MlflowClient) -> Iterator[Any]:
-    token: str | None = None
-    while True:
-        page = client.search_model_versions(max_results=_PAGE, page_token=token)
-        yield from page
         token = page.token
         if not token:
             return

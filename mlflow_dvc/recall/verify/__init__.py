@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.exists import Kept, Sought, exists
+from mlflow_dvc.errors import RunNotFoundError
 from mlflow_dvc.recall.carried import Carried, carried, carried_by
 from mlflow_dvc.recall.home import Home, cloned, home_of
 from mlflow_dvc.recall.verdict import Item, Verdict, worst
@@ -20,7 +21,10 @@ Stores = tuple[Mapping[str, Kept], Sequence[str]]  # what `exists` answers
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found of one run. ``verdict`` is the worst of its ``items``."""
+    """What was found of one run. ``verdict`` is the worst of its ``items``.
+
+    Of a registered model whose run is gone ``run_id`` is empty, ``run_name`` the model.
+    """
 
     run_id: str
     run_name: str
@@ -46,16 +50,24 @@ def verify(
     found = [carried(ref, tracking_uri) for ref in refs]
     if everything:
         found += [carried_by(run, tracking_uri) for run in tracking.recorded_runs(tracking_uri)]
-    if registered:
-        found += [carried_by(run, tracking_uri) for run in tracking.registered_runs(tracking_uri)]
+    gone: list[Verified] = []
+    for model in tracking.registered(tracking_uri) if registered else ():
+        try:
+            found.append(carried(model, tracking_uri))
+        except RunNotFoundError as error:
+            gone.append(_verified("", model, (Item("record", model, "FAIL", error.problem),)))
     runs = list({one.run_id: one for one in found}.values())
     with ExitStack() as stack:
         homes = [_home(one, path, stack) for one in runs]
         stores = _asked(runs, homes)
         return [
-            _verified(one, tuple(_items(one, home, stores.get(home.dvc_root or "", ({}, ())))))
+            _verified(one.run_id, one.name, tuple(_items(one, home, _of(home, stores))))
             for one, home in zip(runs, homes, strict=True)
-        ]
+        ] + gone
+
+
+def _of(home: Home, stores: Mapping[str, Stores]) -> Stores:
+    return stores.get(home.dvc_root or "", ({}, ()))
 
 
 def _home(run: Carried, path: str | None, stack: ExitStack) -> Home:
@@ -73,8 +85,8 @@ def _asked(runs: Sequence[Carried], homes: Sequence[Home]) -> dict[str, Stores]:
     return {root: exists(root, mine.values()) for root, mine in wanted.items()}
 
 
-def _verified(run: Carried, items: tuple[Item, ...]) -> Verified:
-    return Verified(run.run_id, run.name, worst(items), items)
+def _verified(run_id: str, name: str, items: tuple[Item, ...]) -> Verified:
+    return Verified(run_id, name, worst(items), items)
 
 
 def _items(run: Carried, home: Home, stores: Stores) -> Iterator[Item]:
