@@ -104,7 +104,7 @@ class CommitLostError(MlflowDvcError):
 
     def __init__(self, sha: str, tried: list[str], nearest: str | None = None) -> None:
         super().__init__(
-            f"the commit {sha} is lost: " + ("; ".join(tried) or "there is no remote to ask"),
+            f"the commit {sha} is lost: " + "; ".join(tried),
             f"The nearest that can be had is the last commit before the run, by `--at {nearest}`: "
             "with the run's data, its lock and its parameters"
             if nearest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -46,4 +47,13 @@ def exit_code(answer: bool | None) -> int:
 
 
 def print_json(raw: Mapping[str, Any]) -> None:
-    click.echo(json.dumps(raw, indent=2))
+    click.echo(json.dumps(_finite(raw), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """A metric that is no number is a word: JSON has no other."""
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

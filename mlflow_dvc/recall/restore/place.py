@@ -119,7 +119,7 @@ def _had(run: Carried, repository: Repository, at: str | None) -> str | None:
     sha = (git.sha if git else None) or ""
     if repository.has(sha):
         return sha
-    tried = []
+    tried = [f"{repository.root} does not have it"]
     for source in repository.remotes():
         reason = repository.fetch(sha, source)
         if reason is None:
