@@ -198,7 +198,8 @@ def path_tags(prefix: str, values: Mapping[str, str]) -> dict[str, str]:
 def path_key(prefix: str, path: str, *, suffixed: bool = False) -> str:
     """The key for ``path``: as it is where that is legal, else spelt legally with a suffix."""
     exact = unicodedata.normalize("NFC", prefix + path)
-    legal = posixpath.normpath(_ILLEGAL.sub("_", exact))
+    legal = "/".join("_" if part == ".." else part for part in exact.split("/"))
+    legal = posixpath.normpath(_ILLEGAL.sub("_", legal))
     legal = "/".join(_fitted(part, _COMPONENT_BYTES) for part in legal.split("/"))
     if legal == exact and len(legal) <= KEY_LENGTH and not suffixed:
         return legal

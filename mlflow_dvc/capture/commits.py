@@ -91,6 +91,9 @@ class Commits(Aside):
         except OSError:
             return None
 
+    def is_folder(self, sha: str, patch: bytes, path: str) -> bool:
+        return self._call("cat-file", "-e", f"{self.tree(sha, patch)}:{path}/").returncode == 0
+
     def diff(self, old: str, new: str, outs: Set[str]) -> bytes:
         """Of two trees, less ``outs`` (paths from the root of the repository), which are data."""
         if old == new:

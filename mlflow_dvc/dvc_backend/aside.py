@@ -10,14 +10,34 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+# What may be said of a remote by a commit that anybody may have made. Files that are named there,
+# such as AWS's configuration, can name programs.
+_HARMLESS = frozenset({"url", "endpointurl", "region", "version_aware", "worktree", "jobs"})
+
+
+def disarm(repo: Any, trusted: Mapping[str, Any] | None = None) -> None:
+    """Let ``repo`` know of its remotes only what does no harm, and what the user says himself.
+
+    He does so in his own settings of DVC, and in those of a project of his, ``trusted``.
+    """
+    own = [repo.config.load_one(level)["remote"] for level in ("system", "global")]
+    for name, settings in repo.config["remote"].items():
+        said = {key: settings[key] for key in settings.keys() & _HARMLESS}
+        settings.clear()
+        for source in (said, *(remotes.get(name, {}) for remotes in (*own, trusted or {}))):
+            settings.update(source)
+
 
 @contextmanager
-def repo_aside(root: str) -> Iterator[Any]:
-    """The DVC project at ``root``; changes the working directory. DVC's lock is never taken."""
+def repo_aside(root: str, *, foreign: bool = False) -> Iterator[Any]:
+    """The DVC project at ``root``; changes the working directory. DVC's lock is never taken.
+
+    What a ``foreign`` one has in its configuration is not trusted.
+    """
     from dvc.output import Output
     from dvc.repo import Repo
 
@@ -46,9 +66,11 @@ def repo_aside(root: str) -> Iterator[Any]:
     Output.ignore = lambda self: None
     try:
         try:
-            repo = Aside(root)
+            repo = Apart(root) if foreign else Aside(root)
         except Exception:
             repo = Apart(root)
+        if foreign:
+            disarm(repo)
         try:
             yield repo
         finally:

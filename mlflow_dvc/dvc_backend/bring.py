@@ -5,10 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mlflow_dvc.dvc_backend.aside import disarm
 from mlflow_dvc.dvc_backend.child import ask
 from mlflow_dvc.dvc_backend.exists import Origin
 from mlflow_dvc.dvc_backend.fetch import UNFINISHED, Sources, Wanted, brought
@@ -42,10 +44,27 @@ def bring_here(
     root: str, project: str | None, orders: Sequence[Mapping[str, Any]]
 ) -> list[list[str] | None]:
     """The same in this process: imports DVC and changes the working directory."""
-    if project:
-        _share(root, project)
-    with Sources() as sources:
+    with Sources(foreign=True) as sources:
+        sources.enter_context(_alone(root))
+        trusted = _share(root, project) if project else {}
+        disarm(sources.project(root), trusted)
         return [_carried_out(root, order, sources) for order in orders]
+
+
+@contextmanager
+def _alone(root: str) -> Iterator[None]:
+    """An attempt that was killed may still be at work: its folders are not to be taken away."""
+    try:
+        import fcntl
+    except ImportError:  # on Windows
+        yield
+        return
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _carried_out(root: str, order: Mapping[str, Any], sources: Sources) -> list[str] | None:
@@ -63,11 +82,11 @@ def _carried_out(root: str, order: Mapping[str, Any], sources: Sources) -> list[
     return None if path else tried
 
 
-def _share(root: str, project: str) -> None:
+def _share(root: str, project: str) -> dict[str, Any]:
     """In the tree's own ``config.local``: where the cache of the project is, and its remotes.
 
     The commit may be older than a remote, one that is a folder is named relative to the project,
-    and what is secret is nowhere else.
+    and what is secret is nowhere else. Returns the remotes.
     """
     from dvc.config import Config, merge
 
@@ -80,3 +99,4 @@ def _share(root: str, project: str) -> None:
         if default := shared["core"].get("remote"):
             local["core"]["remote"] = default
         local["cache"]["dir"] = shared["cache"].get("dir") or os.path.join(project, ".dvc", "cache")
+    return {name: dict(settings) for name, settings in shared["remote"].items()}

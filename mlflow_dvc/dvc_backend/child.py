@@ -83,7 +83,10 @@ def words(error: Exception) -> str:
 def ask(task: str, request: Mapping[str, Any], seconds: float) -> Any:
     """The same, waiting for the answer."""
     child = Child(task, request)
-    if not child.wait(seconds):
+    try:
+        if not child.wait(seconds):
+            raise OSError(f"DVC has not answered within {seconds:g} s")
+    except BaseException:  # Ctrl-C too: it is in a session of its own
         child.stop()
-        raise OSError(f"DVC has not answered within {seconds:g} s")
+        raise
     return child.result()

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from mlflow_dvc.dvc_backend.aside import repo_aside
+from mlflow_dvc.dvc_backend.aside import disarm, repo_aside
 from mlflow_dvc.dvc_backend.child import ask, words
 from mlflow_dvc.dvc_backend.stores import listing, present, stores
 
@@ -56,15 +56,18 @@ class Kept:
     count: int = 0
 
 
-def exists(root: str, sought: Iterable[Sought]) -> tuple[dict[str, Kept], list[str]]:
+def exists(
+    root: str, sought: Iterable[Sought], *, foreign: bool
+) -> tuple[dict[str, Kept], list[str]]:
     """By :attr:`Sought.key`; and in words what could not be asked.
 
-    ``root`` is the project whose cache and remotes are asked. Raises OSError where DVC cannot be.
+    ``root`` is the project whose cache and remotes are asked; the configuration of a ``foreign``
+    one is not trusted. Raises OSError where DVC cannot be asked.
     """
     rows = [asdict(one) for one in sought]
     if not rows:
         return {}, []
-    answer = ask("exists", {"root": root, "sought": rows}, _SECONDS)
+    answer = ask("exists", {"root": root, "sought": rows, "foreign": foreign}, _SECONDS)
     found = {
         key: Kept(tuple(names), tuple((path, oid) for path, oid in missing), count)
         for key, (names, missing, count) in answer["found"].items()
@@ -72,12 +75,12 @@ def exists(root: str, sought: Iterable[Sought]) -> tuple[dict[str, Kept], list[s
     return found, list(answer["unasked"])
 
 
-def exists_here(root: str, sought: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def exists_here(root: str, sought: Sequence[Mapping[str, Any]], foreign: bool) -> dict[str, Any]:
     """The same in this process: imports DVC and changes the working directory."""
     asked = [Sought(**{**row, "origin": _origin(row.get("origin"))}) for row in sought]
     unasked: list[str] = []
     found: dict[str, tuple[list[str], list[tuple[str, str]], int]] = {}
-    with repo_aside(root) as repo:
+    with repo_aside(root, foreign=foreign) as repo:
         for algorithm in dict.fromkeys(one.algorithm for one in asked):
             mine = [one for one in asked if one.algorithm == algorithm]
             found |= _Search(repo, algorithm, unasked).all(mine)
@@ -101,7 +104,8 @@ class _Search:
         answer = {}
         for one in sought:
             rows = files[one.hash]
-            missing = [row for row in rows if row[1] not in where]
+            is_unlisted = one.hash.endswith(".dir") and len(rows) == 1  # or damaged: it has files
+            missing = [row for row in rows if row[1] not in where or is_unlisted]
             names = list(dict.fromkeys(where[oid] for _, oid in rows if oid in where))
             answer[one.key] = (names, missing[:_NAMED], len(missing))
         return answer
@@ -161,6 +165,7 @@ def _at_origin(sought: Sought, unasked: list[str]) -> str | None:
     name = f"{origin.url}@{origin.rev}" if origin.rev else origin.url
     try:
         with Repo.open(origin.url, rev=origin.rev, subrepos=True) as repo:
+            disarm(repo)
             entry = repo.dvcfs.info(origin.path).get("dvc_info", {}).get("entry")
             value = getattr(getattr(entry, "hash_info", None), "value", None)
             if value is None:  # what git itself has there

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from mlflow_dvc.dvc_backend.aside import repo_aside
+from mlflow_dvc.dvc_backend.aside import disarm, repo_aside
 from mlflow_dvc.dvc_backend.check import LEGACY, Question, check_here
 from mlflow_dvc.dvc_backend.child import ask, words
 from mlflow_dvc.dvc_backend.remote import objects_at
@@ -126,12 +126,16 @@ def locate_here(path: str, root: str | None, repo: str | None, rev: str | None) 
 class Sources(ExitStack):
     """Projects, remotes and repositories, each opened once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, foreign: bool = False) -> None:
+        """Of a ``foreign`` project the configuration is not trusted."""
         super().__init__()
+        self._foreign = foreign
         self._opened: dict[tuple[str | None, ...], Any] = {}
 
     def project(self, root: str) -> Any:
-        return self._once((root,), lambda: self.enter_context(repo_aside(root)))
+        return self._once(
+            (root,), lambda: self.enter_context(repo_aside(root, foreign=self._foreign))
+        )
 
     def remote(self, url: str, algorithm: str, endpoint: str | None) -> Any:
         return self._once((url, algorithm, endpoint), lambda: objects_at(url, algorithm, endpoint))
@@ -139,8 +143,12 @@ class Sources(ExitStack):
     def repository(self, url: str, rev: str | None) -> Any:
         from dvc.repo import Repo
 
-        clone = partial(Repo.open, url, rev=rev, subrepos=True)
-        return self._once((url, rev), lambda: self.enter_context(clone()))
+        def opened() -> Any:
+            repo = self.enter_context(Repo.open(url, rev=rev, subrepos=True))
+            disarm(repo)
+            return repo
+
+        return self._once((url, rev), opened)
 
     def _once(self, key: tuple[str | None, ...], open_it: Callable[[], Any]) -> Any:
         """What could not be opened is not tried again: its error is raised each time."""

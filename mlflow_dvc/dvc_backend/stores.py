@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from mlflow_dvc.dvc_backend.check import LEGACY
 from mlflow_dvc.dvc_backend.child import words
 
+_STEERING = frozenset({".git", ".dvc"})  # what lies there is read by programs
 Row = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``
 Tell = Callable[[str], None]
 
@@ -48,10 +50,17 @@ def rows_of(odb: Any, value: str) -> list[Row]:
     if not isinstance(rows, list):
         raise ValueError("what lies there is no list of files")
     for row in rows:
-        inside = os.path.normpath(row["relpath"])
-        if os.path.isabs(inside) or inside.split(os.sep)[0] == os.pardir:
-            raise ValueError(f"it names a file outside of itself: {row['relpath']}")
+        if not is_inside(row["relpath"]):
+            raise ValueError(f"it names a file outside of itself, or of git's: {row['relpath']}")
     return rows
+
+
+def is_inside(path: str) -> bool:
+    """Whether ``path`` stays in the folder that it is of, and is no part of git's or DVC's own."""
+    if not path or "\0" in path or "\\" in path or os.path.isabs(path):
+        return False
+    parts = posixpath.normpath(path).split("/")
+    return parts[0] != os.pardir and not any(part.lower() in _STEERING for part in parts)
 
 
 def present(odb: Any, oids: set[str]) -> set[str]:

@@ -11,21 +11,26 @@ from dataclasses import dataclass
 from mlflow_dvc.capture.git import read_head, without_credentials
 from mlflow_dvc.capture.project import find_project
 from mlflow_dvc.recall.carried import Carried
+from mlflow_dvc.recall.paths import place_of
 from mlflow_dvc.recall.repository import GitError, Repository, commit_of
 
 
 @dataclass(frozen=True)
 class Home:
-    """A git repository, None where there is none, and the DVC project whose stores are asked."""
+    """A git repository, None where there is none, and the DVC project whose stores are asked.
+
+    ``foreign``: it is none of the user's, but what somebody's record names.
+    """
 
     repository: Repository | None
     dvc_root: str | None
+    foreign: bool = False
 
 
 def home_of(carried: Carried, path: str | None = None) -> Home:
     """The checkout around the directory ``path`` (default: the working directory), if it is his.
 
-    It is where it has the run's commit, or the run's remote, or where the run names none.
+    It is where it has the run's commit, or its remote; of a run without a remote, a file of its.
     """
     project = find_project(path)
     if project.git_root is None or not _is_of(carried, project.git_root):
@@ -41,8 +46,13 @@ def _is_of(carried: Carried, root: str) -> bool:
     sha = commit_of(git.sha) if git else None
     if git is None or sha is None:
         return False
-    if git.remote_url is None or Repository(root).has(sha):
+    repository = Repository(root)
+    if repository.has(sha):
         return True
+    if (
+        git.remote_url is None
+    ):  # a commit may be lost, but files stay as they are from one to another
+        return any(map(repository.has_file, carried.project_files.values()))
     state, _ = read_head(root)
     return state is not None and state.remote_url == without_credentials(git.remote_url)
 
@@ -56,10 +66,10 @@ def cloned(carried: Carried) -> Iterator[Home]:
         yield Home(None, None)
         return
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
-        repository = Repository.create(folder)
+        repository = Repository.create(folder, sha)
         with suppress(GitError):  # the caller asks for the commit, and is told
             if repository.fetch(sha, git.remote_url) is None:
                 repository.check_out(repository.tree(sha), sha)
-        root = os.path.normpath(os.path.join(folder, carried.snapshot.root or "."))
-        inside = root == folder or root.startswith(folder + os.sep)
-        yield Home(repository, root if inside and os.path.isdir(f"{root}/.dvc") else None)
+        root = place_of(folder, carried.snapshot.root or ".")
+        is_project = root is not None and place_of(root, "x") and os.path.isdir(f"{root}/.dvc")
+        yield Home(repository, root if is_project else None, foreign=True)

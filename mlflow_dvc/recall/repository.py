@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from dataclasses import dataclass
 
 from mlflow_dvc.capture.commits import is_sha
 from mlflow_dvc.capture.git_aside import GIT_SETTINGS, NOT_INHERITED
@@ -17,6 +18,7 @@ from mlflow_dvc.errors import MlflowDvcError
 
 _PROTOCOLS = "file:git:http:https:ssh"
 _TIPS_AT_MOST = 1000
+_SHA256 = 64  # digits
 _APPLY = ("apply", "--cached", "--binary", "--whitespace=nowarn", "-")
 
 
@@ -29,6 +31,23 @@ def commit_of(text: str | None) -> str | None:
     return text if is_sha(text) else None
 
 
+@dataclass(frozen=True)
+class Submodule:
+    """``url`` is None where ``.gitmodules`` does not name it."""
+
+    path: str
+    sha: str
+    url: str | None
+
+
+def _seen_from(base: str, url: str) -> str:
+    while url.startswith(("./", "../")):
+        if url.startswith("../"):
+            base = base.rpartition("/")[0]
+        url = url.partition("/")[2]
+    return f"{base}/{url}"
+
+
 class Repository:
     """The one whose work tree is at ``root``."""
 
@@ -36,17 +55,23 @@ class Repository:
         self.root = root
 
     @classmethod
-    def create(cls, root: str) -> Repository:
-        """A new one, or the one that is there already."""
+    def create(cls, root: str, sha: str, *options: str) -> Repository:
+        """A new one, that can have the commit, or the one that is there already."""
         os.makedirs(root, exist_ok=True)
         repository = cls(root)
-        repository.git("init", "--quiet")
+        kind = "sha256" if len(sha) == _SHA256 else "sha1"
+        repository.git("init", "--quiet", f"--object-format={kind}", *options)
         return repository
 
     # --- what it has ---
 
     def has(self, sha: str) -> bool:
         return self._succeeds("cat-file", "-e", f"{sha}^{{commit}}")
+
+    def has_file(self, content: bytes) -> bool:
+        """Whether some commit has a file with this content."""
+        name = self.git("hash-object", "--stdin", "--no-filters", given=content).decode().strip()
+        return self._succeeds("cat-file", "-e", name)
 
     def ref_with(self, sha: str) -> str | None:
         """A branch or tag, of here or of a remote, on which the commit is."""
@@ -86,6 +111,8 @@ class Repository:
         for by_name in (True, False):
             try:
                 wanted = [sha] if by_name else self._tips(source)
+                if not by_name:  # the commit may lie below
+                    options = tuple(word for word in options if not word.startswith("--depth"))
                 self.git("fetch", *quietly, *options, "--", source, *wanted)
             except GitError as error:
                 said = said or str(error)
@@ -97,8 +124,7 @@ class Repository:
         """In words why the commit cannot be had from a remote or URL, whatever lies here."""
         url = self._url_of(remote)
         with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
-            elsewhere = Repository(folder)
-            elsewhere.git("init", "--quiet", "--bare")
+            elsewhere = Repository.create(folder, sha, "--bare")
             return elsewhere.fetch(sha, url, "--depth=1", "--filter=tree:0")
 
     def _url_of(self, remote: str) -> str:
@@ -132,7 +158,6 @@ class Repository:
 
     def add_work_tree(self, directory: str, sha: str) -> Repository:
         """A work tree of this repository at the commit, in which no file lies yet."""
-        self.git("worktree", "prune")
         self.git("worktree", "add", "--quiet", "--no-checkout", "--detach", directory, sha)
         return Repository(directory)
 
@@ -156,14 +181,38 @@ class Repository:
             found = self.git("diff-files", *words, env=index)
         return [os.fsdecode(path) for path in found.split(b"\0") if path]
 
-    def submodules(self) -> list[str]:
-        rows = self.git("ls-files", "--stage", "-z").split(b"\0")
-        return [os.fsdecode(row.partition(b"\t")[2]) for row in rows if row.startswith(b"160000 ")]
+    def untracked(self) -> list[str]:
+        """Files that are not in the index, less those that git is told to ignore."""
+        found = self.git("ls-files", "--others", "--exclude-standard", "-z")
+        return [os.fsdecode(path) for path in found.split(b"\0") if path]
 
-    def fill_submodule(self, path: str) -> Repository:
-        """Get the commit of a submodule from where ``.gitmodules`` says."""
-        self.git("submodule", "--quiet", "update", "--init", "--checkout", "--", path)
-        return Repository(os.path.join(self.root, path))
+    def paths(self, tree: str) -> list[str]:
+        found = self.git("ls-tree", "-r", "--name-only", "-z", tree)
+        return [os.fsdecode(path) for path in found.split(b"\0") if path]
+
+    def submodules(self, tree: str) -> list[Submodule]:
+        """Those of a commit, or of a tree, with the address that ``.gitmodules`` has of each."""
+        rows = self.git("ls-tree", "-r", "-z", tree).split(b"\0")
+        links = [row.partition(b"\t") for row in rows if row.startswith(b"160000 ")]
+        urls = self._urls(tree) if links else {}
+        found = ((os.fsdecode(path), head.split()[2].decode()) for head, _, path in links)
+        return [Submodule(path, sha, urls.get(path)) for path, sha in found]
+
+    def _urls(self, tree: str) -> dict[str, str]:
+        """By the path of the submodule; a relative one is seen from that of the first remote."""
+        words = ("config", "--blob", f"{tree}:.gitmodules", "-z", "--get-regexp", r"^submodule\.")
+        try:
+            rows = os.fsdecode(self.git(*words)).split("\0")
+        except GitError:
+            return {}
+        values = dict(row.split("\n", 1) for row in rows if "\n" in row)
+        base = next(map(self._url_of, self.remotes()), self.root)
+        found = {}
+        for key, path in values.items():
+            if key.endswith(".path") and (url := values.get(key.removesuffix("path") + "url")):
+                is_relative = url.startswith(("./", "../"))
+                found[path] = _seen_from(base, url) if is_relative else url
+        return found
 
     # --- git ---
 

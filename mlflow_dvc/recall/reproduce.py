@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
+from mlflow_dvc.capture.inventory import workspace_of
 from mlflow_dvc.dvc_backend.command import Command, command_of
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.recall.carried import Carried, carried
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 _CONTEXT = "MLFLOW_RUN_CONTEXT"  # tags for every run that MLflow starts, as JSON
 _SYSTEM = "system/"  # MLflow's own metrics of the machine
 _STDERR = 2
-_NOT_INHERITED = ("MLFLOW_RUN", "MLFLOW_EXPERIMENT", "MLFLOW_DVC_SNAPSHOT", "DVC_", "GIT_")
+_NOT_INHERITED = (
+    "MLFLOW_RUN", "MLFLOW_EXPERIMENT", "MLFLOW_DVC_SNAPSHOT", "MLFLOW_DVC_ROOT",
+    "MLFLOW_DVC_ENABLED", "DVC_", "GIT_",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,9 @@ def _new_run(plan: Plan, begun: float, tracking_uri: str | None) -> Run:
     if not runs and "'" not in plan.stage:
         # A client that makes runs by itself, as Lightning's logger does, is not asked for tags.
         query = f"{since} tags.`{tag.STAGE}` = '{plan.stage}'"
-        runs = list(tracking.find_runs(query, tracking_uri))
+        here = workspace_of(plan.dvc_root)
+        found = tracking.find_runs(query, tracking_uri)
+        runs = [r for r in found if tracking.load_snapshot(r, tracking_uri).workspace == here]
         for run in runs:
             said = {tag.REPRODUCES: mine}
             tracking.set_run_tags(tracking.uri(tracking_uri), run.info.run_id, said)
@@ -220,11 +226,14 @@ def _new_run(plan: Plan, begun: float, tracking_uri: str | None) -> Run:
     return min(runs, key=_unlikeness(plan.run.run))
 
 
-def _unlikeness(old: Run) -> Callable[[Run], tuple[bool, int, int]]:
-    def of(new: Run) -> tuple[bool, int, int]:
+def _unlikeness(old: Run) -> Callable[[Run], tuple[bool, int, int, int]]:
+    """A stage may start several runs: the one with the same parameters is meant."""
+
+    def of(new: Run) -> tuple[bool, int, int, int]:
         nested = (tag.MLFLOW_PARENT in new.data.tags) != (tag.MLFLOW_PARENT in old.data.tags)
-        differing = len(new.data.metrics.keys() ^ old.data.metrics.keys())
-        return nested, differing, new.info.start_time
+        params = len(new.data.params.items() ^ old.data.params.items())
+        metrics = len(new.data.metrics.keys() ^ old.data.metrics.keys())
+        return nested, params, metrics, new.info.start_time
 
     return of
 

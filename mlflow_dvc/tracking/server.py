@@ -76,12 +76,24 @@ def read_artifacts(
     if sum(sizes.values()) > _SNAPSHOT_BYTES:
         raise OSError(f"{folder} of run {run_id} is larger than {_SNAPSHOT_BYTES >> 20} MiB")
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, _no_progress_bar():
+        found = {path: _downloaded(client, run_id, path, directory) for path in sizes}
         return {
-            path.removeprefix(f"{folder}/"): Path(
-                client.download_artifacts(run_id, path, directory)
-            ).read_bytes()
-            for path in sizes
+            path.removeprefix(f"{folder}/"): content
+            for path, content in found.items()
+            if content is not None
         }
+
+
+def _downloaded(client: MlflowClient, run_id: str, path: str, directory: str) -> bytes | None:
+    """None for a file whose name MLflow takes for an attack, such as one with a tab in it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
+    except MlflowException:
+        if path.isprintable():
+            raise
+        return None
 
 
 def walk(client: MlflowClient, run_id: str, folder: str) -> Iterator[tuple[str, int]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.recall.carried import Carried, carried
 from mlflow_dvc.recall.home import Home, home_of
-from mlflow_dvc.recall.repository import commit_of
+from mlflow_dvc.recall.repository import GitError, commit_of
 from mlflow_dvc.recall.restore.check import check
 from mlflow_dvc.recall.restore.code import lay_code
 from mlflow_dvc.recall.restore.data import lay_data, lay_files
@@ -62,8 +62,12 @@ def restored(
     """The same of a record that was read already; without ``outputs`` less what the run made."""
     _refuse_without_commit(run)
     place = place_for(run, home, to, at)
-    begin(place)
-    items = [record_item(run), *_steps(place, outputs), *check(place)]
+    try:
+        begin(place)
+        items = [record_item(run), *_steps(place, outputs), *check(place)]
+    except GitError as error:
+        remedy = f"Remove {place.directory}, call `git worktree prune`, and try again"
+        raise MlflowDvcError(f"in {place.directory} git said {error.problem!r}", remedy) from error
     return Restored(run.run_id, run.name, place.directory, place.sha, worst(items), tuple(items))
 
 

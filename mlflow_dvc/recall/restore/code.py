@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mlflow_dvc.recall.carried import SUBMODULES, Carried
 from mlflow_dvc.recall.paths import place_of
-from mlflow_dvc.recall.repository import GitError, Repository
+from mlflow_dvc.recall.repository import GitError, Repository, Submodule
 from mlflow_dvc.recall.restore.place import Place
 from mlflow_dvc.recall.verdict import Item
+from mlflow_dvc.recall.verify.code import patch_verdict
 from mlflow_dvc.recall.verify.record import patch_fault
 
 _DEEPEST = 5
@@ -26,52 +27,65 @@ def lay_code(place: Place) -> Iterator[Item]:
     changed = patch_fault(place.run)
     if changed:
         yield Item("patch", "code.patch", "TAMPERED", f"{changed}; it was not applied")
-    yield from _laid(place.run, place.repository, place.sha, "", patched=not changed)
-    if git and git.dirty is None:
-        why = "whether code was changed is not known"
-        yield Item("patch", "code.patch", "UNVERIFIED", why)
+    home = place.home.repository.root if place.home.repository else None
+    yield from _Laying(place.run, not changed).lay(place.repository, place.sha, "", home)
+    if git and git.dirty is not False and not place.run.code_files and not git.omitted:
+        yield Item("patch", "code.patch", *patch_verdict(place.run, place.repository))
     for line in git.omitted if git else ():
         yield Item("patch", line.partition(": ")[0], "UNVERIFIED", line.partition(": ")[2])
 
 
-def _laid(
-    run: Carried, repository: Repository, sha: str, folder: str, *, patched: bool
-) -> Iterator[Item]:
-    """One repository; what is attached of it lies in ``folder`` of the record."""
-    patch = run.patch(folder) if patched else b""
-    name = posixpath.join(folder, "code.patch")
-    try:
-        tree = repository.tree(sha, patch)
-        if patch:
-            yield Item("patch", name, "PASS")
-    except GitError as error:
-        yield Item("patch", name, "FAIL", f"it does not apply: {error}")
-        tree = repository.tree(sha)
-    repository.check_out(tree, sha)
-    for path, content in run.raw(folder).items() if patched else ():
-        yield _written(repository.root, path, content)
-    if folder.count(SUBMODULES) < _DEEPEST:
-        for path in repository.submodules():
-            yield from _submodule(run, repository, path, folder, patched=patched)
-    repository.uncommit()
+class _Laying:
+    """Of a repository and its submodules; ``patched``: with what was not committed."""
 
+    def __init__(self, run: Carried, patched: bool) -> None:
+        self._run = run
+        self._patched = patched
 
-def _submodule(
-    run: Carried, repository: Repository, path: str, folder: str, *, patched: bool
-) -> Iterator[Item]:
-    try:
-        inner = repository.fill_submodule(path)
-        sha = inner.git("rev-parse", "HEAD").decode().strip()
-    except GitError as error:
-        yield Item("commit", path, "FAIL", f"submodule: {error}")
-        return
-    yield from _laid(run, inner, sha, posixpath.join(folder, SUBMODULES, path), patched=patched)
+    def lay(
+        self, repository: Repository, sha: str, folder: str, home: str | None
+    ) -> Iterator[Item]:
+        """What is attached of it lies in ``folder`` of the record; ``home`` is a checkout of it."""
+        patch = self._run.patch(folder) if self._patched else b""
+        name = posixpath.join(folder, "code.patch")
+        try:
+            tree = repository.tree(sha, patch)
+            if patch:
+                yield Item("patch", name, "PASS")
+        except GitError as error:
+            yield Item("patch", name, "FAIL", f"it does not apply: {error}")
+            tree = repository.tree(sha)
+        repository.check_out(tree, sha)
+        for path, content in self._run.raw(folder).items() if self._patched else ():
+            yield _written(repository.root, path, content)
+        if folder.count(SUBMODULES) < _DEEPEST:
+            for one in repository.submodules(tree):
+                yield from self._submodule(repository, one, folder, home)
+        repository.uncommit()
+
+    def _submodule(
+        self, repository: Repository, one: Submodule, folder: str, home: str | None
+    ) -> Iterator[Item]:
+        """As a repository of its own: git's way would write into the one at home."""
+        here = os.path.join(home, one.path) if home else None
+        target = place_of(repository.root, one.path)
+        reason = "it leads out of the tree" if target is None else "no address is known of it"
+        inner = Repository.create(target, one.sha) if target else None
+        for source in (here, one.url):
+            if inner is None or source is None or (source is here and not os.path.isdir(source)):
+                continue
+            reason = inner.fetch(one.sha, source) or ""
+            if not reason:
+                inside = posixpath.join(folder, SUBMODULES, one.path)
+                yield from self.lay(inner, one.sha, inside, here)
+                return
+        yield Item("commit", one.path, "FAIL", f"submodule at {one.sha}: {reason}")
 
 
 def _written(root: str, path: str, content: bytes) -> Item:
     """A file of the code whose bytes git does not carry."""
     target = place_of(root, path)
-    if target is None or os.path.islink(target):
+    if target is None:
         return Item("file", path, "TAMPERED", "it leads out of the tree; it was not written")
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     Path(target).write_bytes(content)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mlflow_dvc.dvc_backend.bring import Order, bring
 from mlflow_dvc.recall.origin import origin_of
-from mlflow_dvc.recall.paths import place_of
 from mlflow_dvc.recall.restore.place import Place
 from mlflow_dvc.recall.verdict import Item
-from mlflow_dvc.recall.verify.record import lock_items
+from mlflow_dvc.recall.verify.data import unknown_items
+from mlflow_dvc.recall.verify.record import file_items, lock_items
 from mlflow_dvc.snapshot import DataEntry
 
 _OUTSIDE = "it leads out of the tree"
@@ -20,28 +20,36 @@ _EMPTY_CONFIG = {"config": "", ".gitignore": "/config.local\n/tmp\n/cache\n"}
 
 def lay_files(place: Place) -> Iterator[Item]:
     """The locks, the pipeline, the parameters and the ``.dvc`` files, as they are attached."""
-    root = place.dvc_root or ""
-    _make_project(root)
-    locks = {item.name: item for item in lock_items(place.run)}
-    yield from locks.values()
+    _make_project(place.dvc_root or "")
+    items = [*lock_items(place.run), *file_items(place.run)]
+    yield from items
+    refused = {item.name for item in items if item.verdict == "TAMPERED"}
     for path, content in place.run.project_files.items():
-        if path in locks and locks[path].verdict == "TAMPERED":
-            continue
-        target = place_of(root, path)
-        if target is None or os.path.islink(target):
-            yield Item("file", path, "TAMPERED", f"{_OUTSIDE}; it was not written")
-        elif _contradicts_commit(place, target, content):
-            why = "it is not as in the commit, though nothing was changed; it was not written"
-            yield Item("file", path, "TAMPERED", why)
-        else:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            Path(target).write_bytes(content)
+        if path not in refused:
+            yield from _written(place, path, content)
 
 
-def _contradicts_commit(place: Place, target: str, content: bytes) -> bool:
-    """Whether a pipeline or parameters that git has are others, where all code was committed."""
+def _written(place: Place, path: str, content: bytes) -> Iterator[Item]:
+    target = place.inside(path)
+    if target is None:
+        yield Item("file", path, "TAMPERED", f"{_OUTSIDE}; it was not written")
+        return
+    if _contradicts_code(place, target, content):
+        why = "it is not as in the commit with the patch; it was not written"
+        yield Item("file", path, "TAMPERED", why)
+        return
+    try:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        Path(target).write_bytes(content)
+    except OSError as error:
+        yield Item("file", path, "FAIL", f"it cannot be written: {error.strerror}")
+
+
+def _contradicts_code(place: Place, target: str, content: bytes) -> bool:
+    """Whether a pipeline or parameters that git has are others, where all of the code is known."""
     git = place.run.snapshot.git
-    if git is None or git.dirty is not False or git.sha != place.sha or not os.path.isfile(target):
+    is_whole = git is not None and (git.dirty is False or git.changes is not None)
+    if git is None or not is_whole or git.sha != place.sha or not os.path.isfile(target):
         return False
     if target.endswith((".lock", ".dvc")):  # what DVC writes is data
         return False
@@ -63,7 +71,7 @@ def lay_data(place: Place, *, outputs: bool) -> Iterator[Item]:
     root = place.dvc_root or ""
     orders: list[Order] = []
     for entry in sorted(place.run.data(outputs=outputs), key=lambda entry: entry.path):
-        target = place_of(root, entry.path)
+        target = place.inside(entry.path)
         if target is None:
             yield Item("data", entry.path, "FAIL", f"{_OUTSIDE}; it was not brought")
         else:
@@ -73,6 +81,8 @@ def lay_data(place: Place, *, outputs: bool) -> Iterator[Item]:
             yield Item("data", order.path, "PASS")
         else:
             yield Item("data", order.path, "FAIL", f"{order.hash}: {'; '.join(tried)}")
+
+    yield from unknown_items(place.run, outputs=outputs)
 
 
 def _order(place: Place, entry: DataEntry, target: str) -> Order:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -20,6 +22,7 @@ from mlflow_dvc.recall.repository import Repository, commit_of
 from mlflow_dvc.recall.verdict import Item
 
 _MARK = "mlflow-dvc-restore.json"  # in the git directory of the tree
+_BEGUN = "begun"  # from then on what lies there is ours
 _SHORT = 8
 
 
@@ -43,7 +46,16 @@ class Place:
         root = self.run.snapshot.root
         if root is None:
             return None
-        return self.directory if root == "." else place_of(self.directory, root)
+        where = self.inside(".")
+        links = (where and os.path.join(where, ".dvc", name) for name in ("", "config.local"))
+        return (
+            None if any(link and os.path.islink(link.rstrip(os.sep)) for link in links) else where
+        )
+
+    def inside(self, path: str) -> str | None:
+        """Where ``path``, seen from the DVC root, lies in the tree; None where it leads out."""
+        seen = posixpath.normpath(posixpath.join(self.run.snapshot.root or ".", path))
+        return self.directory if seen == "." else place_of(self.directory, seen)
 
     def once(self, step: str, work: Callable[[], Iterator[Item]]) -> list[Item]:
         """What ``work`` has found, now or in an attempt before."""
@@ -77,7 +89,7 @@ def place_for(run: Carried, home: Home, to: str | None, at: str | None) -> Place
         place.steps = {
             step: [Item(**item) for item in items] for step, items in mark["steps"].items()
         }
-    elif not _is_free(directory, home):
+    if not place.steps and not _is_free(directory, home, mark):
         raise OccupiedError(directory)
     return place
 
@@ -85,14 +97,15 @@ def place_for(run: Carried, home: Home, to: str | None, at: str | None) -> Place
 def begin(place: Place) -> None:
     """Let ``directory`` be a work tree with the commit, in which nothing is checked out yet."""
     if place.steps:
+        with suppress(FileNotFoundError):  # of a git that was killed
+            os.unlink(os.path.join(find_git_dir(place.directory), "index.lock"))
         return
     if place.home.repository is None:
-        Repository.create(place.directory)
-        place.mark()
+        Repository.create(place.directory, place.sha)
         _fetch_clone(place)
-        return
-    if not os.path.lexists(os.path.join(place.directory, ".git")):
+    elif not os.path.lexists(os.path.join(place.directory, ".git")):
         place.home.repository.add_work_tree(place.directory, place.sha)
+    place.steps[_BEGUN] = []
     place.mark()
 
 
@@ -108,6 +121,8 @@ def _fetch_clone(place: Place) -> None:
     if "origin" not in repository.remotes():
         repository.git("remote", "add", "--", "origin", url)
     if not repository.has(place.sha) and (reason := repository.fetch(place.sha, "origin")):
+        if os.listdir(place.directory) == [".git"]:
+            shutil.rmtree(place.directory)
         raise CommitLostError(place.sha, [f"{url}: {reason}"])
 
 
@@ -146,7 +161,7 @@ def _mark(directory: str) -> dict[str, Any] | None:
     return None
 
 
-def _is_free(directory: str, home: Home) -> bool:
+def _is_free(directory: str, home: Home, mark: Any) -> bool:
     """Whether nothing could be lost: it is empty, or was broken off before any file was there."""
     try:
         names = os.listdir(directory)
@@ -155,6 +170,6 @@ def _is_free(directory: str, home: Home) -> bool:
     except NotADirectoryError:
         return False
     if names != [".git"] or home.repository is None or os.path.isdir(f"{directory}/.git"):
-        return not names
+        return not names or (names == [".git"] and mark is not None)
     theirs, ours = (common_dir(find_git_dir(root)) for root in (directory, home.repository.root))
     return os.path.realpath(theirs) == os.path.realpath(ours)

@@ -12,9 +12,9 @@ from mlflow_dvc.errors import RunNotFoundError
 from mlflow_dvc.recall.carried import Carried, carried, carried_by
 from mlflow_dvc.recall.home import Home, cloned, home_of
 from mlflow_dvc.recall.verdict import Item, Verdict, worst
-from mlflow_dvc.recall.verify.code import commit_item, patch_item
+from mlflow_dvc.recall.verify.code import commit_item, patch_item, submodule_items
 from mlflow_dvc.recall.verify.data import data_items, sought
-from mlflow_dvc.recall.verify.record import lock_items, record_item
+from mlflow_dvc.recall.verify.record import file_items, lock_items, record_item
 
 Stores = tuple[Mapping[str, Kept], Sequence[str]]  # what `exists` answers
 
@@ -82,7 +82,10 @@ def _asked(runs: Sequence[Carried], homes: Sequence[Home]) -> dict[str, Stores]:
         if home.dvc_root:
             mine = wanted.setdefault(home.dvc_root, {})
             mine |= {one.key: one for entry in run.data() if (one := sought(run, entry))}
-    return {root: exists(root, mine.values()) for root, mine in wanted.items()}
+    foreign = {home.dvc_root for home in homes if home.foreign}
+    return {
+        root: exists(root, mine.values(), foreign=root in foreign) for root, mine in wanted.items()
+    }
 
 
 def _verified(run_id: str, name: str, items: tuple[Item, ...]) -> Verified:
@@ -96,7 +99,9 @@ def _items(run: Carried, home: Home, stores: Stores) -> Iterator[Item]:
     yield record_item(run)
     if run.snapshot.git:
         yield commit_item(run, home.repository)
-        if run.snapshot.git.dirty is not False:
+        yield from submodule_items(run, home.repository)
+        if run.snapshot.git.dirty is not False or run.code_files:
             yield patch_item(run, home.repository)
     yield from lock_items(run)
+    yield from file_items(run)
     yield from data_items(run, home, *stores)

@@ -1,6 +1,9 @@
-"""The commit and what is uncommitted."""
+"""The commit, those of its submodules, and what is uncommitted."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
 
 from mlflow_dvc.capture.commits import Commits
 from mlflow_dvc.recall.carried import Carried
@@ -23,32 +26,49 @@ def commit_item(run: Carried, repository: Repository | None) -> Item:
     if repository is None:
         where = "no repository at hand: call it inside the project"
         return Item("commit", sha, "UNVERIFIED", where)
-    if repository.has(sha) and (ref := repository.ref_with(sha)):
-        return Item("commit", sha, "PASS", f"on {ref}")
-    return _on_a_remote(sha, repository, git.remote_url if git else None)
+    url = git.remote_url if git else None
+    remotes = repository.remotes() or ([url] if url else [])
+    return Item("commit", sha, *_judged(sha, repository, repository, remotes))
 
 
-def _on_a_remote(sha: str, repository: Repository, url: str | None) -> Item:
-    said = []
+def submodule_items(run: Carried, repository: Repository | None) -> Iterator[Item]:
+    """The same of each submodule of the commit."""
+    sha = commit_of(run.snapshot.git.sha) if run.snapshot.git else None
+    if repository is None or sha is None or not repository.has(sha):
+        return
+    for one in repository.submodules(sha):
+        where = os.path.join(repository.root, one.path)
+        here = Repository(where) if os.path.exists(os.path.join(where, ".git")) else None
+        remotes = [one.url] if one.url else []
+        verdict, reason = _judged(one.sha, here, repository, remotes)
+        yield Item("commit", one.path, verdict, f"submodule at {one.sha}: {reason}")
+
+
+def _judged(
+    sha: str, here: Repository | None, asking: Repository, remotes: Sequence[str]
+) -> tuple[Verdict, str]:
+    """``asking`` is the repository from which ``remotes`` are seen."""
+    is_here = here is not None and here.has(sha)
+    if here and is_here and (ref := here.ref_with(sha)):
+        return "PASS", f"on {ref}"
+    said = ["it lies here, but on no branch or tag: git will drop it"] if is_here else []
     is_answered = True
-    for source in repository.remotes() or ([url] if url else []):
-        reason = repository.lacks_on(source, sha)
+    for source in remotes:
+        reason = asking.lacks_on(source, sha)
         if reason is None:
-            return Item("commit", sha, "PASS", f"on {source}")
+            return "PASS", f"on {source}"
         said.append(f"{source}: {reason}")
-        is_answered &= repository.answers(source)
-    if repository.has(sha):
-        said.insert(0, "it lies here, but on no branch or tag: git will drop it")
-    reason = "; ".join(said) or "it is not in this repository, which has no remote"
-    return Item("commit", sha, "FAIL" if is_answered else "UNVERIFIED", reason)
+        is_answered &= asking.answers(source)
+    reason = "; ".join(said) or "it is not here, and there is no remote"
+    return ("FAIL" if is_answered else "UNVERIFIED"), reason
 
 
 def patch_item(run: Carried, repository: Repository | None) -> Item:
     """Whether what is attached turns the commit into the code that ran."""
-    return Item("patch", "code.patch", *_judged(run, repository))
+    return Item("patch", "code.patch", *patch_verdict(run, repository))
 
 
-def _judged(run: Carried, repository: Repository | None) -> tuple[Verdict, str]:
+def patch_verdict(run: Carried, repository: Repository | None) -> tuple[Verdict, str]:
     git = run.snapshot.git
     if reason := patch_fault(run):
         return "TAMPERED", reason

@@ -33,11 +33,17 @@ def data_items(
     known = run.data()
     for entry in known:
         yield Item("data", entry.path, *_judged(run, home, entry, kept, unasked))
-    paths = {entry.path for entry in known}
+    yield from unknown_items(run)
+
+
+def unknown_items(run: Carried, *, outputs: bool = True) -> Iterator[Item]:
+    """What the run read besides :meth:`~mlflow_dvc.recall.carried.Carried.data`."""
+    paths = {entry.path for entry in run.data(outputs=outputs)}
     for entry in (*run.snapshot.deps, *run.snapshot.data):
         if entry.role == "input" and entry.path not in paths:
             paths.add(entry.path)
-            yield Item("data", entry.path, "UNVERIFIED", "its hash is not known")
+            why = "it is not in the project" if "://" in entry.path else "its hash is not known"
+            yield Item("data", entry.path, "UNVERIFIED", why)
 
 
 def _judged(
@@ -55,8 +61,8 @@ def _judged(
     found = kept[question.key]
     if not found.count:
         return "PASS", ", ".join(found.stores)
-    if _is_in_git(run, home.repository, entry):
-        return "PASS", "in git"
+    if in_git := _in_git(run, home.repository, entry):
+        return in_git
     reason = f"{_named(found)}: neither in the cache nor on a remote"
     if unasked:
         return "UNVERIFIED", f"{reason}; not asked: " + "; ".join(unasked)
@@ -69,14 +75,18 @@ def _named(found: Kept) -> str:
     return f"{named} and {more} more" if more else named
 
 
-def _is_in_git(run: Carried, repository: Repository | None, entry: DataEntry) -> bool:
+def _in_git(
+    run: Carried, repository: Repository | None, entry: DataEntry
+) -> tuple[Verdict, str] | None:
     """What a stage reads need not be DVC's."""
     sha = commit_of(run.snapshot.git.sha) if run.snapshot.git else None
     if repository is None or sha is None or entry.cached or not repository.has(sha):
-        return False
+        return None
     inside = os.path.normpath(os.path.join(run.snapshot.root or ".", entry.path))
     with Commits(repository.root, SECONDS_AT_MOST) as commits:
         content = commits.content(sha, run.patch(), inside.replace(os.sep, "/"))
-    if content is None:
-        return False
-    return hashlib.md5(content, usedforsecurity=False).hexdigest() == entry.hash
+        if content is None and commits.is_folder(sha, run.patch(), inside.replace(os.sep, "/")):
+            return "UNVERIFIED", "a folder in git, which is not hashed as DVC does"
+    if content is None or hashlib.md5(content, usedforsecurity=False).hexdigest() != entry.hash:
+        return None
+    return "PASS", "in git"

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.capture.change import Patch
 from mlflow_dvc.capture.lockfile import lock_of
 from mlflow_dvc.capture.reader import ProjectReader
+from mlflow_dvc.capture.reading import Reading
+from mlflow_dvc.capture.tree import PIPELINE
+from mlflow_dvc.dvc_backend.stores import is_inside
 from mlflow_dvc.recall.carried import Carried
-from mlflow_dvc.recall.paths import is_inside
 from mlflow_dvc.recall.verdict import Item, Verdict
 from mlflow_dvc.snapshot import DataEntry
 from mlflow_dvc.tracking import write_files
+
+_OURS = "dvc."
 
 
 def record_item(run: Carried) -> Item:
@@ -26,38 +32,54 @@ def record_item(run: Carried) -> Item:
 def _judged(run: Carried) -> tuple[Verdict, str]:
     if "snapshot.json" not in run.files:
         return "UNVERIFIED", "it is not attached"
-    if reason := _tags_fault(run):
-        return "TAMPERED", reason
+    faults = list(_tag_faults(run))
+    if ours := [reason for key, reason in faults if key.startswith(_OURS)]:
+        return "TAMPERED", ours[0]
+    if faults:  # `git_sha` and the like may be somebody's own
+        return "UNVERIFIED", faults[0][1]
     if run.snapshot.data_status == "unverified" and run.data():
         return "UNVERIFIED", "what lay on disk was never compared with what DVC's files say"
     return "PASS", ""
 
 
-def _tags_fault(run: Carried) -> str:
-    """What is contradictory between the run's tags and its snapshot; empty where nothing is."""
+def _tag_faults(run: Carried) -> Iterator[tuple[str, str]]:
+    """Each tag that is not what the snapshot says."""
     said = tag.ours(run.tags)
     attached = tag.to_tags(run.snapshot)
     for key, value in attached.items():
-        if key.startswith(tag.HASHES):
-            continue
-        if said.get(key) != value:
-            return f"the tag {key} is {said.get(key)!r}, the snapshot has {value!r}"
-    lacking = tag.hashes_in(attached) - tag.hashes_in(said)
-    if lacking:
-        return f"the tag {tag.HASHES} does not have {min(lacking)}"
+        if not key.startswith(tag.HASHES) and said.get(key) != value:
+            yield key, f"the tag {key} is {said.get(key)!r}, the snapshot has {value!r}"
+    if lacking := tag.hashes_in(attached) - tag.hashes_in(said):
+        yield tag.HASHES, f"the tag {tag.HASHES} does not have {min(lacking)}"
     for key in said:
         if key.startswith((tag.OUT, tag.DEP)) and key not in attached:
-            return f"the tag {key} is not in the snapshot"
-    return ""
+            yield key, f"the tag {key} is not in the snapshot"
 
 
 def patch_fault(run: Carried) -> str:
-    """How the attached code is not what the snapshot has the digest of; empty where it is."""
+    """How the attached code is not what the snapshot says of it; empty where it is."""
     git = run.snapshot.git
-    if git is None or git.changes is None or not run.code_files:
+    if git is None or not run.code_files:
         return ""
+    if git.dirty is False:
+        return "changed code is attached, recorded was that there is none"
     found = Patch(run.code_files).digest
-    return "" if found == git.changes else f"its digest is {found}, recorded was {git.changes}"
+    if git.changes in (None, found):
+        return ""
+    return f"its digest is {found}, recorded was {git.changes}"
+
+
+def file_items(run: Carried) -> Iterator[Item]:
+    """Every attached file that is none of DVC's, and no parameters of a stage."""
+    if not run.project_files:
+        return
+    reading = _reading(run)
+    declared = (path for stage in reading.stages for path in stage.params)
+    known = {*(run.snapshot.locks or ()), *reading.params, *declared}
+    for path in run.project_files:
+        name = posixpath.basename(path)
+        if path not in known and name != PIPELINE and not name.endswith((".dvc", ".lock")):
+            yield Item("file", path, "TAMPERED", "it is no file of DVC's, nor of parameters")
 
 
 def lock_items(run: Carried) -> Iterator[Item]:
@@ -97,10 +119,17 @@ def _contradicted(run: Carried) -> Iterator[tuple[str, str]]:
 
 
 def _locked(run: Carried) -> Iterator[tuple[str, DataEntry]]:
-    """Every output in the attached locks, read as the project's own files are."""
+    """Every output in the attached locks."""
+    for stage in _reading(run).stages:
+        yield from ((lock_of(stage.file), out) for out in stage.outs)
+
+
+def _reading(run: Carried) -> Reading:
+    """Of the attached files, read as the project's own are."""
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
         files = {path: run.project_files[path] for path in run.project_files if is_inside(path)}
-        write_files(folder, files)
+        with suppress(FileExistsError, IsADirectoryError, NotADirectoryError):  # one below another
+            write_files(folder, files)
         os.makedirs(os.path.join(folder, ".dvc"), exist_ok=True)
-        for stage in ProjectReader(folder).read().resolved().stages:
-            yield from ((lock_of(stage.file), out) for out in stage.outs)
+        reading = ProjectReader(folder).read().resolved()
+        return Reading(reading.root, reading.content)  # all of it, before the folder goes
