@@ -219,6 +219,8 @@ def test_reproduced(project: Project, tmp_path: Path):
     give(project, Folder(tmp_path / "remote"))
     runs = runs_of(project)
     lose_everything(project)
+    of_this_process = {"MLFLOW_RUN_ID": "0" * 32, "MLFLOW_EXPERIMENT_NAME": "another"}
+    project.env |= {**of_this_process, "MLFLOW_DVC_ROOT": str(project.root)}
     for number, (run_id, _) in enumerate(runs):
         target = tmp_path / f"again-{number}"
         done = project.cli("reproduce", run_id, "--yes", "--to", str(target), "--json")
@@ -230,6 +232,7 @@ def test_reproduced(project: Project, tmp_path: Path):
         new = mlflow.MlflowClient(project.env["MLFLOW_TRACKING_URI"]).get_run(raw["new_run_id"])
         assert new.data.tags["dvc.reproduces"] == run_id
         assert new.data.tags["dvc.seal"] == "provisional"
+        assert new.data.tags["dvc.stage"] == "train"
 
 
 def test_nothing_runs_unasked(project: Project, tmp_path: Path):

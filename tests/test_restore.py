@@ -107,6 +107,10 @@ def test_uncommitted_code(pipeline: Project, made: Make, tmp_path: Path):
     assert (tmp_path / "back/run.py").read_bytes() == bytes(range(256))
     assert not (tmp_path / "back/src/report.py").exists()
     assert "src/train.py" in pipeline.run("git", "status", "--short", cwd=tmp_path / "back")
+    (tmp_path / "back/note.txt").write_bytes(b"c\r\n")
+    (tmp_path / "back/src/mlflow.py").write_text("in the way")
+    again = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert faults(again) == {"note.txt": "FAIL", "src/mlflow.py": "FAIL"}
 
 
 def test_submodule(pipeline: Project, made: Make, tmp_path: Path):
@@ -121,9 +125,38 @@ def test_submodule(pipeline: Project, made: Make, tmp_path: Path):
     )
     pipeline.commit("submodule")
     pipeline.write("lib/lib.py", "lib = 2\n")
-    found = mlflow_dvc.restore(made(), str(tmp_path / "back"))
-    assert faults(found) == {}
-    assert (tmp_path / "back/lib/lib.py").read_text() == "lib = 2\n"
+    run_id, target = made(), tmp_path / "back"
+    pipeline.git("submodule", "--quiet", "deinit", "--force", "--all")
+    config = (pipeline.root / ".git/config").read_text()
+    assert faults(mlflow_dvc.restore(run_id, str(target))) == {}
+    assert (target / "lib/lib.py").read_text() == "lib = 2\n"
+    assert (pipeline.root / ".git/config").read_text() == config
+    (target / "lib/lib.py").write_text("mine")
+    assert faults(mlflow_dvc.restore(run_id, str(target))) == {"lib/lib.py": "FAIL"}
+
+
+def test_lost_submodule(pipeline: Project, made: Make, tmp_path: Path):
+    """A commit of a submodule that no remote has is lost like any other."""
+    inner = Project(tmp_path / "inner")
+    inner.root.mkdir()
+    inner.git("init", "--quiet")
+    inner.write("lib.py", "lib = 1\n")
+    first = inner.commit("lib")
+    inner.write("lib.py", "lib = 2\n")
+    inner.commit("to be dropped")
+    pipeline.git(
+        "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner.root), "lib"
+    )
+    pipeline.commit("submodule")
+    run_id = made()
+    assert faults(mlflow_dvc.verify(run_id)[0]) == {}
+    shutil.rmtree(pipeline.root / "lib")
+    inner.git("reset", "--quiet", "--hard", first)
+    forget(inner)
+    assert faults(mlflow_dvc.verify(run_id)[0]) == {"lib": "FAIL"}
+    (pipeline.root / "lib").mkdir()
+    shutil.rmtree(pipeline.root / ".git/modules")
+    assert faults(mlflow_dvc.restore(run_id, str(tmp_path / "back"))) == {"lib": "FAIL"}
 
 
 def test_imported_data(pipeline: Project, made: Make, tmp_path: Path):
@@ -161,9 +194,14 @@ def test_project_in_a_folder(made: Make, tmp_path: Path, monkeypatch: pytest.Mon
     inside.dvc("init", "--quiet", "--subdir")
     inside.write("raw.csv", "1\n")
     inside.dvc("add", "--quiet", "raw.csv")
+    directory.write("shared.csv", "shared\n")
     directory.commit("start")
     monkeypatch.chdir(folder)
-    run_id = made(root=folder)
+    value = hashlib.md5(b"shared\n").hexdigest()
+    above = DataEntry(
+        "../../shared.csv", "md5", value, role="input", certainty="disk", cached=False
+    )
+    run_id = made(lambda snapshot: replace(snapshot, deps=(above,)), root=folder)
     assert faults(mlflow_dvc.verify(run_id)[0]) == {}
     assert faults(mlflow_dvc.restore(run_id, str(tmp_path / "back"))) == {}
     assert (tmp_path / "back/models/price/raw.csv").read_text() == "1\n"
@@ -236,6 +274,8 @@ def test_taken_up_again(pipeline: Project, made: Make, tmp_path: Path):
     sha = pipeline.git("rev-parse", "HEAD")
     pipeline.git("worktree", "add", "--quiet", "--no-checkout", "--detach", str(target), sha)
     assert faults(mlflow_dvc.restore(run_id, str(target))) == {}
+    git_dir = pipeline.run("git", "rev-parse", "--absolute-git-dir", cwd=target).strip()
+    Path(git_dir, "index.lock").touch()  # of a git that was killed
     (target / PREPARED).unlink()
     (target / "data/.mlflow-dvc-half").mkdir()
     assert faults(mlflow_dvc.restore(run_id, str(target))) == {}
@@ -253,6 +293,27 @@ def test_changed_since(pipeline: Project, made: Make, tmp_path: Path):
     found = mlflow_dvc.restore(run_id, str(target))
     assert faults(found) == dict.fromkeys(changed, "FAIL")
     assert {path: (target / path).read_text() for path in changed} == changed
+
+
+def test_failed_attempt(pipeline: Project, made: Make, tmp_path: Path, monkeypatch):
+    """An attempt that fails before any file was there leaves nothing that a later one may take."""
+    pipeline.git("init", "--quiet", "--bare", str(tmp_path / "origin.git"))
+    pipeline.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    run_id, elsewhere = made(), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(CommitLostError):
+        mlflow_dvc.restore(run_id, "back")
+    assert os.listdir(elsewhere) == []
+
+
+def test_other_work_trees(pipeline: Project, made: Make, tmp_path: Path):
+    """A work tree of the user's that is not there at the moment is not forgotten."""
+    pipeline.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "stick"))
+    (tmp_path / "stick").rename(tmp_path / "unplugged")
+    mlflow_dvc.restore(made(), str(tmp_path / "back"))
+    (tmp_path / "unplugged").rename(tmp_path / "stick")
+    assert pipeline.run("git", "status", "--short", cwd=tmp_path / "stick") == ""
 
 
 # --- what cannot come back ---------------------------------------------------------------------
@@ -308,6 +369,63 @@ def test_lost_data(pipeline: Project, made: Make, tmp_path: Path):
     assert (tmp_path / "back/models/model.txt").exists()
     stored.unlink()
     assert faults(mlflow_dvc.verify(run_id)[0]) == {PREPARED: "FAIL"}
+
+
+def test_damaged_listing(pipeline: Project, made: Make):
+    """A folder whose list of files is damaged is lost, though an object of its name is there."""
+    value = pipeline.lock()["data/parts"]
+    stored = pipeline.root / f".dvc/cache/files/md5/{value[:2]}/{value[2:]}"
+    stored.chmod(0o644)
+    stored.write_text("[]")
+    assert faults(mlflow_dvc.verify(made())[0]) == {"data/parts": "FAIL"}
+
+
+def test_data_that_is_not_known(pipeline: Project, made: Make, tmp_path: Path):
+    """What the run read and cannot be told of is named by both."""
+    deps = (
+        DataEntry("s3://bucket/raw.csv", "etag", "1-2", cached=False, role="input"),
+        DataEntry("other.csv", "md5", None, cached=False, role="input", state="missing"),
+    )
+    run_id = made(lambda snapshot: replace(snapshot, deps=deps))
+    expected = {dep.path: "UNVERIFIED" for dep in deps}
+    assert faults(mlflow_dvc.verify(run_id)[0]) == expected
+    assert faults(mlflow_dvc.restore(run_id, str(tmp_path / "back"))) == expected
+
+
+def test_data_in_git(pipeline: Project, made: Make):
+    """What a stage reads may lie in git, as a file; of a folder there nothing is claimed."""
+    pipeline.write("conf/a.csv", "a\n")
+    pipeline.commit("conf")
+    value = hashlib.md5(b"a\n").hexdigest()
+    deps = (
+        DataEntry("conf/a.csv", "md5", value, cached=False, role="input", certainty="disk"),
+        DataEntry("conf", "md5", "0" * 32 + ".dir", cached=False, role="input", certainty="disk"),
+    )
+    (found,) = mlflow_dvc.verify(made(lambda snapshot: replace(snapshot, deps=deps)))
+    assert faults(found) == {"conf": "UNVERIFIED"}
+
+
+def test_unrelated_repository(made: Make, tmp_path: Path, monkeypatch):
+    """In a repository that is not the run's nothing is called lost."""
+    other = Project(tmp_path / "other")
+    other.root.mkdir()
+    other.git("init", "--quiet")
+    other.write("run.py", "other\n")
+    other.commit("other")
+    run_id = made()
+    monkeypatch.chdir(other.root)
+    assert mlflow_dvc.verify(run_id)[0].verdict == "UNVERIFIED"
+    with pytest.raises(MlflowDvcError, match="names no repository"):
+        mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+
+
+def test_tag_of_the_users(pipeline: Project, made: Make):
+    """A ``git_sha`` that somebody set is no forgery, but nothing to rely on."""
+    import mlflow
+
+    run_id = made()
+    mlflow.MlflowClient().set_tag(run_id, "git_sha", "abc")
+    assert faults(mlflow_dvc.verify(run_id)[0]) == {"snapshot.json": "UNVERIFIED"}
 
 
 def test_no_record(pipeline: Project, made: Make, tmp_path: Path):
@@ -431,16 +549,86 @@ def test_hostile_data(pipeline: Project, made: Make, tmp_path: Path):
     rows = json.dumps([{"md5": value, "relpath": "../../evil"}]).encode()
     listed = hashlib.md5(rows).hexdigest() + ".dir"
     pipeline.write(f".dvc/cache/files/md5/{listed[:2]}/{listed[2:]}", rows)
+    rows = json.dumps([{"md5": value, "relpath": ".git/config"}]).encode()
+    nested = hashlib.md5(rows).hexdigest() + ".dir"
+    pipeline.write(f".dvc/cache/files/md5/{nested[:2]}/{nested[2:]}", rows)
     entries = [
         DataEntry(str(tmp_path / "evil"), "md5", value),
         DataEntry("../evil", "md5", value),
         DataEntry(".git/evil", "md5", value),
         DataEntry("folder", "md5", listed),
+        DataEntry("nested", "md5", nested),
     ]
     run_id = made(saw(*entries))
     found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
     assert faults(found) == {entry.path: "FAIL" for entry in entries}
     assert not list(tmp_path.rglob("evil"))
+
+
+def test_hostile_links(pipeline: Project, made: Make, tmp_path: Path):
+    """Neither the DVC project nor its settings are a link that leads out of the tree."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "params.yaml").write_text("mine")
+    (pipeline.root / "sub").symlink_to(outside)
+    pipeline.commit("root")
+    run_id = made(lambda snapshot: replace(snapshot, root="sub"))
+    assert faults(mlflow_dvc.restore(run_id, str(tmp_path / "root"))) == {"sub": "TAMPERED"}
+    (pipeline.root / ".dvc/config.local").symlink_to(outside / "new")
+    pipeline.git("add", "--force", ".dvc/config.local")
+    pipeline.commit("settings")
+    found = mlflow_dvc.restore(made(), str(tmp_path / "settings"))
+    assert faults(found) == {".": "TAMPERED"}
+    assert os.listdir(outside) == ["params.yaml"]
+    assert (outside / "params.yaml").read_text() == "mine"
+
+
+def test_hostile_settings(pipeline: Project, made: Make, tmp_path: Path, monkeypatch):
+    """DVC settings of a commit, which can name programs, are not followed where it is not mine."""
+    pytest.importorskip("dvc_s3")
+    clean, marker = (pipeline.root / ".dvc/config").read_bytes(), tmp_path / "pwned"
+    pipeline.write("aws.cfg", f"[default]\ncredential_process = touch {marker}\n")
+    pipeline.write(
+        ".dvc/config",
+        "[core]\nremote = evil\n['remote \"evil\"']\nurl = s3://bucket/evil\n"
+        "endpointurl = http://127.0.0.1:9\nconfigpath = ../aws.cfg\n",
+    )
+    pipeline.commit("evil")
+    run_id = made()
+    pipeline.write(".dvc/config", clean)
+    pipeline.commit("clean")
+    pipeline.git("clone", "--quiet", "--bare", ".", str(tmp_path / "origin.git"))
+    shutil.rmtree(pipeline.root / ".dvc/cache")
+    mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    url = str(tmp_path / "origin.git")
+    sha = pipeline.git("rev-parse", "HEAD~1")
+    other = made(git_is(remote_url=url, sha=sha))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert mlflow_dvc.verify(other)[0].verdict != "PASS"
+    mlflow_dvc.restore(other)
+    assert not marker.exists()
+
+
+def test_code_among_the_files(pipeline: Project, made: Make, tmp_path: Path):
+    """What is attached beside DVC's files and parameters is not laid over the code."""
+    run_id = made(files={"src/train.py": b"evil", "src/json.py": b"evil"})
+    for found in (mlflow_dvc.verify(run_id)[0], mlflow_dvc.restore(run_id, str(tmp_path / "b"))):
+        assert faults(found) == {"src/train.py": "TAMPERED", "src/json.py": "TAMPERED"}
+    assert (tmp_path / "b/src/train.py").read_bytes() != b"evil"
+    assert not (tmp_path / "b/src/json.py").exists()
+
+
+def test_patch_that_says_otherwise(pipeline: Project, made: Make, tmp_path: Path):
+    """A patch of a run whose code was all committed is forged; one that is lacking is missed."""
+    forged = made(files={"code.patch": PATCH.format("evil.py").encode()})
+    assert faults(mlflow_dvc.verify(forged)[0]) == {"code.patch": "TAMPERED"}
+    assert faults(mlflow_dvc.restore(forged, str(tmp_path / "a"))) == {"code.patch": "TAMPERED"}
+    assert not (tmp_path / "a/evil.py").exists()
+    lacking = made(git_is(dirty=True, changes="0" * 32))
+    assert faults(mlflow_dvc.verify(lacking)[0]) == {"code.patch": "UNVERIFIED"}
+    assert faults(mlflow_dvc.restore(lacking, str(tmp_path / "b"))) == {"code.patch": "UNVERIFIED"}
 
 
 def test_forged_pipeline(pipeline: Project, made: Make, tmp_path: Path):

@@ -6,6 +6,7 @@ Of data that is told when it is brought.
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mlflow_dvc.recall.carried import SUBMODULES
 from mlflow_dvc.recall.repository import GitError, Repository
 from mlflow_dvc.recall.restore.place import Place
 from mlflow_dvc.recall.verdict import Item
+from mlflow_dvc.recall.verify.record import patch_fault
 
 _CHANGED = "it was changed since it was restored, and was left as it is"
 _NEW = "it was put there since"
@@ -32,42 +34,46 @@ def check(place: Place) -> Iterator[Item]:
 
 def _code(place: Place) -> Iterator[Item]:
     ours = {place.inside(path) for path in place.run.project_files}
-    for path in _changed(place, place.repository, place.sha, ""):
-        if os.path.join(place.directory, path) not in ours and not path.endswith(_BY_DVC):
-            yield Item("file", path, "FAIL", _CHANGED)
-    for path in place.repository.untracked():
-        if is_program(path) and path not in _patched(place):
+
+    def counts(path: str) -> bool:
+        return os.path.join(place.directory, path) not in ours and not path.endswith(_BY_DVC)
+
+    for path in filter(counts, _changed(place, place.repository, place.sha, "")):
+        yield Item("file", path, "FAIL", _CHANGED)
+    patched = _patched(place)
+    for path in filter(counts, place.repository.untracked()):
+        if is_program(path) and path not in patched:
             yield Item("file", path, "FAIL", _NEW)
 
 
 def _changed(place: Place, repository: Repository, sha: str, folder: str) -> Iterator[str]:
     """Of a repository and its submodules, whose record is attached in ``folder``."""
-    try:
-        tree = repository.tree(sha, place.run.patch(folder))
-    except GitError:  # it was said when the code was laid out
-        tree = repository.tree(sha)
-    raw = place.run.raw(folder)
-    for path in repository.changed_since(tree):
-        if path not in raw:
-            yield path
+    tree = _tree(place, repository, sha, folder)
+    raw = {} if patch_fault(place.run) else place.run.raw(folder)
+    yield from (path for path in repository.changed_since(tree) if path not in raw)
     for path, content in raw.items():
         target = Path(repository.root, path)
         if not target.is_file() or target.read_bytes() != content:
             yield path
     for one in repository.submodules(tree):
-        where = os.path.join(repository.root, one.path)
-        if os.path.isdir(os.path.join(where, ".git")):
-            below = f"{folder}{'/' if folder else ''}{SUBMODULES}{one.path}"
-            inner = _changed(place, Repository(where), one.sha, below)
-            yield from (f"{one.path}/{path}" for path in inner)
+        inner = Repository(os.path.join(repository.root, one.path))
+        if os.path.isdir(os.path.join(inner.root, ".git")) and inner.has(one.sha):
+            below = posixpath.join(folder, SUBMODULES, one.path)
+            yield from (f"{one.path}/{path}" for path in _changed(place, inner, one.sha, below))
+
+
+def _tree(place: Place, repository: Repository, sha: str, folder: str = "") -> str:
+    """As it was laid out: what could not be applied, or is forged, was said then."""
+    patch = b"" if patch_fault(place.run) else place.run.patch(folder)
+    try:
+        return repository.tree(sha, patch)
+    except GitError:
+        return repository.tree(sha)
 
 
 def _patched(place: Place) -> set[str]:
     """The paths that are in the commit with the patch, or attached beside it."""
-    try:
-        tree = place.repository.tree(place.sha, place.run.patch())
-    except GitError:
-        tree = place.repository.tree(place.sha)
+    tree = _tree(place, place.repository, place.sha)
     return {*place.repository.paths(tree), *place.run.raw()}
 
 
