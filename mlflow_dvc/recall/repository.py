@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from dataclasses import dataclass
 
 from mlflow_dvc.capture.commits import is_sha
 from mlflow_dvc.capture.git_aside import GIT_SETTINGS, NOT_INHERITED
@@ -29,23 +28,6 @@ class GitError(MlflowDvcError):
 def commit_of(text: str | None) -> str | None:
     """``text`` if it can name a commit in full."""
     return text if is_sha(text) else None
-
-
-@dataclass(frozen=True)
-class Submodule:
-    """``url`` is None where ``.gitmodules`` does not name it."""
-
-    path: str
-    sha: str
-    url: str | None
-
-
-def _seen_from(base: str, url: str) -> str:
-    while url.startswith(("./", "../")):
-        if url.startswith("../"):
-            base = base.rpartition("/")[0]
-        url = url.partition("/")[2]
-    return f"{base}/{url}"
 
 
 class Repository:
@@ -122,12 +104,13 @@ class Repository:
 
     def lacks_on(self, remote: str, sha: str) -> str | None:
         """In words why the commit cannot be had from a remote or URL, whatever lies here."""
-        url = self._url_of(remote)
+        url = self.url_of(remote)
         with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
             elsewhere = Repository.create(folder, sha, "--bare")
             return elsewhere.fetch(sha, url, "--depth=1", "--filter=tree:0")
 
-    def _url_of(self, remote: str) -> str:
+    def url_of(self, remote: str) -> str:
+        """Of a remote; of anything else itself."""
         if remote not in self.remotes():
             return remote
         url = os.fsdecode(self.git("remote", "get-url", "--", remote)).rstrip("\n")
@@ -189,30 +172,6 @@ class Repository:
     def paths(self, tree: str) -> list[str]:
         found = self.git("ls-tree", "-r", "--name-only", "-z", tree)
         return [os.fsdecode(path) for path in found.split(b"\0") if path]
-
-    def submodules(self, tree: str) -> list[Submodule]:
-        """Those of a commit, or of a tree, with the address that ``.gitmodules`` has of each."""
-        rows = self.git("ls-tree", "-r", "-z", tree).split(b"\0")
-        links = [row.partition(b"\t") for row in rows if row.startswith(b"160000 ")]
-        urls = self._urls(tree) if links else {}
-        found = ((os.fsdecode(path), head.split()[2].decode()) for head, _, path in links)
-        return [Submodule(path, sha, urls.get(path)) for path, sha in found]
-
-    def _urls(self, tree: str) -> dict[str, str]:
-        """By the path of the submodule; a relative one is seen from that of the first remote."""
-        words = ("config", "--blob", f"{tree}:.gitmodules", "-z", "--get-regexp", r"^submodule\.")
-        try:
-            rows = os.fsdecode(self.git(*words)).split("\0")
-        except GitError:
-            return {}
-        values = dict(row.split("\n", 1) for row in rows if "\n" in row)
-        base = next(map(self._url_of, self.remotes()), self.root)
-        found = {}
-        for key, path in values.items():
-            if key.endswith(".path") and (url := values.get(key.removesuffix("path") + "url")):
-                is_relative = url.startswith(("./", "../"))
-                found[path] = _seen_from(base, url) if is_relative else url
-        return found
 
     # --- git ---
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from mlflow_dvc.capture.inventory import workspace_of
 from mlflow_dvc.dvc_backend.command import Command, command_of
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.recall.carried import Carried, carried
+from mlflow_dvc.recall.compared import Metric, Output, metrics_of, outputs_of
 from mlflow_dvc.recall.home import home_of
 from mlflow_dvc.recall.restore import Restored, restored
 from mlflow_dvc.recall.verdict import Item
@@ -27,40 +27,11 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _CONTEXT = "MLFLOW_RUN_CONTEXT"  # tags for every run that MLflow starts, as JSON
-_SYSTEM = "system/"  # MLflow's own metrics of the machine
 _STDERR = 2
 _NOT_INHERITED = (
     "MLFLOW_RUN", "MLFLOW_EXPERIMENT", "MLFLOW_DVC_SNAPSHOT", "MLFLOW_DVC_ROOT",
     "MLFLOW_DVC_ENABLED", "DVC_", "GIT_",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Metric:
-    """The last value of each run; None where it has none of this name."""
-
-    name: str
-    before: float | None
-    after: float | None
-
-    @property
-    def is_equal(self) -> bool:
-        if self.before is None or self.after is None:
-            return False
-        return self.before == self.after or (math.isnan(self.before) and math.isnan(self.after))
-
-
-@dataclass(frozen=True)
-class Output:
-    """The hash of what the stage made, then and now; None where it is not known."""
-
-    path: str
-    before: str | None
-    after: str | None
-
-    @property
-    def is_equal(self) -> bool:
-        return self.before is not None and self.before == self.after
 
 
 @dataclass(frozen=True)
@@ -183,8 +154,8 @@ def carry_out(plan: Plan, tracking_uri: str | None = None) -> Reproduced:
         new.info.run_id,
         plan.stage,
         plan.restored.directory,
-        tuple(_metrics(plan.run.run, new)),
-        tuple(_outputs(plan.run, new, tracking_uri)),
+        tuple(metrics_of(plan.run.run, new)),
+        tuple(outputs_of(plan.run, new, tracking_uri)),
     )
 
 
@@ -236,19 +207,3 @@ def _unlikeness(old: Run) -> Callable[[Run], tuple[bool, int, int, int]]:
         return nested, params, metrics, new.info.start_time
 
     return of
-
-
-def _metrics(old: Run, new: Run) -> list[Metric]:
-    before, after = old.data.metrics, new.data.metrics
-    names = sorted(name for name in before.keys() | after.keys() if not name.startswith(_SYSTEM))
-    return [Metric(name, before.get(name), after.get(name)) for name in names]
-
-
-def _outputs(run: Carried, new: Run, tracking_uri: str | None) -> list[Output]:
-    now = tracking.load_snapshot(new, tracking_uri)
-    after = {entry.path: entry.hash for entry in now.facts}
-    return [
-        Output(entry.path, entry.hash, after.get(entry.path))
-        for entry in run.snapshot.facts
-        if entry.role == "output"
-    ]

@@ -13,7 +13,8 @@ from mlflow_dvc.report.words import short
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mlflow_dvc.recall.reproduce import Metric, Plan, Reproduced
+    from mlflow_dvc.recall.compared import Metric
+    from mlflow_dvc.recall.reproduce import Plan, Reproduced
     from mlflow_dvc.recall.restore import Restored
     from mlflow_dvc.recall.verdict import Item
     from mlflow_dvc.recall.verify import Verified

@@ -15,6 +15,7 @@ from mlflow_dvc.dvc_backend.check import Question, ask
 from mlflow_dvc.recall.carried import SUBMODULES
 from mlflow_dvc.recall.repository import GitError, Repository
 from mlflow_dvc.recall.restore.place import Place
+from mlflow_dvc.recall.submodules import submodules
 from mlflow_dvc.recall.verdict import Item
 from mlflow_dvc.recall.verify.record import patch_fault
 
@@ -55,7 +56,7 @@ def _changed(place: Place, repository: Repository, sha: str, folder: str) -> Ite
         target = Path(repository.root, path)
         if not target.is_file() or target.read_bytes() != content:
             yield path
-    for one in repository.submodules(tree):
+    for one in submodules(repository, tree):
         inner = Repository(os.path.join(repository.root, one.path))
         if os.path.isdir(os.path.join(inner.root, ".git")) and inner.has(one.sha):
             below = posixpath.join(folder, SUBMODULES, one.path)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from mlflow_dvc.recall.carried import SUBMODULES, Carried
 from mlflow_dvc.recall.paths import place_of
-from mlflow_dvc.recall.repository import GitError, Repository, Submodule
+from mlflow_dvc.recall.repository import GitError, Repository
 from mlflow_dvc.recall.restore.place import Place
+from mlflow_dvc.recall.submodules import Submodule, submodules
 from mlflow_dvc.recall.verdict import Item
 from mlflow_dvc.recall.verify.code import patch_verdict
 from mlflow_dvc.recall.verify.record import patch_fault
@@ -19,7 +20,7 @@ _DEEPEST = 5
 
 
 def lay_code(place: Place) -> Iterator[Item]:
-    """Check the commit out with the patch; no program is run, be it a hook or a filter's."""
+    """Check the commit out with the patch: no hook runs, and no filter but the user's own."""
     git = place.run.snapshot.git
     own = git.sha if git else None
     reason = "" if place.sha == own else f"in place of {own}"
@@ -59,7 +60,7 @@ class _Laying:
         for path, content in self._run.raw(folder).items() if self._patched else ():
             yield _written(repository.root, path, content)
         if folder.count(SUBMODULES) < _DEEPEST:
-            for one in repository.submodules(tree):
+            for one in submodules(repository, tree):
                 yield from self._submodule(repository, one, folder, home)
         repository.uncommit()
 

@@ -47,10 +47,11 @@ class Place:
         if root is None:
             return None
         where = self.inside(".")
-        links = (where and os.path.join(where, ".dvc", name) for name in ("", "config.local"))
-        return (
-            None if any(link and os.path.islink(link.rstrip(os.sep)) for link in links) else where
-        )
+        if where is None:
+            return None
+        # DVC would write through such a link.
+        ours = (os.path.join(where, ".dvc"), os.path.join(where, ".dvc", "config.local"))
+        return None if any(map(os.path.islink, ours)) else where
 
     def inside(self, path: str) -> str | None:
         """Where ``path``, seen from the DVC root, lies in the tree; None where it leads out."""

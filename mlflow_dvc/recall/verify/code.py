@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from mlflow_dvc.capture.commits import Commits
 from mlflow_dvc.recall.carried import Carried
 from mlflow_dvc.recall.repository import Repository, commit_of
+from mlflow_dvc.recall.submodules import submodules
 from mlflow_dvc.recall.verdict import Item, Verdict
 from mlflow_dvc.recall.verify.record import patch_fault
 
@@ -36,7 +37,7 @@ def submodule_items(run: Carried, repository: Repository | None) -> Iterator[Ite
     sha = commit_of(run.snapshot.git.sha) if run.snapshot.git else None
     if repository is None or sha is None or not repository.has(sha):
         return
-    for one in repository.submodules(sha):
+    for one in submodules(repository, sha):
         where = os.path.join(repository.root, one.path)
         here = Repository(where) if os.path.exists(os.path.join(where, ".git")) else None
         remotes = [one.url] if one.url else []
