@@ -355,6 +355,20 @@ def test_remote_that_does_not_answer(pipeline: Project, made: Make):
     assert pipeline.cli("verify", run_id).returncode == 2
 
 
+def test_remote_of_another_time(pipeline: Project, made: Make, tmp_path: Path):
+    """Data on a remote that the run's commit names is not lost, though the checkout has none."""
+    first = pipeline.git("rev-parse", "HEAD")
+    pipeline.dvc("remote", "add", "--quiet", "--default", "folder", str(tmp_path / "remote"))
+    pipeline.dvc("push", "--quiet")
+    pipeline.commit("remote")
+    run_id = made()
+    pipeline.git("branch", "other")
+    pipeline.git("reset", "--quiet", "--hard", first)
+    shutil.rmtree(pipeline.root / ".dvc/cache")
+    assert faults(mlflow_dvc.verify(run_id)[0]) == {}
+    assert faults(mlflow_dvc.restore(run_id, str(tmp_path / "back"))) == {}
+
+
 def test_lost_data(pipeline: Project, made: Make, tmp_path: Path):
     """Data that lies nowhere, or damaged, is named with its hash; the rest comes back."""
     run_id = made()

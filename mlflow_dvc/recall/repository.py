@@ -55,6 +55,13 @@ class Repository:
         name = self.git("hash-object", "--stdin", "--no-filters", given=content).decode().strip()
         return self._succeeds("cat-file", "-e", name)
 
+    def file(self, sha: str, path: str) -> bytes | None:
+        """Its content in the commit; None where it has none."""
+        try:
+            return self.git("cat-file", "blob", f"{sha}:{path}")
+        except GitError:
+            return None
+
     def ref_with(self, sha: str) -> str | None:
         """A branch or tag, of here or of a remote, on which the commit is."""
         found = self.git("for-each-ref", "--count=1", "--format=%(refname)", "--contains", sha)

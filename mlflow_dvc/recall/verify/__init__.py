@@ -13,10 +13,10 @@ from mlflow_dvc.recall.carried import Carried, carried, carried_by
 from mlflow_dvc.recall.home import Home, cloned, home_of
 from mlflow_dvc.recall.verdict import Item, Verdict, worst
 from mlflow_dvc.recall.verify.code import commit_item, patch_item, submodule_items
-from mlflow_dvc.recall.verify.data import data_items, sought
+from mlflow_dvc.recall.verify.data import data_items, found_by_commit, sought
 from mlflow_dvc.recall.verify.record import file_items, lock_items, record_item
 
-Stores = tuple[Mapping[str, Kept], Sequence[str]]  # what `exists` answers
+Stores = tuple[dict[str, Kept], list[str]]  # what `exists` answers
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def verify(
 
 
 def _of(home: Home, stores: Mapping[str, Stores]) -> Stores:
-    return stores.get(home.dvc_root or "", ({}, ()))
+    return stores.get(home.dvc_root or "", ({}, []))
 
 
 def _home(run: Carried, path: str | None, stack: ExitStack) -> Home:
@@ -80,12 +80,21 @@ def _asked(runs: Sequence[Carried], homes: Sequence[Home]) -> dict[str, Stores]:
     wanted: dict[str, dict[str, Sought]] = {}
     for run, home in zip(runs, homes, strict=True):
         if home.dvc_root:
-            mine = wanted.setdefault(home.dvc_root, {})
-            mine |= {one.key: one for entry in run.data() if (one := sought(run, entry))}
+            wanted.setdefault(home.dvc_root, {}).update(_questions(run))
     foreign = {home.dvc_root for home in homes if home.foreign}
-    return {
+    stores = {
         root: exists(root, mine.values(), foreign=root in foreign) for root, mine in wanted.items()
     }
+    for run, home in zip(runs, homes, strict=True):
+        if home.dvc_root and not home.foreign:
+            kept, _ = stores[home.dvc_root]
+            lacking = [one for key, one in _questions(run).items() if kept[key].count]
+            kept |= found_by_commit(run, home, lacking)
+    return stores
+
+
+def _questions(run: Carried) -> dict[str, Sought]:
+    return {one.key: one for entry in run.data() if (one := sought(run, entry))}
 
 
 def _verified(run_id: str, name: str, items: tuple[Item, ...]) -> Verified:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from mlflow_dvc.capture.commits import Commits
-from mlflow_dvc.dvc_backend.exists import Kept, Sought
+from mlflow_dvc.dvc_backend.exists import Kept, Sought, exists
 from mlflow_dvc.recall.carried import Carried
 from mlflow_dvc.recall.home import Home
 from mlflow_dvc.recall.origin import origin_of
@@ -15,7 +17,9 @@ from mlflow_dvc.recall.repository import Repository, commit_of
 from mlflow_dvc.recall.verdict import Item, Verdict
 from mlflow_dvc.recall.verify.code import SECONDS_AT_MOST
 from mlflow_dvc.snapshot import DataEntry
+from mlflow_dvc.tracking import write_files
 
+_NO_GIT = b"[core]\nno_scm = true\n"
 _BY_CONTENT = ("md5", "md5-dos2unix")
 
 
@@ -24,6 +28,24 @@ def sought(run: Carried, entry: DataEntry) -> Sought | None:
     if entry.algorithm not in _BY_CONTENT or entry.hash is None:
         return None
     return Sought(entry.algorithm, entry.hash, origin_of(run, entry))
+
+
+def found_by_commit(run: Carried, home: Home, lacking: Sequence[Sought]) -> dict[str, Kept]:
+    """Of data that the project's remotes lack, what those have that the run's commit names.
+
+    The checkout may be at a commit of before, or after, a remote was configured.
+    """
+    sha = commit_of(run.snapshot.git.sha) if run.snapshot.git else None
+    if not lacking or home.repository is None or sha is None or not home.repository.has(sha):
+        return {}
+    inside = os.path.normpath(os.path.join(run.snapshot.root or ".", ".dvc", "config"))
+    config = home.repository.file(sha, inside.replace(os.sep, "/"))
+    if not config or config == Path(home.dvc_root or "", ".dvc", "config").read_bytes():
+        return {}
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+        write_files(folder, {".dvc/config": config, ".dvc/config.local": _NO_GIT})
+        found, _ = exists(folder, lacking, foreign=True)
+    return {key: kept for key, kept in found.items() if not kept.count}
 
 
 def data_items(
