@@ -34,7 +34,15 @@ def log(lr: float = 0.1, accuracy: float = 0.5, **more: Any) -> str:
     with mlflow.start_run() as run:
         mlflow.log_params({"lr": lr, "same": 1, **more})
         mlflow.log_metrics({"accuracy": accuracy, "same": 1.0})
-    return str(run.info.run_id)
+    return looked_at(run.info.run_id)
+
+
+def looked_at(run_id: str) -> str:
+    """The run, as if its data had been compared with what lies on disk."""
+    client = mlflow.MlflowClient()
+    if "dvc.data_status" in client.get_run(run_id).data.tags:
+        client.set_tag(run_id, "dvc.data_status", "clean")
+    return str(run_id)
 
 
 def artifact(run_id: str, path: str) -> Path:
@@ -123,7 +131,7 @@ def test_everything(folders: tuple[str, str], project: Project):
     assert (change.path, change.status) == (FOLDER, "modified")
     assert (change.old.nfiles, change.old.size) == (4, 12)
     assert (change.new.nfiles, change.new.size) == (4, 14)
-    assert found.data.unchanged == 5
+    assert found.data.unchanged == 6
     words = {one.key: (one.old, one.new) for one in found.record}
     assert words.keys() == {"dvc.data_version", "git_dirty"}
     assert words["git_dirty"] == ("false", "true")
@@ -453,13 +461,43 @@ def test_without_a_record(project: Project, tracking_uri: str):
     assert "no record" in done.stderr
 
 
+def test_nobody_looked(project: Project):
+    """Runs whose data nobody compared with the disk are not known to be equal."""
+    first, second = log(), log()
+    mlflow.MlflowClient().set_tag(second, "dvc.data_status", "unverified")
+    found = mlflow_dvc.diff(first, second)
+    assert (found.data.differs, found.equal) == (False, None)
+    assert project.cli("diff", first, second).returncode == 2
+
+
+def test_resumed(project: Project):
+    """Of a run that was resumed on other data the first record alone does not tell."""
+    first, second = log(), log()
+    later = artifact(second, "resume-1/snapshot.json")
+    later.parent.mkdir()
+    later.write_text("{}")
+    assert mlflow_dvc.diff(first, second).equal is None
+
+
+def test_output_in_git(project: Project):
+    """An output that git keeps is data, and told when it differs."""
+    first = log()
+    project.write("metrics.json", '{"x": 2}')
+    project.dvc("commit", "--quiet", "--force", "train")
+    project.commit("metrics")
+    found = mlflow_dvc.diff(first, log())
+    assert by_path(found).keys() == {"metrics.json"}
+    assert found.equal is False
+
+
 def test_by_tags_alone(project: Project):
     """Without the attached record a path that has no tag is unknown, not removed."""
     first, second = log(), log()
     artifact(second, "snapshot.json").unlink()
     mlflow.MlflowClient().delete_tag(second, "dvc.out.report.txt")
     found = mlflow_dvc.diff(first, second)
-    assert {path: one.status for path, one in by_path(found).items()} == {"report.txt": "unknown"}
+    told = {path: one.status for path, one in by_path(found).items()}
+    assert told == {"report.txt": "unknown", "metrics.json": "unknown"}  # the latter has no tag
     assert any("snapshot.json" in note for note in found.notes)
 
 
@@ -469,7 +507,7 @@ def test_child_runs(project: Project):
     with mlflow.start_run() as parent, mlflow.start_run(nested=True) as child:
         pass
     assert not artifact(child.info.run_id, "code.patch").exists()
-    found = mlflow_dvc.diff(parent.info.run_id, child.info.run_id)
+    found = mlflow_dvc.diff(*(looked_at(run.info.run_id) for run in (parent, child)))
     assert found.equal is True
     mlflow.MlflowClient().set_tag(child.info.run_id, "mlflow.parentRunId", "0" * 32)
     assert mlflow_dvc.diff(parent.info.run_id, child.info.run_id).code.differs is None
@@ -522,7 +560,7 @@ def test_command(folders: tuple[str, str], project: Project):
     assert done.returncode == 1, done.stderr
     words = (
         "lr", "0.2", "accuracy", "+0.25", "data/folder", "1 added, 1 deleted, 1 modified",
-        "sub/was -> is", "+\tprint(1)", "with uncommitted changes", "and 5 unchanged",
+        "sub/was -> is", "+\tprint(1)", "with uncommitted changes", "and 6 unchanged",
     )  # fmt: skip
     for word in words:
         assert word in done.stdout
@@ -532,6 +570,7 @@ def test_command(folders: tuple[str, str], project: Project):
     answer = json.loads(done.stdout)
     assert list(answer) == [
         "schema", "equal", "old", "new", "code", "params", "metrics", "data", "record", "notes",
+        "certain",
     ]  # fmt: skip
     assert (answer["schema"], answer["equal"]) == (1, False)
     assert answer["data"]["changes"][0]["files"]["renamed"] == 1

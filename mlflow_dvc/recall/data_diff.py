@@ -50,7 +50,9 @@ class Data:
     def __init__(self, name: str, snapshot: Snapshot, *, complete: bool = True) -> None:
         self.name = name
         self.is_recorded = bool(snapshot)
-        self.saw = {entry.path: entry for entry in reversed(snapshot.saw)}
+        # What git has of the outputs is told here too: it is no code.
+        in_git = (entry for entry in snapshot.data if not entry.cached and entry.known)
+        self.saw = {entry.path: entry for entry in (*in_git, *reversed(snapshot.saw))}
         self._complete = complete
         self._stale = {entry.path for entry in snapshot.data if entry.certainty == "stale"}
         self._named = {entry.path for entry in (*snapshot.data, *snapshot.deps)}

@@ -64,6 +64,7 @@ class Diff:
 
     ``record`` is what else the records say differently: stage, experiment, data version, whether
     there was uncommitted code. ``notes`` say in words what is not certain.
+    ``certain``: both records tell of all that their runs saw.
     """
 
     old: Side
@@ -74,6 +75,7 @@ class Diff:
     data: DataDiff
     record: tuple[Value, ...] = ()
     notes: tuple[str, ...] = ()
+    certain: bool = True
 
     @property
     def equal(self) -> bool | None:
@@ -83,7 +85,8 @@ class Diff:
         """
         if self.params or self.metrics or self.code.differs or self.data.differs:
             return False
-        return None if self.code.differs is None or self.data.differs is None else True
+        is_known = self.certain and self.code.differs is False and self.data.differs is False
+        return True if is_known else None
 
 
 def diff(old: str, new: str, *, path: str | None = None, tracking_uri: str | None = None) -> Diff:
@@ -113,6 +116,7 @@ def diff(old: str, new: str, *, path: str | None = None, tracking_uri: str | Non
         data=data_diff.compare(was.data(), now.data(), _dvc_root(project, now.snapshot)),
         record=tuple(_values(was.words(), now.words())),
         notes=tuple(note for side in sides for note in side.notes()),
+        certain=all(side.is_certain for side in sides),
     )
 
 
@@ -161,8 +165,25 @@ class _Read:
             yield f"{self._name}: {self.snapshot.warnings[-1]}"
         if (status := self.snapshot.data_status) not in (None, "clean"):
             yield f"{self._name}: {_STATUS.get(str(status), 'the data is ' + str(status))}"
-        if any(path.startswith("dvc/resume-") for path in self._files):
+        yield from (f"{self._name}: {warning}" for warning in self._other_warnings)
+        if self._is_resumed:
             yield f"{self._name}: resumed on other code or data; its first record is compared"
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the record tells all that the run saw."""
+        was_looked_at = self.snapshot.data_status in (None, "clean", "modified")
+        return was_looked_at and not (self.snapshot.warnings or self._is_resumed)
+
+    @property
+    def _other_warnings(self) -> tuple[str, ...]:
+        """What could not be read of the project; of the code it is said there."""
+        found = self.snapshot.warnings[:-1] if self._is_by_tags else self.snapshot.warnings
+        return tuple(warning for warning in found if not warning.startswith("uncommitted code: "))
+
+    @property
+    def _is_resumed(self) -> bool:
+        return any(path.startswith("dvc/resume-") for path in self._files)
 
     @property
     def _is_by_tags(self) -> bool:

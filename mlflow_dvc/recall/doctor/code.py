@@ -53,7 +53,9 @@ def no_git_remote(subject: Subject) -> Iterator[Case]:
 def head_not_pushed(subject: Subject) -> Iterator[Case]:
     code = subject.code
     if code and code.remotes and code.has_commit and not code.is_pushed:
-        yield Case("HEAD", "no branch of a remote contains it", "git push")
+        remote = "origin" if "origin" in code.remotes else quote(code.remotes[0])
+        target = "HEAD" if code.is_on_branch else "HEAD:refs/heads/BRANCH"
+        yield Case("HEAD", "no branch of a remote contains it", f"git push -u {remote} {target}")
 
 
 def submodule(subject: Subject) -> Iterator[Case]:
@@ -64,5 +66,5 @@ def submodule(subject: Subject) -> Iterator[Case]:
         elif state == "U":
             yield Case(path, "this submodule has a merge conflict", "Resolve it and commit")
         elif state == "+":
-            fix = f"git add {quote(path)} && git commit, or {update}"
+            fix = f"{subject.code.adding(path)}, or {update}" if subject.code else update
             yield Case(path, "this submodule is at another commit than HEAD says", fix)

@@ -54,7 +54,7 @@ def _uncommitted(subject: Subject, paths: list[str]) -> Iterator[Case]:
     tracked, changed = set(git.dvc_files), git.changed_dvc_files
     for path in paths:
         name = relative(os.path.join(root, path), git.root)
-        fix = f"git add {quote(path)} && git commit"
+        fix = git.adding(name)
         if name in changed:
             yield Case(path, "it differs from HEAD", fix)
         elif name not in tracked and os.path.exists(subject.absolute(path)):

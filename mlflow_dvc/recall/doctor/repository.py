@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterable
 from functools import cached_property
+from shlex import quote
 
 _SECONDS = 60
 # A hook of git's, in which we may be called, names its own repository and index.
@@ -40,6 +41,17 @@ class Repository:
     @cached_property
     def has_commit(self) -> bool:
         return bool(self._answer("rev-parse", "--quiet", "--verify", "HEAD^{commit}"))
+
+    def adding(self, path: str) -> str:
+        """The commands that commit it, wherever one is."""
+        git = "git"
+        if os.path.realpath(os.curdir) != os.path.realpath(self.root):
+            git = f"git -C {quote(self.root)}"
+        return f"{git} add {quote(path)} && {git} commit"
+
+    @cached_property
+    def is_on_branch(self) -> bool:
+        return bool(self._answer("symbolic-ref", "--quiet", "HEAD"))
 
     @cached_property
     def is_shallow(self) -> bool:

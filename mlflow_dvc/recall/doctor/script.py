@@ -18,6 +18,7 @@ _SCRIPTS = frozenset({".py", ".r", ".rmd", ".sh", ".bash", ".ipynb", ".jl"})
 _PARAMS_FILES = frozenset({"params.yaml", "params.yml", "params.json", "params.toml"})
 # `open("params.yaml")`, `Path("params.yaml")`, `OmegaConf.load("params.yaml")`
 _OPENERS = frozenset({"open", "Path", "load"})
+_TO = frozenset({">", ">>", "-o", "--output"})  # what follows is written
 _BYTES_AT_MOST = 1024 * 1024
 
 
@@ -36,12 +37,16 @@ class Reads:
 
 def script_of(stage: Stage, raw: Mapping[str, Any], root: str) -> str | None:
     """The first script in the stage's command, relative to the DVC root; it lies in the project."""
+    outs = {out.path for out in stage.outs}
     for words in map(_words, _commands(raw.get("cmd"))):
+        if "cd" in words:
+            return None  # where it then is, this does not tell
         for before, word in zip(["", *words], words, strict=False):
             for path in _files(before, word):
                 inside = posixpath.normpath(posixpath.join(stage.wdir, path))
                 is_inside = not inside.startswith(("/", "../"))
-                if is_inside and os.path.isfile(os.path.join(root, inside)):
+                is_made = before in _TO or inside in outs
+                if is_inside and not is_made and os.path.isfile(os.path.join(root, inside)):
                     return inside
     return None
 

@@ -17,7 +17,7 @@ from mlflow_dvc.recall.lineage.graph import Node as Node
 from mlflow_dvc.recall.lineage.subject import Found, find
 
 _RUN_ID = re.compile(r"[0-9a-f]{1,32}")
-_LOGGED_MODEL = re.compile(r"(?:models:/)?(m-[^/@]+)")
+_LOGGED_MODEL = re.compile(r"(?:models:/)?(m-[0-9a-f]+)")
 
 
 def lineage(what: str, *, path: str | None = None, tracking_uri: str | None = None) -> Lineage:

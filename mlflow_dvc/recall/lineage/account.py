@@ -13,6 +13,7 @@ from mlflow_dvc.capture.entry import hash_of
 from mlflow_dvc.capture.lockfile import lock_of
 from mlflow_dvc.capture.pipeline import parents
 from mlflow_dvc.capture.settle import locked_entry, name_of
+from mlflow_dvc.recall.carried import carrier_of
 from mlflow_dvc.snapshot import DataEntry, Snapshot, StageNode
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ class Account:
     """
 
     def __init__(
-        self, run: Run, snapshot: Snapshot, tracking_uri: str | None, *, has_locks: bool
+        self, run: Run, carrier: Run, snapshot: Snapshot, tracking_uri: str | None, has_locks: bool
     ) -> None:
+        """``carrier`` is the run that the record is attached to: this, or a parent."""
         self.run = run
+        self._carrier = carrier
         self.snapshot = snapshot
         self._uri = tracking_uri
         self._has_locks = has_locks
@@ -71,6 +74,21 @@ class Account:
             (out.path, out.hash, out.certainty) == (path, hash_, "sealed") for out in self.outs
         )
 
+    def did_the_same(self, other: Account, address: str) -> bool:
+        """Whether the locks of both tell of one execution of a stage, or of two equal ones."""
+        mine = self.lock(address)
+        return mine is not None and mine == other.lock(address)
+
+    def is_in_checkout_of(self, other: Account) -> bool:
+        mine, theirs = self.snapshot.workspace, other.snapshot.workspace
+        return mine is not None and mine == theirs
+
+    def is_of_project(self, other: Account) -> bool:
+        """As far as is known: by the checkout, or by where the repository is pushed to."""
+        mine, theirs = (one.snapshot.git for one in (self, other))
+        same_remote = mine and theirs and mine.remote_url and mine.remote_url == theirs.remote_url
+        return self.is_in_checkout_of(other) or bool(same_remote)
+
     def around(self, path: str) -> DataEntry | None:
         """The output that is at ``path``, or the folder that it lies in."""
         return next((self.data[one] for one in (path, *parents(path)) if one in self.data), None)
@@ -86,7 +104,9 @@ class Account:
         path = lock_of(file or "dvc.yaml")
         if path not in self._locks:
             read = self._has_locks and path in (self.snapshot.locks or {})
-            self._locks[path] = tracking.read_attached(self.run, path, self._uri) if read else None
+            self._locks[path] = (
+                tracking.read_attached(self._carrier, path, self._uri) if read else None
+            )
         return locked_entry(self._locks[path], name)
 
     def read_by(self, address: str) -> dict[str, str | None]:
@@ -111,13 +131,14 @@ class Account:
 
 def accounts_of(run: Run, tracking_uri: str | None) -> Iterator[Account]:
     """The record of the start, and those of when the run was resumed on other data."""
-    first = tracking.load_snapshot(run, tracking_uri)
-    account = Account(run, first, tracking_uri, has_locks=True)
+    carrier = carrier_of(run, tracking_uri) if tag.MLFLOW_PARENT in run.data.tags else run
+    first = tracking.load_snapshot(carrier, tracking_uri)
+    account = Account(run, carrier, first, tracking_uri, has_locks=True)
     yield account
     known = {entry.hash for entry in (*account.data.values(), *account.deps)}
     if first and not tag.hashes_in(run.data.tags) <= known:
         for snapshot in tracking.load_resumed(run, tracking_uri):
-            yield Account(run, snapshot, tracking_uri, has_locks=False)
+            yield Account(run, run, snapshot, tracking_uri, has_locks=False)
 
 
 def _hashes(entry: Mapping[str, Any] | None, part: str) -> dict[str, str | None]:

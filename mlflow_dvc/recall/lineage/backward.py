@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow_dvc import tags as tag
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _INPUTS_AT_MOST = 200  # of a run whose stage is not known: everything that lay there
+_ELSEWHERE = "an equal lock, but of another checkout, and perhaps of another project"
 _SEALED = ("provisional", "confirmed", "contradicted")
 
 
@@ -155,9 +157,9 @@ class Backward:
             self._graph.link(self._graph.add(nodes.of_source(entry.source)), step.key, "imported")
         if not entry.known or entry.state == "modified":  # then nobody knows who made it so
             return
-        makers = self._makers(account, entry)
-        for maker in makers:
-            self._graph.link(self._run(maker), step.key, "made")
+        makers = self.makers(account, entry)
+        for maker, doubt in makers:
+            self._graph.link(self._run(maker), step.key, "made", doubt)
         if not makers and entry.stage in account.stages and _is_locked(account, entry):
             self._stage(step.key, account, entry.stage)
 
@@ -176,26 +178,39 @@ class Backward:
             else:
                 self._read(node.key, account, path, value, "" if value else nodes.UNKNOWN)
 
-    def _makers(self, account: Account, entry: DataEntry) -> list[Run]:
-        """The runs of one execution of a stage that made this: the last before it was read."""
+    def makers(self, account: Account, entry: DataEntry) -> list[tuple[Run, str]]:
+        """The runs of the execution of a stage that made this, each with why it may be another.
+
+        By the lock of whoever read it: it tells what the stage had read, whatever else makes data
+        of this hash. Of equal executions it is the last before, in the same checkout if there.
+        """
         if entry.hash is None or entry.stage is None:
             return []
         if account.made(entry.path, entry.hash):
-            return [account.run]
-        if entry.stage not in account.stages:
+            return [(account.run, "")]
+        if entry.stage not in account.stages or account.lock(entry.stage) is None:
             return []
-        found: list[Run] = []
-        sealed_at = None
-        for run in self._runs_of(entry.stage):
-            if not _may_have_made(run, entry.hash, account.run):
+        found: list[tuple[Run, Account]] = []
+        for run, one in self._candidates(account, entry):
+            is_here = one.is_in_checkout_of(account)
+            if found and is_here == found[0][1].is_in_checkout_of(account):
+                if one.snapshot.sealed_at != found[0][1].snapshot.sealed_at:
+                    break
+                found.append((run, one))
+            elif not found or is_here:
+                found = [(run, one)]
+        return [(run, "" if one.is_of_project(account) else _ELSEWHERE) for run, one in found]
+
+    def _candidates(self, account: Account, entry: DataEntry) -> Iterator[tuple[Run, Account]]:
+        """Runs that made the same from the same, newest first."""
+        for run in self._runs_of(entry.stage or ""):
+            if not _may_have_made(run, entry.hash or "", account.run):
                 continue
-            made = [one for one in self.accounts(run) if one.made(entry.path, entry.hash)]
-            if made and (not found or made[0].snapshot.sealed_at == sealed_at):
-                found.append(run)
-                sealed_at = made[0].snapshot.sealed_at
-            elif found:
-                break
-        return found
+            for one in self.accounts(run):
+                is_again = tag.REPRODUCES in run.data.tags and not one.is_in_checkout_of(account)
+                did = one.made(entry.path, entry.hash or "")
+                if did and not is_again and one.did_the_same(account, entry.stage or ""):
+                    yield run, one
 
     def _runs_of(self, address: str) -> list[Run]:
         """The runs of a stage, newest first."""

@@ -113,13 +113,29 @@ class Forward:
         for key, out in made:
             by_hash.setdefault(out.hash or "", {})[key] = out
         for value, (reader, entries) in self._readers(set(by_hash)):
+            outs = by_hash[value]
             if reader.info.run_id in self._came or not self._has_room(reader):
                 continue
+            if not any(self._came_to(reader, out) for out in outs.values()):
+                continue  # nor is it to be drawn: what it came from is another's
             reader_key = self._backward.run(reader)
-            for key, out in by_hash[value].items():
+            for key, out in outs.items():
                 self._same_content(key, out, entries)
-            if not self._graph.before([reader_key]).isdisjoint(by_hash[value]):
+            if not self._graph.before([reader_key]).isdisjoint(outs):
                 self._add(reader)
+
+    def _came_to(self, reader: Run, out: DataEntry) -> bool:
+        """Whether what ``reader`` had there is what one of the runs made."""
+        for account in self._backward.accounts(reader):
+            entry = account.data.get(out.path)
+            if entry is None or entry.hash != out.hash or entry.stage is None or entry.source:
+                return True  # by the graph alone: a part of it, or imported
+            if account.lock(entry.stage) is None:
+                return True  # by its hash alone: no lock tells what the stage had read
+            makers = self._backward.makers(account, entry)
+            if any(run.info.run_id in self._came for run, _ in makers):
+                return True
+        return False
 
     def _readers(self, hashes: set[str]) -> Iterator[tuple[str, Seen]]:
         """The runs that saw any of ``hashes``; where these are many, of one look at all runs."""
