@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import NamedTuple
 
-from mlflow_dvc.capture.git import without_credentials
+from mlflow_dvc.capture.git import is_sha, without_credentials
 from mlflow_dvc.snapshot import GitState
-
-_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 class _Service(NamedTuple):
@@ -38,7 +35,7 @@ def commit() -> GitState | None:
     """None where no service names a commit. ``source`` is the name of the variable."""
     for service in _SERVICES:
         sha = os.environ.get(service.commit, "").strip().lower()
-        if _SHA.fullmatch(sha):
+        if is_sha(sha):
             branches = (os.environ.get(name) for name in service.branch)
             branch = next(filter(None, branches), None)
             return GitState(sha, branch, remote_url=_url(service.url), source=service.commit)

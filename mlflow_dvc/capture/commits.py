@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from mlflow_dvc.capture.code import is_kept_by_dvc
+from mlflow_dvc.capture.git import is_sha
 from mlflow_dvc.capture.git_aside import Aside
 
-_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SUBJECTS_AT_MOST = 50
 # Whatever the user's configuration says, a patch is taken as it is; what is larger is no code.
 _AS_IT_IS = ("-c", "apply.whitespace=nowarn", "-c", "apply.ignoreWhitespace=no")
@@ -41,11 +40,6 @@ class Line:
 
     count: int
     commits: tuple[Commit, ...]
-
-
-def is_sha(text: str | None) -> bool:
-    """Whether ``text`` can be the name of a commit: it may come from anybody's server."""
-    return text is not None and _SHA.fullmatch(text) is not None
 
 
 class Commits(Aside):

@@ -20,6 +20,11 @@ _SYMREFS_AT_MOST = 5
 _SHOWN = 80
 
 
+def is_sha(text: str | None) -> bool:
+    """Whether ``text`` can be the name of a commit: it may come from anybody's server."""
+    return text is not None and _SHA.fullmatch(text) is not None
+
+
 def read_head(root: str, source: str = "working directory") -> tuple[GitState | None, str | None]:
     """The state of HEAD in the work tree at ``root``, and what is wrong with it, in words.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,6 +14,9 @@ from typing import TYPE_CHECKING
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.capture.change import PATCH
+from mlflow_dvc.capture.reader import ProjectReader
+from mlflow_dvc.capture.reading import Reading
+from mlflow_dvc.dvc_backend.stores import is_inside
 from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
@@ -57,6 +63,17 @@ class Carried:
             for path, content in self.files.items()
             if path not in _NOT_OF_THE_PROJECT and not path.startswith(ours)
         }
+
+    @cached_property
+    def reading(self) -> Reading:
+        """Of the project's files, read as a project's own are."""
+        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+            files = {path: text for path, text in self.project_files.items() if is_inside(path)}
+            with suppress(FileExistsError, IsADirectoryError, NotADirectoryError):  # odd names
+                tracking.write_files(folder, files)
+            os.makedirs(os.path.join(folder, ".dvc"), exist_ok=True)
+            reading = ProjectReader(folder).read().resolved()
+            return Reading(reading.root, reading.content)  # all of it, before the folder goes
 
     @cached_property
     def code_files(self) -> dict[str, bytes]:

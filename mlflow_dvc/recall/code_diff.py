@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mlflow_dvc.capture.commits import Commits, Line, is_sha
+from mlflow_dvc.capture.commits import Commits, Line
+from mlflow_dvc.capture.git import is_sha
 from mlflow_dvc.snapshot import GitState
 
 _SECONDS = 120.0

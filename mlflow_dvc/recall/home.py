@@ -49,9 +49,7 @@ def _is_of(carried: Carried, root: str) -> bool:
     repository = Repository(root)
     if repository.has(sha):
         return True
-    if (
-        git.remote_url is None
-    ):  # a commit may be lost, but files stay as they are from one to another
+    if git.remote_url is None:  # its commit may be lost: then by the files that others share
         return any(map(repository.has_file, carried.project_files.values()))
     state, _ = read_head(root)
     return state is not None and state.remote_url == without_credentials(git.remote_url)
@@ -71,5 +69,5 @@ def cloned(carried: Carried) -> Iterator[Home]:
             if repository.fetch(sha, git.remote_url) is None:
                 repository.check_out(repository.tree(sha), sha)
         root = place_of(folder, carried.snapshot.root or ".")
-        is_project = root is not None and place_of(root, "x") and os.path.isdir(f"{root}/.dvc")
+        is_project = root is not None and os.path.isdir(f"{root}/.dvc")
         yield Home(repository, root if is_project else None, foreign=True)

@@ -11,7 +11,7 @@ import os
 import subprocess
 import tempfile
 
-from mlflow_dvc.capture.commits import is_sha
+from mlflow_dvc.capture.git import is_sha
 from mlflow_dvc.capture.git_aside import GIT_SETTINGS, NOT_INHERITED
 from mlflow_dvc.errors import MlflowDvcError
 

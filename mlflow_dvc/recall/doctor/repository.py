@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from functools import cached_property
 from shlex import quote
 
+from mlflow_dvc.capture.git import is_sha
+
 _SECONDS = 60
 # A hook of git's, in which we may be called, names its own repository and index.
 _OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 _DVC_FILES = (":(glob)**/dvc.yaml", ":(glob)**/dvc.lock", ":(glob)**/*.dvc")
-_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # The description is absent where nothing is checked out.
 _SUBMODULE = re.compile(r"(?P<state>.)[0-9a-f]+ (?P<path>.+?)(?: \([^()]*\))?")
 
@@ -80,7 +81,7 @@ class Repository:
 
     def commits_among(self, names: Iterable[str]) -> set[str]:
         """Those of ``names``, whatever they are, that are commits here."""
-        asked = sorted(filter(_SHA.fullmatch, names))
+        asked = sorted(filter(is_sha, names))
         given = "".join(f"{name}\n" for name in asked).encode()
         rows = self._answer("cat-file", "--batch-check=%(objecttype)", given=given).splitlines()
         return {name for name, row in zip(asked, rows, strict=False) if row == b"commit"}

@@ -81,7 +81,6 @@ def lay_data(place: Place, *, outputs: bool) -> Iterator[Item]:
             yield Item("data", order.path, "PASS")
         else:
             yield Item("data", order.path, "FAIL", f"{order.hash}: {'; '.join(tried)}")
-
     yield from unknown_items(place.run, outputs=outputs)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mlflow_dvc.capture.commits import Commits
+from mlflow_dvc.capture.files import digest_of
 from mlflow_dvc.dvc_backend.exists import Kept, Sought, exists
 from mlflow_dvc.recall.carried import Carried
 from mlflow_dvc.recall.home import Home
@@ -109,6 +109,6 @@ def _in_git(
         content = commits.content(sha, run.patch(), inside.replace(os.sep, "/"))
         if content is None and commits.is_folder(sha, run.patch(), inside.replace(os.sep, "/")):
             return "UNVERIFIED", "a folder in git, which is not hashed as DVC does"
-    if content is None or hashlib.md5(content, usedforsecurity=False).hexdigest() != entry.hash:
+    if content is None or digest_of(content) != entry.hash:
         return None
     return "PASS", "in git"

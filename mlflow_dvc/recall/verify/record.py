@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import posixpath
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.capture.change import Patch
+from mlflow_dvc.capture.files import digest_of
 from mlflow_dvc.capture.lockfile import lock_of
-from mlflow_dvc.capture.reader import ProjectReader
-from mlflow_dvc.capture.reading import Reading
 from mlflow_dvc.capture.tree import PIPELINE
-from mlflow_dvc.dvc_backend.stores import is_inside
 from mlflow_dvc.recall.carried import Carried
 from mlflow_dvc.recall.verdict import Item, Verdict
 from mlflow_dvc.snapshot import DataEntry
-from mlflow_dvc.tracking import write_files
 
 _OURS = "dvc."
 
@@ -73,7 +66,7 @@ def file_items(run: Carried) -> Iterator[Item]:
     """Every attached file that is none of DVC's, and no parameters of a stage."""
     if not run.project_files:
         return
-    reading = _reading(run)
+    reading = run.reading
     declared = (path for stage in reading.stages for path in stage.params)
     known = {*(run.snapshot.locks or ()), *reading.params, *declared}
     for path in run.project_files:
@@ -91,7 +84,7 @@ def lock_items(run: Carried) -> Iterator[Item]:
         if content is None:
             yield Item("lock", path, "UNVERIFIED", "it is not attached")
             continue
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        found = digest_of(content)
         if found != digest:
             reason = f"its md5 is {found}, recorded was {digest}"
             yield Item("lock", path, "TAMPERED", reason)
@@ -120,16 +113,5 @@ def _contradicted(run: Carried) -> Iterator[tuple[str, str]]:
 
 def _locked(run: Carried) -> Iterator[tuple[str, DataEntry]]:
     """Every output in the attached locks."""
-    for stage in _reading(run).stages:
+    for stage in run.reading.stages:
         yield from ((lock_of(stage.file), out) for out in stage.outs)
-
-
-def _reading(run: Carried) -> Reading:
-    """Of the attached files, read as the project's own are."""
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
-        files = {path: run.project_files[path] for path in run.project_files if is_inside(path)}
-        with suppress(FileExistsError, IsADirectoryError, NotADirectoryError):  # one below another
-            write_files(folder, files)
-        os.makedirs(os.path.join(folder, ".dvc"), exist_ok=True)
-        reading = ProjectReader(folder).read().resolved()
-        return Reading(reading.root, reading.content)  # all of it, before the folder goes
