@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import os
 import shutil
@@ -12,12 +13,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+import forkserver
 import pytest
 
 pytest_plugins = ["remotes"]
 
 HOST_PREFIXES = ("MLFLOW_", "DVC_", "GIT_", "CI_", "GITHUB_", "AWS_")
 HOSTS = ("mlflow", "dvc", "dvc-data", "PyYAML", "pathspec")
+# The Python that a new process would be, where ``sys.executable`` is a command of the fork server.
+PYTHON = sys.executable
+SECONDS = 600  # until a command is taken for hanging; no test is to depend on how busy a machine is
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that collects has the fork server; those that test have its commands."""
+    is_worker = hasattr(config, "workerinput")
+    if not is_worker and not config.option.collectonly:
+        server = forkserver.running()
+        os.environ["TEST_COMMANDS"] = str(server.__enter__())
+        config.add_cleanup(lambda: server.__exit__(None, None, None))
+    if "TEST_COMMANDS" in os.environ and (is_worker or not config.getoption("numprocesses", 0)):
+        sys.executable = os.path.join(os.environ["TEST_COMMANDS"], "python")
 
 
 def pytest_report_header() -> str:
@@ -31,31 +47,75 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-@pytest.fixture(autouse=True)
-def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the developer's home, git configuration, MLflow server, DVC remotes or cloud."""
-    for name in list(os.environ):
-        if name.startswith(HOST_PREFIXES):
-            monkeypatch.delenv(name)
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / ".gitconfig").write_text("[user]\nname=Test\nemail=test@localhost\n")
-    python = os.path.dirname(sys.executable)
-    for name, value in {
+def environment(home: Path) -> dict[str, str]:
+    """What the developer's home, git configuration, MLflow server, DVC remotes and cloud are hidden
+    by, and what makes nothing depend on how busy the machine is."""
+    return {
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / ".config"),
         "XDG_CACHE_HOME": str(home / ".cache"),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
         "DVC_NO_ANALYTICS": "1",
+        "DVC_TEST": "true",  # no process that asks for news of DVC, in every new home
         "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ALLOW_FILE_STORE": "true",
+        "MLFLOW_DVC_WAIT": "120",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "PATH": os.pathsep.join([python, os.environ["PATH"]]),
-    }.items():
+        "PATH": commands(),
+    }
+
+
+def commands(*, fresh: bool = False) -> str:
+    """PATH: with the commands of the fork server first, or (``fresh``) without them."""
+    folders = [os.path.dirname(PYTHON), os.environ["PATH"]]
+    return os.pathsep.join(folders if fresh else [os.environ["TEST_COMMANDS"], *folders])
+
+
+def make_home(home: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / ".gitconfig").write_text("[user]\nname=Test\nemail=test@localhost\n")
+
+
+@pytest.fixture(autouse=True)
+def isolated(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test sees the developer's home, git configuration, MLflow server, DVC remotes or cloud."""
+    for name in list(os.environ):
+        if name.startswith(HOST_PREFIXES):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    make_home(home)
+    for name, value in environment(home).items():
         monkeypatch.setenv(name, value)
+    if request.node.get_closest_marker("fresh"):
+        monkeypatch.setenv("PATH", commands(fresh=True))
+        monkeypatch.setattr(sys, "executable", PYTHON)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``shared(name, make)``: a folder made by the first worker process that needs it, for all."""
+    top = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        top = top.parent
+
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = top / "shared" / name, top / "shared" / f"{name}.done"
+        folder.parent.mkdir(exist_ok=True)
+        with open(folder.with_name(f"{name}.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one that did not succeed
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return get
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +164,7 @@ class Project:
             text=True,
             stdin=subprocess.DEVNULL,
             check=False,
-            timeout=120,
+            timeout=SECONDS,
         )
 
     def git(self, *words: str) -> str:
@@ -155,18 +215,19 @@ def directory(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def make_project(tmp_path: Path) -> Callable[..., Project]:
+def make_project(tmp_path: Path, initialised: Path) -> Callable[..., Project]:
     """``make_project("name", git=True, dvc=True)``: a fresh project in the test's directory."""
 
     def make(name: str = "project", *, git: bool = True, dvc: bool = True) -> Project:
-        root = tmp_path / name
-        root.mkdir(parents=True, exist_ok=True)
-        project = Project(root)
+        project = Project(tmp_path / name)
+        if git and dvc:
+            shutil.copytree(initialised, project.root, dirs_exist_ok=True)
+            return project
+        project.root.mkdir(parents=True, exist_ok=True)
+        if dvc:
+            project.dvc("init", "--quiet", "--no-scm")
         if git:
             project.git("init", "--quiet", "--initial-branch=main")
-        if dvc:
-            project.dvc("init", "--quiet", *([] if git else ["--no-scm"]))
-        if git:
             project.commit("start")
         return project
 
@@ -174,13 +235,18 @@ def make_project(tmp_path: Path) -> Callable[..., Project]:
 
 
 @pytest.fixture(scope="session")
-def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh git and DVC project: making one takes DVC a second."""
-    root = tmp_path_factory.mktemp("initialised") / "project"
-    root.mkdir()
-    for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
-        subprocess.run(command, cwd=root, check=True)
-    return root
+def initialised(shared: Callable[..., Path]) -> Path:
+    """A git and DVC project with one commit, to be copied."""
+
+    def make(folder: Path) -> None:
+        make_home(folder / "home")
+        project = Project(folder / "project", environment(folder / "home"))
+        project.root.mkdir()
+        project.git("init", "--quiet", "--initial-branch=main")
+        project.dvc("init", "--quiet")
+        project.commit("start")
+
+    return shared("initialised", make) / "project"
 
 
 PIPELINE = """\
@@ -247,35 +313,20 @@ def lay_out(project: Project) -> None:
 
 
 @pytest.fixture(scope="session")
-def reproduced_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reproduced_once(shared: Callable[..., Path], initialised: Path) -> Path:
     """The pipeline after one ``dvc repro`` in which nothing was recorded; tests take a copy."""
-    root = tmp_path_factory.mktemp("reproduced") / "project"
-    root.mkdir()
-    home = root.parent / "home"
-    home.mkdir()
-    python = os.path.dirname(sys.executable)
-    env = {
-        "HOME": str(home),
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "DVC_NO_ANALYTICS": "1",
-        "DVC_SITE_CACHE_DIR": str(home),
-        "GIT_AUTHOR_NAME": "Test",
-        "GIT_AUTHOR_EMAIL": "test@localhost",
-        "GIT_COMMITTER_NAME": "Test",
-        "GIT_COMMITTER_EMAIL": "test@localhost",
-        "MLFLOW_DVC_ENABLED": "0",
-        "MLFLOW_TRACKING_URI": f"file:{home}/mlruns",
-        "MLFLOW_ALLOW_FILE_STORE": "true",
-        "PATH": os.pathsep.join([python, os.environ["PATH"]]),
-    }
-    project = Project(root, env)
-    project.git("init", "--quiet", "--initial-branch=main")
-    project.dvc("init", "--quiet")
-    lay_out(project)
-    project.dvc("repro")
-    project.commit("reproduced")
-    return root
+
+    def make(folder: Path) -> None:
+        home = folder / "home"
+        make_home(home)
+        nothing = {"MLFLOW_DVC_ENABLED": "0", "MLFLOW_TRACKING_URI": f"file:{home}/mlruns"}
+        project = Project(folder / "project", environment(home) | nothing)
+        shutil.copytree(initialised, project.root, dirs_exist_ok=True)
+        lay_out(project)
+        project.dvc("repro")
+        project.commit("reproduced")
+
+    return shared("reproduced", make) / "project"
 
 
 @pytest.fixture
@@ -289,15 +340,16 @@ def pipeline(reproduced_once: Path, tmp_path: Path, tracking_uri: str) -> Projec
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without runs: making one takes MLflow a second."""
-    path = tmp_path_factory.mktemp("database") / "mlflow.db"
-    code = "import mlflow; mlflow.MlflowClient().search_experiments()"
-    env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{path}", "MLFLOW_DISABLE_TELEMETRY": "1"}
-    subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=path.parent, check=True, capture_output=True
-    )
-    return path
+def empty_database(shared: Callable[..., Path]) -> Path:
+    """An MLflow database without runs: making one takes MLflow seconds."""
+
+    def make(folder: Path) -> None:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        project = Project(folder, environment(folder) | {"MLFLOW_TRACKING_URI": uri})
+        code = "import mlflow; mlflow.MlflowClient().search_experiments()"
+        project.python(str(project.write("make.py", code)))
+
+    return shared("database", make) / "mlflow.db"
 
 
 @pytest.fixture(params=["sqlite"])

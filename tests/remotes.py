@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from conftest import Project, missing
+from conftest import PYTHON, Project, missing
 
 SECONDS = 60
 # Each prints its address, and ends when its input does: with the tests, however these end.
@@ -46,7 +45,7 @@ sys.stdin.read()
 def served(script: str, *words: str) -> Iterator[str]:
     """The address of a server in a process of its own (threads here would outlive every fork)."""
     server = subprocess.Popen(
-        [sys.executable, "-c", script, *words],
+        [PYTHON, "-c", script, *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

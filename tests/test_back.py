@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import Project, lay_out
+from conftest import Project, environment, lay_out, make_home
 from remotes import S3
 
 import mlflow_dvc
@@ -35,34 +34,28 @@ slow = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
-def story(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Project:
+def story(shared: Callable[..., Path], empty_database: Path, initialised: Path) -> Project:
     """Three runs: on the first data, on changed data, with code that is not committed.
 
     ``env`` has the server; after the runs the history of the code has moved on.
     """
-    home = tmp_path_factory.mktemp("story")
-    root = home / "project"
-    root.mkdir()
-    shutil.copy(empty_database, home / "mlflow.db")
-    python = os.path.dirname(sys.executable)
-    env = {
-        "HOME": str(home),
-        "XDG_CACHE_HOME": str(home / ".cache"),
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        **{f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER")
-           for what in ("NAME", "EMAIL")},
-        "DVC_NO_ANALYTICS": "1",
-        "DVC_SITE_CACHE_DIR": str(home / "dvc"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
-        "MLFLOW_DISABLE_TELEMETRY": "1",
-        "PATH": os.pathsep.join([python, os.environ["PATH"]]),
-    }  # fmt: skip
-    project = Project(root, env)
-    project.git("init", "--quiet", "--initial-branch=main")
-    project.dvc("init", "--quiet")
+
+    def make(home: Path) -> None:
+        make_home(home)
+        shutil.copy(empty_database, home)
+        shutil.copytree(initialised, home / "project")
+        tell(of(home))
+
+    def of(home: Path) -> Project:
+        server = {"MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}"}
+        return Project(home / "project", environment(home) | server)
+
+    return of(shared("story", make))
+
+
+def tell(project: Project) -> None:
     lay_out(project)
-    pipeline = (root / "dvc.yaml").read_text()
+    pipeline = (project.root / "dvc.yaml").read_text()
     project.write(
         "dvc.yaml",
         pipeline.replace("[data/prepared.csv, src", "[data/prepared.csv, data/parts, src"),
@@ -83,7 +76,6 @@ def story(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Pro
     project.commit("moved on")
     project.write("src/train.py", "raise SystemExit('of another time')\n")
     project.commit("moved on again")
-    return project
 
 
 @pytest.fixture
@@ -91,8 +83,8 @@ def project(story: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A copy of the story's project; this process asks the server of its runs."""
     root = tmp_path / "project"
     shutil.copytree(story.root, root, symlinks=True)
-    for name in ("MLFLOW_TRACKING_URI", "HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, story.env[name])
+    for name, value in story.env.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(root)
     return Project(root, story.env)
 

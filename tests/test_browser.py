@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import HOST_PREFIXES, Project, missing
+from conftest import HOST_PREFIXES, PYTHON, Project, environment, make_home, missing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -74,22 +73,13 @@ def chromium() -> str:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What ``isolated`` is to a test, for the server and the runs that the tests here share."""
     home = tmp_path_factory.mktemp("site")
-    python = os.path.dirname(sys.executable)
+    make_home(home)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(HOST_PREFIXES)]:
             patch.delenv(name)
-        for name, value in {
-            "HOME": str(home),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
-            "DVC_NO_ANALYTICS": "1",
-            "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes that nobody needs
-            "PATH": os.pathsep.join([python, os.environ["PATH"]]),
-        }.items():
+        for name, value in environment(home).items():
             patch.setenv(name, value)
-        (home / ".gitconfig").write_text("[user]\nname=Test\nemail=test@localhost\n")
+        patch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes for nobody
         yield home
 
 
@@ -127,7 +117,7 @@ def served(home: Path) -> Iterator[str]:
     log = home / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, *words, *stores],
+            [PYTHON, *words, *stores],
             cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -56,13 +56,19 @@ def lay_out(project: Project, files: dict[str, str]) -> None:
         project.write(path, textwrap.dedent(text))
 
 
+def ask_dvc(project: Project, where: str) -> str:
+    script = project.root.parent / "ask_dvc.py"
+    script.write_text(ASK_DVC)
+    return project.run("python", str(script), where, cwd=project.root.parent)
+
+
 def dvc_reads(project: Project, root: str = ".") -> tuple[list[list[Any]], dict[str, str]]:
     """DVC's entries, and the files it refuses. On a copy, because DVC writes where it looks."""
     copy = project.root.parent / "copy"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(project.root, copy, symlinks=True)
     where = str(copy / root)
-    answer = project.run(sys.executable, "-c", ASK_DVC, where, cwd=project.root.parent)
+    answer = ask_dvc(project, where)
     rows, refused = json.loads(answer.splitlines()[-1].replace(str(copy), str(project.root)))
     return rows, refused
 
@@ -206,7 +212,7 @@ def test_spelling(project: Project, declared: str, locked: str):
 def dvc_reads_in_place(project: Project) -> tuple[list[list[Any]], dict[str, str]]:
     """Where absolute paths matter; ours is read from a project that DVC has not touched yet."""
     we_read(project)
-    answer = project.run(sys.executable, "-c", ASK_DVC, str(project.root))
+    answer = ask_dvc(project, str(project.root))
     rows, refused = json.loads(answer.splitlines()[-1])
     return rows, refused
 

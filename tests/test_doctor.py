@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Project, both_stores
+from conftest import PYTHON, Project, both_stores, environment, make_home
 
 import mlflow_dvc
 from mlflow_dvc.recall.doctor import Finding, examine
@@ -26,17 +26,18 @@ BY_NAME = {rule.name: rule for rule in RULES}
 
 
 @pytest.fixture(scope="session")
-def published_once(reproduced_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published_once(reproduced_once: Path, shared: Callable[..., Path]) -> Path:
     """The pipeline with a git remote and a DVC remote beside it, everything pushed."""
-    folder = tmp_path_factory.mktemp("published")
-    shutil.copytree(reproduced_once, folder / "project", symlinks=True)
-    env = {
-        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "DVC_NO_ANALYTICS": "1",
-        "DVC_SITE_CACHE_DIR": str(folder / "site"),
-        "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@localhost",
-        "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@localhost",
-    }  # fmt: skip
-    project = Project(folder / "project", env)
+
+    def make(folder: Path) -> None:
+        make_home(folder / "home")
+        shutil.copytree(reproduced_once, folder / "project", symlinks=True)
+        publish(Project(folder / "project", environment(folder / "home")))
+
+    return shared("published", make)
+
+
+def publish(project: Project) -> None:
     text = (project.root / "dvc.yaml").read_text()
     deps = "deps: [models/model.txt, src/report.py]"
     project.write("dvc.yaml", text.replace("deps: [models/model.txt]", deps))
@@ -46,7 +47,6 @@ def published_once(reproduced_once: Path, tmp_path_factory: pytest.TempPathFacto
     project.dvc("push", "--quiet")
     project.commit("remote")
     project.git("push", "--quiet", "--set-upstream", "origin", "main")
-    return folder
 
 
 @pytest.fixture
@@ -519,7 +519,7 @@ def test_not_installed(sound: Project, packages: Callable[..., None]):
 
 def test_another_python(sound: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A stage that runs in an environment without the plugin is found, whoever asks."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     other = tmp_path / "venv" / "bin"
     monkeypatch.setenv("PATH", os.pathsep.join([str(other), os.environ["PATH"]]))
     monkeypatch.delenv("PYTHONPATH", raising=False)

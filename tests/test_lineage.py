@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
-from conftest import Project
+from conftest import Project, environment, make_home
 from test_report import HOSTILE, Page
 
 import mlflow_dvc
@@ -74,33 +73,27 @@ with mlflow.start_run():
 """
 
 
-def environment(home: Path) -> dict[str, str]:
-    return {
-        "HOME": str(home),
-        "XDG_CACHE_HOME": str(home / ".cache"),
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "DVC_NO_ANALYTICS": "1",
-        "DVC_SITE_CACHE_DIR": str(home / "dvc-site"),
-        "MLFLOW_DISABLE_TELEMETRY": "1",
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
-        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
-        **{f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER")
-           for what in ("NAME", "EMAIL")},
-    }  # fmt: skip
+def around(home: Path) -> dict[str, str]:
+    """The environment of the trained project, or of a copy of it, with the server beside it."""
+    return environment(home) | {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"}
 
 
 @pytest.fixture(scope="session")
-def trained(
-    tmp_path_factory: pytest.TempPathFactory, empty_database: Path, initialised: Path
-) -> Path:
+def trained(shared: Callable[..., Path], empty_database: Path, initialised: Path) -> Path:
     """Labels imported from another project, a folder of raw data, and a pipeline of three stages
     whose last two log: reproduced on two versions of the raw data, and pushed."""
-    top = tmp_path_factory.mktemp("trained")
-    shutil.copy(empty_database, top / "mlflow.db")
-    other, project = (Project(top / name, environment(top)) for name in ("labels", "project"))
-    for one in (other, project):
-        shutil.copytree(initialised, one.root)
+
+    def make(top: Path) -> None:
+        make_home(top)
+        shutil.copy(empty_database, top)
+        for name in ("labels", "project"):
+            shutil.copytree(initialised, top / name)
+        train(*(Project(top / name, around(top)) for name in ("labels", "project")))
+
+    return shared("trained", make)
+
+
+def train(other: Project, project: Project) -> None:
     other.write("labels.csv", "yes\nno\n")
     other.dvc("add", "--quiet", "labels.csv")
     other.commit("labels")
@@ -112,9 +105,8 @@ def trained(
     project.write("data/raw/b.csv", "3,4\n")
     project.dvc("import", "--quiet", str(other.root), "labels.csv", "-o", "data/labels.csv",
                 "--rev", "v1")  # fmt: skip
-    project.write(
-        ".dvc/config", f"[core]\nremote = storage\n['remote \"storage\"']\nurl = {top}/storage\n"
-    )
+    storage = f"url = {project.root.parent}/storage\n"
+    project.write(".dvc/config", f"[core]\nremote = storage\n['remote \"storage\"']\n{storage}")
     project.dvc("add", "--quiet", "data/raw")
     project.commit("pipeline")
     project.git("tag", "v1")
@@ -126,13 +118,12 @@ def trained(
     project.dvc("repro")
     project.commit("second")
     project.dvc("push", "--quiet", "--all-commits")
-    return top
 
 
 @pytest.fixture
 def project(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The trained project, to be looked at and not touched."""
-    for name, value in environment(trained).items():
+    for name, value in around(trained).items():
         monkeypatch.setenv(name, value)
     found = Project(trained / "project")
     monkeypatch.chdir(found.root)
@@ -144,7 +135,7 @@ def mine(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proj
     """A copy of it, with a copy of its MLflow store."""
     shutil.copytree(trained / "project", tmp_path / "project", symlinks=True)
     shutil.copy(trained / "mlflow.db", tmp_path / "mlflow.db")
-    for name, value in environment(tmp_path).items():
+    for name, value in around(tmp_path).items():
         monkeypatch.setenv(name, value)
     found = Project(tmp_path / "project")
     found.git("update-index", "-q", "--refresh")

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import PYTHON
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_capture import ASK_DVC, FIELDS, hashed
@@ -39,7 +39,7 @@ class Dvc:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER],
+            [PYTHON, "-c", SERVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

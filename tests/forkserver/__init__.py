@@ -1,0 +1,67 @@
+"""Python for the tests without the seconds that importing takes.
+
+One process (``server``) has MLflow, DVC and this package imported, and forks for every command that
+a test, a stage of ``dvc repro`` or the package itself starts as ``python``, ``dvc`` or
+``mlflow-dvc``. These commands are scripts (``client``) that hand over what they were called with:
+arguments, environment, working directory, streams. What a fork cannot be like (``-c``, other flags,
+a PYTHONPATH, another user) they give to the real Python. A test that is about what a new process is
+has the mark ``fresh`` and sees none of this.
+
+The server is started by the process that collects, and ends with it: its input is a pipe from there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+COMMANDS = ("python", "python3", "dvc", "mlflow-dvc")
+TOLD = ("PYTHON", "LANG", "LC_")  # what tells Python how to start begins with one of these
+
+
+@contextmanager
+def running() -> Iterator[Path]:
+    """The folder of the commands, for PATH. Those started before it is warm wait for it."""
+    home = Path(tempfile.mkdtemp(prefix="fork-"))  # 0700: other users have to start their own
+    address = home / "socket"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(address))
+        listening.listen(128)
+        server = subprocess.Popen(
+            [sys.executable, HERE / "server.py", str(listening.fileno()), home / "bin/python"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[listening.fileno()],
+            start_new_session=True,  # Ctrl-C is for the tests, which then end it
+            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"},
+        )
+    try:
+        yield _commands(home / "bin", address)
+    finally:
+        server.stdin.close()  # type: ignore[union-attr]
+        server.wait()
+        shutil.rmtree(home)
+
+
+def _commands(folder: Path, address: Path) -> Path:
+    folder.mkdir()
+    settings = {
+        "ADDRESS": str(address),
+        "PYTHON": sys.executable,
+        "TOLD": TOLD,
+        "START": {key: value for key, value in os.environ.items() if key.startswith(TOLD)},
+    }
+    lines = [f"#!{sys.executable} -IS\n", *(f"{key} = {settings[key]!r}\n" for key in settings)]
+    for name in COMMANDS:
+        (folder / name).write_text("".join(lines) + (HERE / "client.py").read_text("utf-8"))
+        (folder / name).chmod(0o755)
+    (folder / "mlflow").symlink_to(Path(sys.executable).with_name("mlflow"))
+    return folder
