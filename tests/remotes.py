@@ -1,4 +1,4 @@
-"""DVC remotes that are no folder: a real S3 server and a real HTTP server, on this machine alone.
+"""DVC remotes that are no folder: on a real S3 server, and on a real HTTP server.
 
 Both have ``url``, ``configure(project)`` (the project's default remote from now on),
 ``push(project)`` and ``remove(hash)``.
@@ -6,61 +6,13 @@ Both have ``url``, ``configure(project)`` (the project's default remote from now
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import subprocess
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
-from conftest import PYTHON, Project, missing
-
-SECONDS = 60
-# Each prints its address, and ends when its input does: with the tests, however these end.
-S3_SERVER = """\
-import sys
-from moto.server import ThreadedMotoServer
-
-server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-server.start()
-print("http://%s:%d" % server.get_host_and_port(), flush=True)
-sys.stdin.read()
-"""
-HTTP_SERVER = """\
-import functools, http.server, sys, threading
-
-handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[1])
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-print("http://%s:%d" % server.server_address, flush=True)
-sys.stdin.read()
-"""
-
-
-@contextmanager
-def served(script: str, *words: str) -> Iterator[str]:
-    """The address of a server in a process of its own (threads here would outlive every fork)."""
-    server = subprocess.Popen(
-        [PYTHON, "-c", script, *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with server:
-        assert server.stdin
-        assert server.stdout
-        address = server.stdout.readline().strip()
-        try:
-            assert address, "the server did not start"
-            yield address
-        finally:
-            server.stdin.close()
-            server.wait(SECONDS)
+from conftest import Project
 
 
 def key_of(hash_: str) -> str:
@@ -114,16 +66,6 @@ class Http:
         (self.folder / key_of(hash_)).unlink()
 
 
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    for module, package in (("moto", "moto[s3]"), ("flask_cors", "flask-cors"), ("dvc_s3",) * 2):
-        if importlib.util.find_spec(module) is None:
-            missing(f"{package} is not installed (pip install -e '.[test]')")
-    with served(S3_SERVER) as address:
-        urlopen(Request(f"{address}/bucket", method="PUT"), timeout=SECONDS).close()
-        yield address
-
-
 @pytest.fixture
 def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> S3:
     env = {
@@ -135,13 +77,6 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> S3:
         monkeypatch.setenv(name, value)
     url = f"s3://bucket/{uuid.uuid4().hex}"
     return S3(url, s3_server, env | {"AWS_ENDPOINT_URL": s3_server})
-
-
-@pytest.fixture(scope="session")
-def http_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    folder = tmp_path_factory.mktemp("http")
-    with served(HTTP_SERVER, str(folder)) as address:
-        yield address, folder
 
 
 @pytest.fixture

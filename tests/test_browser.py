@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import HOST_PREFIXES, PYTHON, Project, environment, make_home, missing
+from conftest import Project, environment, make_home, missing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -35,9 +29,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PAGE_SECONDS = 30
-START_SECONDS = 90
-STOP_SECONDS = 10
+PAGE_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ class Site:
     new: Recorded
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium() -> str:
     try:
         import playwright.sync_api  # noqa: F401
@@ -69,93 +61,42 @@ def chromium() -> str:
     return command or missing("Chromium is not installed (.ci/browser installs it on Debian)")
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What ``isolated`` is to a test, for the server and the runs that the tests here share."""
-    home = tmp_path_factory.mktemp("site")
-    make_home(home)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(HOST_PREFIXES)]:
-            patch.delenv(name)
-        for name, value in environment(home).items():
-            patch.setenv(name, value)
-        patch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes for nobody
-        yield home
+@pytest.fixture(scope="session")
+def site(
+    chromium: str, mlflow_server: str, reproduced_once: Path, shared: Callable[..., Path]
+) -> Site:
+    def make(folder: Path) -> None:
+        import mlflow
 
-
-@pytest.fixture(scope="module")
-def site(chromium: str, home: Path, empty_database: Path, reproduced_once: Path) -> Iterator[Site]:
-    import mlflow
-
-    shutil.copy(empty_database, home / "mlflow.db")
-    shutil.copytree(reproduced_once, home / "project", symlinks=True)
-    with served(home) as url:
+        make_home(folder)
+        shutil.copytree(reproduced_once, folder / "project", symlinks=True)
         # In an experiment of its own, as the server makes it: the artifacts go through the server.
-        experiment = mlflow.MlflowClient(url).create_experiment("tests")
-        env = {"MLFLOW_TRACKING_URI": url, "MLFLOW_EXPERIMENT_ID": experiment}
-        project = Project(home / "project", env)
-        old = record(project, url)
+        experiment = mlflow.MlflowClient(mlflow_server).create_experiment("browser")
+        server = {"MLFLOW_TRACKING_URI": mlflow_server, "MLFLOW_EXPERIMENT_ID": experiment}
+        project = Project(folder / "project", environment(folder) | server)
+        old = record(project)
         project.write("data/raw.csv", "a,b\n3,4\n5,6\n")
         project.dvc("add", "--quiet", "data/raw.csv")
         project.dvc("repro", "prepare")
         project.commit("other data")
-        new = record(project, url)
+        new = record(project)
         assert old.md5 != new.md5
         assert old.data_version != new.data_version
-        yield Site(f"{url}/#/experiments/{experiment}/runs", old, new)
+        page = f"{mlflow_server}/#/experiments/{experiment}/runs"
+        (folder / "site.json").write_text(json.dumps([page, asdict(old), asdict(new)]))
+
+    page, *runs = json.loads((shared("site", make) / "site.json").read_text())
+    return Site(page, *(Recorded(**run) for run in runs))
 
 
-@contextmanager
-def served(home: Path) -> Iterator[str]:
-    """A real ``mlflow server`` on a free port; it and all that it started end with the block."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    words = f"-m mlflow server --host 127.0.0.1 --port {port} --workers 1".split()
-    stores = ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"]
-    stores += ["--artifacts-destination", str(home / "artifacts")]
-    log = home / "server.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [PYTHON, *words, *stores],
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        until_it_answers(server, f"{url}/health", log)
-        yield url
-    finally:
-        end(server)
-
-
-def until_it_answers(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            return
-        time.sleep(0.1)
-    pytest.fail(f"MLflow's server did not start:\n{log.read_text(errors='replace')[-3000:]}")
-
-
-def end(server: subprocess.Popen[bytes]) -> None:
-    """End the whole process group: politely, then for sure."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(STOP_SECONDS)
-
-
-def record(project: Project, url: str) -> Recorded:
+def record(project: Project) -> Recorded:
     """Run the plain script; its run, with hash and commit as DVC and git have them."""
     import mlflow
 
     project.python("run.py")
     experiment = project.env["MLFLOW_EXPERIMENT_ID"]
-    [run, *_] = mlflow.MlflowClient(url).search_runs([experiment], order_by=["start_time DESC"])
+    client = mlflow.MlflowClient(project.env["MLFLOW_TRACKING_URI"])
+    [run, *_] = client.search_runs([experiment], order_by=["start_time DESC"])
     return Recorded(
         name=run.info.run_name,
         sha=project.git("rev-parse", "HEAD"),

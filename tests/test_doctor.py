@@ -32,12 +32,12 @@ def published_once(reproduced_once: Path, shared: Callable[..., Path]) -> Path:
     def make(folder: Path) -> None:
         make_home(folder / "home")
         shutil.copytree(reproduced_once, folder / "project", symlinks=True)
-        publish(Project(folder / "project", environment(folder / "home")))
+        give_remotes(Project(folder / "project", environment(folder / "home")))
 
     return shared("published", make)
 
 
-def publish(project: Project) -> None:
+def give_remotes(project: Project) -> None:
     text = (project.root / "dvc.yaml").read_text()
     deps = "deps: [models/model.txt, src/report.py]"
     project.write("dvc.yaml", text.replace("deps: [models/model.txt]", deps))

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ MODULES = sorted(
 )
 
 
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+TREES = {name_of(path): ast.parse(path.read_text("utf-8")) for path in MODULES}
+
+
 def level(module: str) -> int:
     top = module.split(".")[1]
     return next(number for number, names in enumerate(LAYERS) if top in names)
@@ -51,28 +60,23 @@ def at_module_level(tree: ast.Module) -> Iterator[str]:
             yield from imported(node)
 
 
-def name_of(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_go_down(path: Path):
+def test_imports_go_down():
     """A module imports only from layers below its own; record and recall not from one another."""
-    name = name_of(path)
-    if name in ("mlflow_dvc", "mlflow_dvc.__main__"):
-        return
-    for other in imported(ast.parse(path.read_text("utf-8"))):
-        if not other.startswith("mlflow_dvc.") or other == "mlflow_dvc.__version__":
+    wrong = []
+    for name, tree in TREES.items():
+        if name in ("mlflow_dvc", "mlflow_dvc.__main__"):
             continue
-        same = name.split(".")[1] == other.split(".")[1]
-        assert same or level(other) < level(name), f"{name} imports {other}"
+        for other in imported(tree):
+            if not other.startswith("mlflow_dvc.") or other == "mlflow_dvc.__version__":
+                continue
+            same = name.split(".")[1] == other.split(".")[1]
+            if not same and level(other) >= level(name):
+                wrong.append(f"{name} imports {other}")
+    assert wrong == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_nothing_slow_at_module_level(path: Path):
+def test_nothing_slow_at_module_level():
     """Hosts and slow libraries are imported where they are used; MLflow only by its entry point."""
-    name = name_of(path)
     allowed = {
         "mlflow_dvc.record": {"mlflow"},
         "mlflow_dvc.record.run_context": {
@@ -80,27 +84,34 @@ def test_nothing_slow_at_module_level(path: Path):
         },
         "mlflow_dvc.record.dataset_source": {"mlflow.data.dataset_source.DatasetSource"},
         "mlflow_dvc.record.dataset": {"mlflow.data.dataset.Dataset"},
-    }.get(name, set())
-    found = {
-        other
-        for other in at_module_level(ast.parse(path.read_text("utf-8")))
-        if other.split(".")[0] in SLOW
     }
-    assert found == allowed
+    found = {
+        name: {other for other in at_module_level(tree) if other.split(".")[0] in SLOW}
+        for name, tree in TREES.items()
+    }
+    assert {name: others for name, others in found.items() if others} == allowed
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_one_seam_per_host(path: Path):
+def test_one_seam_per_host():
     """DVC is imported in ``dvc_backend`` alone; tag names are spelt in ``tags`` alone."""
-    name = name_of(path)
-    tree = ast.parse(path.read_text("utf-8"))
-    if not name.startswith("mlflow_dvc.dvc_backend"):
-        assert not {other for other in imported(tree) if other.split(".")[0] in ("dvc", "dvc_data")}
-    if name != "mlflow_dvc.tags":
-        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-        assert not words & {"git_sha", "git_branch", "dvc.out.", "dvc.hashes", "dvc.data_version"}
+    names = {"git_sha", "git_branch", "dvc.out.", "dvc.hashes", "dvc.data_version"}
+    for name, tree in TREES.items():
+        if not name.startswith("mlflow_dvc.dvc_backend"):
+            hosts = {other.split(".")[0] for other in imported(tree)}
+            assert not hosts & {"dvc", "dvc_data"}, name
+        if name != "mlflow_dvc.tags":
+            words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+            assert not words & names, name
 
 
+def test_every_module_can_be_imported():
+    """No module needs a Python or a library that the oldest supported environment lacks."""
+    for name in TREES:
+        if not name.endswith("__main__"):
+            assert import_module(name)
+
+
+@pytest.mark.fresh
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
@@ -130,6 +141,7 @@ print(sorted({absent!r} & set(sys.modules)))
     assert project.run(sys.executable, "-c", check).splitlines()[-1] == "[]"
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize(
     "first",
     [

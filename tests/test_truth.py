@@ -11,6 +11,7 @@ from typing import Any
 import mlflow
 import pytest
 from conftest import FIVE_LINES, Project, lay_out
+from test_ending import FAILURES
 
 import mlflow_dvc
 
@@ -27,6 +28,7 @@ RULES = [
     ("what a stage made is known when its process has ended well, and certain by DVC's lock",
      "nothing, the previous outputs, or those of a stage that failed",
      ["test_sealed_as_dvc_writes_it", "test_nothing_after_a_failure", "test_ends_well",
+      "test_ending.test_failures", "test_ending.test_successes",
       "test_sync.test_contradicted", "test_sync.test_completed",
       "test_sync.test_discarded_rerun", "test_check.test_repro_is_as_without_us"]),
     ("a stage may start several runs, and several stages may log",
@@ -184,21 +186,6 @@ def test_sealed_as_dvc_writes_it(pipeline: Project, runs, attached):
     assert snapshot["seal"] == "provisional"
 
 
-ENDINGS = {
-    "exception": "raise RuntimeError('broken')",
-    "sys.exit": "import sys; sys.exit(3)",
-    "SystemExit": "raise SystemExit(3)",
-    "words": "raise SystemExit('no')",
-    "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-    "_exit": "import os; os._exit(3)",
-    "interrupted": "raise KeyboardInterrupt",
-    "builtin": "exit(3)",
-    "imported": "from sys import exit as leave\nleave(3)",
-    "another exit before": (
-        "import sys\ntry:\n    sys.exit(0)\nexcept SystemExit:\n    pass\nraise SystemExit(3)"
-    ),
-    "no number": "import sys; sys.exit(0.0)",
-}
 COMMANDS = {
     "script": "python src/train.py",
     "module": "python -m src.train",
@@ -206,22 +193,24 @@ COMMANDS = {
 }
 
 
-BOTH = [("script", ending) for ending in ENDINGS] + [
-    (command, ending)
-    for command in ("module", "code")
-    for ending in ("SystemExit", "builtin", "sys.exit")
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("command", "ending"), BOTH)
+@pytest.mark.parametrize(
+    ("command", "ending"),
+    [
+        ("script", "exception"),
+        ("script", "sys.exit"),
+        ("script", "killed"),
+        ("script", "interrupted"),
+        ("module", "SystemExit"),
+        ("code", "builtin"),
+    ],
+)
 def test_nothing_after_a_failure(pipeline: Project, runs, ending: str, command: str):
     """Rule 3. Naive: the failed stage's outputs as if DVC had taken them; and DVC then finds the
     stage in its run cache and skips it. Seen: repro fails, and runs the stage again afterwards."""
     script = pipeline.root / "src/train.py"
     good = script.read_text()
     change(pipeline, "dvc.yaml", "python src/train.py", COMMANDS[command])
-    script.write_text(good + ENDINGS[ending] + "\n")
+    script.write_text(good + FAILURES[ending] + "\n")
     failed = pipeline.call("dvc", "repro", "train")
     assert failed.returncode != 0
     [run] = runs()
@@ -236,13 +225,7 @@ def test_nothing_after_a_failure(pipeline: Project, runs, ending: str, command: 
 
 @pytest.mark.parametrize(
     ("command", "ending"),
-    [
-        ("script", "sys.exit(0)"),
-        ("script", "sys.exit(main())"),
-        ("module", "pass"),
-        ("module", "sys.exit()"),
-        ("code", "pass"),
-    ],
+    [("script", "sys.exit(main())"), ("module", "sys.exit()"), ("code", "pass")],
 )
 def test_ends_well(pipeline: Project, runs, ending: str, command: str):
     """Rule 3. A script that ends by ``sys.exit`` with success is sealed like any other."""

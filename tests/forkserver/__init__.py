@@ -7,7 +7,8 @@ arguments, environment, working directory, streams. What a fork cannot be like (
 a PYTHONPATH, another user) they give to the real Python. A test that is about what a new process is
 has the mark ``fresh`` and sees none of this.
 
-The server is started by the process that collects, and ends with it: its input is a pipe from there.
+The server is started by the process that collects, and ends with it: its input is a pipe from
+there. So do other servers whose input is ``alive``, a pipe beside the commands.
 """
 
 from __future__ import annotations
@@ -43,9 +44,13 @@ def running() -> Iterator[Path]:
             start_new_session=True,  # Ctrl-C is for the tests, which then end it
             env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"},
         )
+    os.mkfifo(home / "alive")
+    alive = os.open(home / "alive", os.O_RDWR)  # RDWR: only to write, it would wait for a reader
     try:
         yield _commands(home / "bin", address)
+        assert server.poll() is None, "the fork server has ended before the tests"
     finally:
+        os.close(alive)
         server.stdin.close()  # type: ignore[union-attr]
         server.wait()
         shutil.rmtree(home)

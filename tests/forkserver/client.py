@@ -1,16 +1,16 @@
 """A command of the tests: it has the fork server do what it was called for, and ends as that ends.
 
-This text becomes a script, below four settings: where the server listens, which Python is the real
-one, which variables tell Python how to start (TOLD) and what they said to the server (START). It starts at each command, and so imports next to nothing: ``socket``
-and ``signal`` cost more than all the rest, what they are made of does not.
+This text becomes a script, below four settings: ADDRESS, where the server listens; PYTHON, the real
+one; TOLD, the variables that tell Python how to start; START, what they said to the server. It runs
+at each command, and so imports next to nothing: ``socket`` and ``signal`` cost more than all the
+rest, what they are made of does not.
 """
 
 import _signal
+import _socket
 import marshal
 import os
 import sys
-
-import _socket
 
 MODULES = {"dvc": "dvc", "mlflow-dvc": "mlflow_dvc"}
 FORWARDED = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT)
@@ -33,6 +33,8 @@ def main() -> None:
 
 def can_be_forked(words: list[str]) -> bool:
     if {key: os.environ[key] for key in os.environ if key.startswith(TOLD)} != START:  # noqa: F821
+        return False
+    if not os.path.isdir("."):  # somebody removed it under the command
         return False
     if words[:1] == ["-m"]:
         return len(words) > 1

@@ -1,7 +1,7 @@
 """A warm interpreter that forks: each child is the Python that a command asked for.
 
-What the child runs is run from the last line of this file, so that it is at the bottom of the stack
-as a script is, and ends as a script ends: the interpreter itself prints the traceback, runs the exit
+The child goes on from the last line of this file. So what it runs is at the bottom of the stack, as
+a script is, and ends as a script ends: the interpreter itself prints the traceback, runs the exit
 handlers and gives the exit code.
 """
 
@@ -183,13 +183,14 @@ class Server:
 
     def _pass_on(self, pid: int, connection: Any) -> None:
         """A signal that the command got; or, if it is gone, the one that cannot be passed on."""
+        if pid not in self._running:
+            return
         try:
             got = connection.recv(16)
         except OSError:
             got = b""
         for number in got or [signal.SIGKILL]:
-            if pid in self._running:
-                os.kill(pid, number)
+            os.kill(pid, number)
         if not got:
             self._selector.unregister(connection)
 
@@ -201,11 +202,8 @@ class Server:
             connection = self._running.pop(pid)
             if connection in self._selector.get_map():
                 self._selector.unregister(connection)
-            try:
+            with contextlib.suppress(OSError), connection:  # the command may have been killed
                 connection.send(status.to_bytes(4, "big"))
-            except OSError:  # the command was killed
-                pass
-            connection.close()
 
     def _become_nobody(self) -> None:
         """In the child: nothing of the server is left."""
@@ -248,8 +246,8 @@ def become(request: Request) -> None:
     time.tzset()
     tempfile.tempdir = None
     random.seed()
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()
+    if numpy_random := sys.modules.get("numpy.random"):
+        numpy_random.seed()
     multiprocessing.process.ORIGINAL_DIR = request.directory  # type: ignore[attr-defined]
     importlib.invalidate_caches()
     sys.executable = sys.argv[2]
@@ -269,7 +267,7 @@ def main_module(request: Request) -> tuple[Any, dict[str, Any]]:
     path = request.words[0]
     sys.argv[:] = request.words
     sys.path[0] = os.path.dirname(os.path.realpath(path))
-    module.__file__ = os.path.abspath(path)
+    module.__file__ = os.path.join(request.directory, path)
     with open(path, "rb") as file:
         return compile(file.read(), module.__file__, "exec"), module.__dict__
 
