@@ -215,13 +215,13 @@ def directory(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def make_project(tmp_path: Path, initialised: Path) -> Callable[..., Project]:
+def make_project(tmp_path: Path, started: Path) -> Callable[..., Project]:
     """``make_project("name", git=True, dvc=True)``: a fresh project in the test's directory."""
 
     def make(name: str = "project", *, git: bool = True, dvc: bool = True) -> Project:
         project = Project(tmp_path / name)
         if git and dvc:
-            shutil.copytree(initialised, project.root, dirs_exist_ok=True)
+            shutil.copytree(started, project.root, dirs_exist_ok=True)
             return project
         project.root.mkdir(parents=True, exist_ok=True)
         if dvc:
@@ -236,7 +236,7 @@ def make_project(tmp_path: Path, initialised: Path) -> Callable[..., Project]:
 
 @pytest.fixture(scope="session")
 def initialised(shared: Callable[..., Path]) -> Path:
-    """A git and DVC project with one commit, to be copied."""
+    """A git and DVC project without a commit, to be copied."""
 
     def make(folder: Path) -> None:
         make_home(folder / "home")
@@ -244,9 +244,20 @@ def initialised(shared: Callable[..., Path]) -> Path:
         project.root.mkdir()
         project.git("init", "--quiet", "--initial-branch=main")
         project.dvc("init", "--quiet")
-        project.commit("start")
 
     return shared("initialised", make) / "project"
+
+
+@pytest.fixture(scope="session")
+def started(shared: Callable[..., Path], initialised: Path) -> Path:
+    """The same with a first commit."""
+
+    def make(folder: Path) -> None:
+        make_home(folder / "home")
+        shutil.copytree(initialised, folder / "project")
+        Project(folder / "project", environment(folder / "home")).commit("start")
+
+    return shared("started", make) / "project"
 
 
 PIPELINE = """\
@@ -313,7 +324,7 @@ def lay_out(project: Project) -> None:
 
 
 @pytest.fixture(scope="session")
-def reproduced_once(shared: Callable[..., Path], initialised: Path) -> Path:
+def reproduced_once(shared: Callable[..., Path], started: Path) -> Path:
     """The pipeline after one ``dvc repro`` in which nothing was recorded; tests take a copy."""
 
     def make(folder: Path) -> None:
@@ -321,7 +332,7 @@ def reproduced_once(shared: Callable[..., Path], initialised: Path) -> Path:
         make_home(home)
         nothing = {"MLFLOW_DVC_ENABLED": "0", "MLFLOW_TRACKING_URI": f"file:{home}/mlruns"}
         project = Project(folder / "project", environment(home) | nothing)
-        shutil.copytree(initialised, project.root, dirs_exist_ok=True)
+        shutil.copytree(started, project.root)
         lay_out(project)
         project.dvc("repro")
         project.commit("reproduced")

@@ -63,6 +63,10 @@ finally:
 """
 
 
+# They outlive the process that started them, and must not be missed by it.
+_started: list[subprocess.Popen[bytes]] = []
+
+
 @pytest.fixture(scope="session")
 def serve(shared: Callable[..., Path]) -> Callable[..., str]:
     """``serve(name, script)``: the address of a server that all worker processes share. The script
@@ -89,6 +93,7 @@ def start_in(folder: Path, script: str) -> str:
             [PYTHON, "-c", script, folder], cwd=folder, env=env, stdin=held, stdout=out,
             stderr=errors, start_new_session=True,
         )  # fmt: skip
+    _started.append(server)
     end = time.monotonic() + SECONDS
     while server.poll() is None and time.monotonic() < end:
         if address := (folder / "out").read_text().strip():

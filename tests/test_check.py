@@ -268,6 +268,7 @@ def children_of(pipeline: Project) -> list[str]:
     return [line for line in lines if "mlflow_dvc.dvc_backend check" in line]
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize(
     "ending", ["", "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"]
 )

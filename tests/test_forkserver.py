@@ -24,6 +24,11 @@ ENDINGS = {
     "exception": "def f():\n    raise ValueError('bad')\nf()",
     "bad syntax": "x =",
     "exit handlers": "import atexit; atexit.register(print, 'last')",
+    "an interruption": "raise KeyboardInterrupt",
+    "a large number": "raise SystemExit(259)",
+    "no": "import sys; sys.exit(False)",
+    "an open file": "f = open('left.txt', 'w'); f.write('x'); import atexit\n"
+    "atexit.register(lambda: print(open('left.txt').read() == ''))",
     "a thread": "import threading; threading.Timer(0.2, print, ['late']).start()",
     "not flushed": "import os, sys; sys.stdout.write('lost'); os._exit(4)",
     "killed": "import os; os.kill(os.getpid(), 9)",
@@ -55,7 +60,11 @@ def test_as_the_real_python(tmp_path: Path, monkeypatch, words: list[str]):
 def test_ends_as_the_real_python(tmp_path: Path, ending: str):
     """However a script ends, its command ends so: exit code or signal, output, traceback."""
     (tmp_path / "end.py").write_text(ENDINGS[ending] + "\n")
-    forked, real = (run(python, "end.py", cwd=tmp_path) for python in (sys.executable, PYTHON))
+    forked, real = (
+        (*run(python, "end.py", cwd=tmp_path), tmp_path.joinpath("left.txt").read_text())
+        for python in (sys.executable, PYTHON)
+        if not tmp_path.joinpath("left.txt").write_text("")
+    )
     assert forked == real
 
 

@@ -76,7 +76,7 @@ def record_of_a_run() -> dict[str, str]:
         ("iuiui", True),
     ],
 )
-def test_life_cycle(hooked, steps: str, expected: bool):
+def test_life_cycle(hooked, tracking_uri, steps: str, expected: bool):
     """``install`` and ``uninstall`` undo one another, however often and in whatever order."""
     mlflow.MlflowClient()  # ActiveRun is wrapped when the first client is made
     for step in steps:

@@ -48,6 +48,7 @@ def watched(
     return runs, modules
 
 
+@pytest.mark.fresh
 def test_no_process_and_no_dvc(pipeline: Project):
     """Starting a run starts no process, opens no connection and imports no DVC."""
     pipeline.git("tag", "v1")

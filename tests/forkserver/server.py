@@ -1,13 +1,15 @@
 """A warm interpreter that forks: each child is the Python that a command asked for.
 
-The child goes on from the last line of this file. So what it runs is at the bottom of the stack, as
-a script is, and ends as a script ends: the interpreter itself prints the traceback, runs the exit
-handlers and gives the exit code.
+The child goes on from the last lines of this file. What it runs is at the bottom of the stack, as
+a script is, and ends as a script ends: the interpreter itself prints the traceback, waits for
+threads and runs the exit handlers. What comes after these is left out: to take apart all modules
+that are imported here costs several times what most commands do.
 """
 
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
 import gc
 import importlib
@@ -77,6 +79,8 @@ WARM = (
     "ruamel.yaml",
     "scmrepo.git",
 )
+# How the script ended: what the interpreter keeps to itself until the last exit handler has run.
+_ended_by: int | type[KeyboardInterrupt] = 1
 _later: list[dict[str, Any]] = []
 
 
@@ -272,7 +276,34 @@ def main_module(request: Request) -> tuple[Any, dict[str, Any]]:
         return compile(file.read(), module.__file__, "exec"), module.__dict__
 
 
+@atexit.register  # the first, and so the last of all that will run
+def leave() -> None:
+    """End at once, as if the interpreter had taken everything apart."""
+    vars(sys.modules["__main__"]).clear()  # closes the files that the script has left open
+    for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # none, broken or closed
+            stream.flush()
+    if _ended_by is KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(_ended_by if isinstance(_ended_by, int) else 1)
+
+
+def exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    return error.code & 0xFF if isinstance(error.code, int) else 1
+
+
 warm()
 request = Server(socket.socket(fileno=int(sys.argv[1]))).serve()
 become(request)
-exec(*main_module(request))
+try:
+    exec(*main_module(request))
+    _ended_by = 0
+except SystemExit as error:
+    _ended_by = exit_code(error)
+    raise
+except KeyboardInterrupt:
+    _ended_by = KeyboardInterrupt
+    raise
