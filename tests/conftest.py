@@ -20,6 +20,7 @@ pytest_plugins = ["servers", "remotes"]
 
 HOST_PREFIXES = ("MLFLOW_", "DVC_", "GIT_", "CI_", "GITHUB_", "AWS_")
 HOSTS = ("mlflow", "dvc", "dvc-data", "PyYAML", "pathspec")
+SERVERS = frozenset({"s3_server", "http_server", "mlflow_server"})
 # The Python that a new process would be, where ``sys.executable`` is a command of the fork server.
 PYTHON = sys.executable
 SECONDS = 600  # until a command is taken for hanging; no test is to depend on how busy a machine is
@@ -38,6 +39,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in HOSTS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs a server, and no browser, is of that suite, without a word at the test."""
+    for item in items:
+        needs = SERVERS.intersection(getattr(item, "fixturenames", ()))
+        if needs and not item.get_closest_marker("browser"):
+            item.add_marker("servers")
+
+
+def examples(few: int) -> int:
+    """How many inputs to make up: ``few`` in the fast suite, EXAMPLES in the long one."""
+    return int(os.environ.get("EXAMPLES", few))
 
 
 def missing(what: str) -> NoReturn:

@@ -9,6 +9,8 @@ import mlflow
 import pytest
 from conftest import Project, both_stores, lay_out
 
+pytestmark = pytest.mark.hosts
+
 OUT = "dvc.out."
 
 

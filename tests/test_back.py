@@ -15,6 +15,8 @@ from remotes import S3
 
 import mlflow_dvc
 
+pytestmark = pytest.mark.hosts
+
 TRAIN = """\
 import mlflow
 from pathlib import Path
@@ -30,7 +32,7 @@ with mlflow.start_run() as run:
     Path("metrics.json").write_text('{"x": 1}')
 """
 RAW = "data/raw.csv"
-slow = pytest.mark.slow
+servers = pytest.mark.servers
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +168,7 @@ def give(project: Project, remote: Any) -> None:
 
 
 @pytest.fixture(
-    params=["folder", pytest.param("s3", marks=slow), pytest.param("http_remote", marks=slow)]
+    params=["folder", pytest.param("s3", marks=servers), pytest.param("http_remote", marks=servers)]
 )
 def remote(request: pytest.FixtureRequest, tmp_path: Path, project: Project) -> Any:
     """Each kind of DVC remote, with all data of all commits."""
@@ -252,7 +254,6 @@ def test_forged_lock(project: Project):
     assert {item["part"] for item in found["items"] if item["verdict"] == "TAMPERED"} == {"lock"}
 
 
-@slow
 def test_metrics_that_differ(project: Project, tmp_path: Path):
     """A metric that comes out another way is shown beside the old one, and answered with no."""
     run_id, _ = runs_of(project)[1]

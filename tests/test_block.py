@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Any
 
 import pytest
 import yaml
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,7 +109,8 @@ def by_lines(text: str) -> Any:
     return block.parse(text, yaml12._whole, yaml12.scalar)
 
 
-@settings(max_examples=int(os.environ.get("EXAMPLES", "2000")), deadline=None)
+@pytest.mark.fuzz
+@settings(max_examples=examples(2000), deadline=None)
 @given(texts())
 def test_as_pyyaml(text: str):
     """Either it is left to PyYAML, or the answer is PyYAML's, in value, type and order."""

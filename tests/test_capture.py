@@ -17,6 +17,8 @@ from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.reader import ProjectReader
 from mlflow_dvc.snapshot import Snapshot
 
+pytestmark = pytest.mark.hosts
+
 A, B, C = ("a" * 32, "b" * 32, "c" * 32)
 FIELDS = ("path", "algorithm", "hash", "size", "nfiles", "cached", "stage")
 # Reads what DVC can read, file by file: one bad file makes `dvc` itself refuse the whole project.

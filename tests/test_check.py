@@ -19,6 +19,8 @@ from mlflow_dvc.dvc_backend import check
 from mlflow_dvc.dvc_backend.check import Question
 from mlflow_dvc.dvc_backend.stamp import TooManyFilesError, stamp
 
+pytestmark = pytest.mark.hosts
+
 # What was written this recently is not remembered: it could change and not show it.
 SETTLES = 2.2  # seconds
 
@@ -58,7 +60,7 @@ def tree(root: Path) -> dict[str, tuple[int, int, str]]:
 
 def test_asked_once_while_nothing_changes(pipeline: Project, runs):
     """One process asks once for all its runs, the next not at all, until something changes."""
-    time.sleep(SETTLES)
+    time.sleep(SETTLES)  # so that the answers are remembered
     script = COUNTING + FIVE_LINES.replace("with", "for _ in range(3):\n  with").replace(
         "    mlflow.log", "      mlflow.log"
     )

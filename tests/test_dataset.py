@@ -22,6 +22,8 @@ from mlflow_dvc.capture.remote import default_remote
 from mlflow_dvc.errors import DataNotFoundError, UntrackedPathError
 from mlflow_dvc.record.dataset_source import DvcDatasetSource
 
+pytestmark = pytest.mark.hosts
+
 
 def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
@@ -240,7 +242,6 @@ def test_imported_data(pushed: Project, tmp_path: Path, make_project, monkeypatc
 # --- loaded back ---------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", ["data/raw.csv", "data/parts"])
 @pytest.mark.parametrize("place", ["work tree", "cache", "remote", "repository", "URL"])
 def test_round_trip(  # noqa: PLR0917
@@ -383,7 +384,6 @@ def test_from_s3(here: Project, runs, s3: S3, tmp_path: Path):
     assert [content(path) for path in loaded] == expected
 
 
-@pytest.mark.slow
 def test_from_the_web(here: Project, runs, http_remote: Http, tmp_path: Path):
     """From a web server, read only, files and folders load back as well."""
     http_remote.configure(here)

@@ -10,7 +10,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import pytest
 from conftest import Project
 
 ROOT = Path(__file__).parent.parent
@@ -18,8 +17,6 @@ EXAMPLE = ROOT / "examples" / "quickstart"
 PACKAGED = ROOT / "mlflow_dvc" / "demo" / "project"
 
 SAY_NO = ("diff", "doctor")  # what the README's commands find: they exit with 1
-
-pytestmark = pytest.mark.slow
 
 
 def test_demo(tmp_path: Path):

@@ -98,6 +98,7 @@ def folders(project: Project) -> tuple[str, str]:
     return first, log()
 
 
+@pytest.mark.hosts
 def test_everything(folders: tuple[str, str], project: Project):
     """Two runs differ in their commits, the code with what is not committed, parameters, metrics,
     and data down to the files of a folder; nothing is written into the project."""
@@ -140,6 +141,7 @@ def test_everything(folders: tuple[str, str], project: Project):
     assert back.metrics[0].delta == -0.25
 
 
+@pytest.mark.hosts
 def test_inside_folders(folders: tuple[str, str], project: Project):
     """Of a folder: each file that was added, deleted, modified or renamed, and the counts."""
     files = by_path(mlflow_dvc.diff(*folders))[FOLDER].files
@@ -156,6 +158,7 @@ def test_inside_folders(folders: tuple[str, str], project: Project):
     assert sizes == [(3, 5), (7, 7), (1, None), (None, 1)]
 
 
+@pytest.mark.hosts
 def test_listings_from_a_remote(folders: tuple[str, str], project: Project, tmp_path: Path):
     """The listing of a folder is taken from a remote if the cache lacks it, without any data; had
     from nowhere, the folder's hashes remain, with the reason."""
@@ -191,6 +194,7 @@ def test_listings_elsewhere(folders: tuple[str, str], tmp_path: Path, monkeypatc
         mlflow_dvc.diff(*folders, path=str(tmp_path / "nowhere"))
 
 
+@pytest.mark.hosts
 def test_as_dvc_compares():
     """Files inside folders differ as DVC's own comparison says, renames included."""
     from dvc_data.hashfile.hash_info import HashInfo
@@ -470,6 +474,7 @@ def test_nobody_looked(project: Project):
     assert project.cli("diff", first, second).returncode == 2
 
 
+@pytest.mark.hosts
 def test_resumed(project: Project):
     """Of a run that was resumed on other data the first record alone does not tell."""
     first, second = log(), log()
@@ -501,6 +506,7 @@ def test_by_tags_alone(project: Project):
     assert any("snapshot.json" in note for note in found.notes)
 
 
+@pytest.mark.hosts
 def test_child_runs(project: Project):
     """A child run, whose record is its parent's, is compared by that record."""
     project.write("run.py", "print(1)\n")
@@ -550,6 +556,7 @@ def test_snapshot_of_other_kinds(project: Project):
 # --- the command line ----------------------------------------------------------------------------
 
 
+@pytest.mark.hosts
 def test_command(folders: tuple[str, str], project: Project):
     """``diff`` prints each section, and the same as JSON; it exits with 1 where runs differ and
     with 2 where one is not there."""
@@ -598,6 +605,7 @@ def test_names_of_others(project: Project):
     assert done.stdout.count("[bold]x[/bold]") == 4, "run name, parameter, file, code"
 
 
+@pytest.mark.hosts
 def test_registered_models(project: Project):
     """Each run may be named by a version or an alias of a registered model."""
     first, second = log(), log(lr=0.2)

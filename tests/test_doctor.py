@@ -75,6 +75,7 @@ def found_in(project: Project, **options: bool | str) -> list[Finding]:
     return mlflow_dvc.doctor(str(project.root), **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.hosts
 def test_sound_project(sound: Project, tracking_uri: str):
     """In a sound project nothing is found, by whatever rule, and nothing is written."""
     before = sound.git("status", "--porcelain", "--ignored")
@@ -399,6 +400,7 @@ def test_script_in_a_command(sound: Project, command: str, is_found: bool):
     assert found == (["script-not-declared"] if is_found else []) + ["never-run"]
 
 
+@pytest.mark.hosts
 def test_templates(sound: Project):
     """Stages of a template are judged as DVC fills it in."""
     each = "  e:\n    foreach: [a]\n    do:\n      cmd: python src/${item}.py\n      deps: [src]\n"
@@ -490,6 +492,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
     return install
 
 
+@pytest.mark.hosts
 @pytest.mark.parametrize(
     ("rule", "where", "versions"),
     [
@@ -509,6 +512,7 @@ def test_versions(sound: Project, packages: Callable[..., None], rule, where, ve
     assert found == ([(rule, where)] if rule else [])
 
 
+@pytest.mark.hosts
 def test_not_installed(sound: Project, packages: Callable[..., None]):
     """Where MLflow finds no entry point of ours, runs get no record."""
     packages(plugin=False, mlflow="3.1", dvc="3.60")
@@ -559,6 +563,7 @@ def object_of(store: Path, value: str) -> Path:
     return store / "files" / "md5" / value[:2] / value[2:]
 
 
+@pytest.mark.hosts
 def test_not_pushed(at_server: Project):
     """Data that is in the cache and not on the default remote is told, by its path."""
     value = at_server.lock()["models/model.txt"]
@@ -571,6 +576,7 @@ def test_not_pushed(at_server: Project):
     assert found_in(at_server, local=True) == []
 
 
+@pytest.mark.hosts
 def test_not_pushed_in_a_folder(at_server: Project):
     """A folder is told where one of its files is not on the remote, though its listing is."""
     listing = object_of(at_server.root / ".dvc/cache", at_server.lock()["data/parts"])
@@ -581,6 +587,7 @@ def test_not_pushed_in_a_folder(at_server: Project):
     assert "1 of the 3 objects" in finding.what
 
 
+@pytest.mark.hosts
 def test_lost(at_server: Project):
     """Data that neither the remote nor the cache has is told as lost, and not twice."""
     value = at_server.lock()["models/model.txt"]
@@ -630,6 +637,7 @@ def test_unreachable_remote(at_server: Project):
     assert "storage" in finding.what
 
 
+@pytest.mark.hosts
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://127.0.0.1:9/x", "odd://x"])
 def test_unreachable_server(sound: Project, uri: str):
     """A tracking server that does not answer is a finding, not a crash."""
@@ -666,6 +674,7 @@ def log(project: Project, stage: str, seal: str, sha: str = "", status: str = "F
         client.set_terminated(run.info.run_id, status)
 
 
+@pytest.mark.hosts
 @both_stores
 def test_unsealed_runs(at_server: Project):
     """Finished runs of a stage that were not held against the lock yet are counted."""
@@ -700,6 +709,7 @@ def test_every_rule_is_tested():
         assert f'"{name}"' in text
 
 
+@pytest.mark.hosts
 def test_command(sound: Project, monkeypatch: pytest.MonkeyPatch):
     """``doctor`` exits with 0 where nothing is wrong, else with 1, and tells what and the fix."""
     done = sound.cli("doctor", "--local")
@@ -715,6 +725,7 @@ def test_command(sound: Project, monkeypatch: pytest.MonkeyPatch):
     assert "1 error, 0 notes" in done.stderr
 
 
+@pytest.mark.hosts
 def test_json(sound: Project):
     """``--json`` has every finding with its fields, and the rules that were looked at."""
     sound.write(".dvc/config", "")

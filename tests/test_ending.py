@@ -10,7 +10,7 @@ from conftest import PYTHON
 
 import mlflow_dvc.record.ending as module
 
-pytestmark = pytest.mark.fresh
+pytestmark = [pytest.mark.fresh, pytest.mark.hosts]
 
 FAILURES = {
     "exception": "raise RuntimeError('broken')",

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import PYTHON, Project
 
+pytestmark = pytest.mark.hosts
+
 SHOW = """\
 import os, stat, sys
 print(sys.argv, __name__, __file__, sys.path[0], os.getcwd(), os.environ["MINE"])

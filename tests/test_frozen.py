@@ -15,6 +15,8 @@ from conftest import FIVE_LINES, Project
 import mlflow_dvc
 from mlflow_dvc.capture import ci
 
+pytestmark = pytest.mark.hosts
+
 SHA = "0123456789abcdef" * 2 + "01234567"
 
 

@@ -20,8 +20,11 @@ from conftest import Project
 from mlflow.exceptions import MlflowException
 from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
+from mlflow_dvc import settings
 from mlflow_dvc import tags as tag
 from mlflow_dvc.record import run_hook
+
+pytestmark = pytest.mark.hosts
 
 METHODS = [
     (TrackingServiceClient, "__init__"),
@@ -275,11 +278,9 @@ def test_a_store_that_hangs_is_waited_for_once(here: Project, monkeypatch, silen
     here.write("timed.py", "import mlflow, time\nstart = time.monotonic()\n"
                "for _ in range(4):\n    with mlflow.start_run(): pass\n"
                "print(time.monotonic() - start)\nmlflow.start_run()\n")  # fmt: skip
-    start = time.monotonic()
-    done = here.call(sys.executable, "timed.py", MLFLOW_DVC_WAIT="3")
+    done = here.call(sys.executable, "timed.py", MLFLOW_DVC_WAIT="6")
     assert done.returncode == 0, done.stderr
-    assert 3 <= float(done.stdout.splitlines()[-1]) < 8, "naive: three seconds for each run"
-    assert time.monotonic() - start < 30
+    assert 6 <= float(done.stdout.splitlines()[-1]) < 18, "naive: six seconds for each run"
     assert len([line for line in done.stderr.splitlines() if "mlflow-dvc" in line]) == 1
 
 
@@ -290,7 +291,7 @@ def test_a_forked_child_does_not_wait(here: Project, monkeypatch, silent_server:
     here.write(
         "forking.py",
         """
-import multiprocessing, time
+import multiprocessing, os, time
 import mlflow
 
 def nothing():
@@ -298,19 +299,20 @@ def nothing():
 
 if __name__ == "__main__":
     mlflow.start_run()
-    time.sleep(1)
+    time.sleep(1)  # the upload has begun
     context = multiprocessing.get_context("fork")
     start = time.monotonic()
     for _ in range(3):
         child = context.Process(target=nothing)
         child.start()
         child.join()
-    print(time.monotonic() - start)
+    print(time.monotonic() - start, flush=True)
+    os._exit(0)
 """,
     )
-    done = here.call(sys.executable, "-W", "ignore", "forking.py", MLFLOW_DVC_WAIT="6")
+    done = here.call(sys.executable, "-W", "ignore", "forking.py", MLFLOW_DVC_WAIT="30")
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[-1]) < 6, "naive: six seconds for each child"
+    assert float(done.stdout.splitlines()[-1]) < 30, "naive: half a minute for each child"
 
 
 @pytest.mark.swallows
@@ -325,7 +327,7 @@ def test_no_thread_can_be_started(here: Project, monkeypatch, attached):
         patch.setattr(threading.Thread, "start", fails)
         with mlflow.start_run() as run:
             pass
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < settings.wait() / 2
     assert tag.ours(mlflow.get_run(run.info.run_id).data.tags)
     with mlflow.start_run() as run:
         pass
@@ -358,12 +360,10 @@ def test_a_store_that_never_answers(here: Project, monkeypatch, silent_server: s
     in_experiment(silent_server, monkeypatch)
     here.write("timed.py", "import mlflow, time\nstart = time.monotonic()\n"
                "with mlflow.start_run(): pass\nprint(time.monotonic() - start)\n")  # fmt: skip
-    start = time.monotonic()
     done = here.call(sys.executable, "timed.py", MLFLOW_DVC_WAIT="1")
     assert done.returncode == 0, done.stderr
     waited = float(done.stdout.splitlines()[-1])
-    assert 1 <= waited < 20, "neither without waiting nor for the two minutes of a HTTP time-out"
-    assert time.monotonic() - start < 60
+    assert 1 <= waited < 60, "neither without waiting nor for the two minutes of a HTTP time-out"
     lines = [line for line in done.stderr.splitlines() if "mlflow-dvc" in line]
     assert "is not complete after 1 s" in lines[0]
     assert "MLFLOW_DVC_WAIT" in lines[0]
@@ -379,6 +379,9 @@ class Picky(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.forward(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def do_PUT(self) -> None:
+        self.do_POST()
 
     def forward(self, body: bytes | None) -> None:
         if self.path.endswith("runs/create") and b"dvc.data_status" in (body or b""):

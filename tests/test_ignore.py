@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
-from conftest import Project
+import pytest
+from conftest import Project, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlflow_dvc.capture import ignore
+
+pytestmark = pytest.mark.hosts
 
 PARTS = st.sampled_from(["a", "b.log", "data", "data.dvc", ".env", "x y", "é", "a+b", "deep"])
 PATHS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
@@ -25,7 +27,8 @@ LINES = st.one_of(
 )
 
 
-@settings(max_examples=int(os.environ.get("EXAMPLES", "500")), deadline=None)
+@pytest.mark.fuzz
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(LINES, min_size=1, max_size=4), PATHS, st.booleans())
 def test_as_pathspec(lines: list[str], path: str, is_dir: bool):
     """Of a path that lies in no hidden folder, each file of rules says what pathspec says."""
@@ -39,8 +42,11 @@ def test_as_pathspec(lines: list[str], path: str, is_dir: bool):
     assert bool(ignore._Rules(lines).by_git(path, is_dir=is_dir)) == bool(theirs)
 
 
+@pytest.mark.fuzz
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(LINES, min_size=1, max_size=4), st.lists(PATHS, min_size=1, max_size=5))
 def test_as_git(directory: Project, lines: list[str], paths: list[str]):

@@ -13,6 +13,8 @@ import pytest
 
 import mlflow_dvc
 
+pytestmark = pytest.mark.hosts
+
 PACKAGE = Path(mlflow_dvc.__file__).parent
 # Lowest first; what stands on one line may import one another only within the same package.
 LAYERS = [

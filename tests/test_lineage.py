@@ -25,6 +25,8 @@ from mlflow_dvc.recall.lineage import Lineage, Node
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, StageNode
 from mlflow_dvc.tags import to_tags
 
+pytestmark = pytest.mark.hosts
+
 PIPELINE = """\
 stages:
   prepare:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import mlflow
-import pytest
 import yaml
 from conftest import Project
 
 import mlflow_dvc
 
-pytestmark = pytest.mark.slow
 PIPELINE = """\
 stages:
   prepare:

@@ -12,7 +12,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from conftest import Project
+from conftest import Project, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -158,8 +158,11 @@ CONTENTS = st.one_of(
 )
 
 
+@pytest.mark.fuzz
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     st.dictionaries(NAMES, st.none() | CONTENTS, max_size=5),

@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import PYTHON
+from conftest import PYTHON, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_capture import ASK_DVC, FIELDS, hashed
 
 from mlflow_dvc.capture import block, workspace, yaml12
+
+pytestmark = pytest.mark.hosts
 
 ANSWER_ALL = (
     ASK_DVC.replace("sys.argv[1]", "root")
@@ -255,9 +257,9 @@ class Indented(Yaml12):
         super().increase_indent(flow, False)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @settings(
-    max_examples=int(os.environ.get("EXAMPLES", "60")),
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -15,6 +15,8 @@ import mlflow_dvc
 from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError, TrackingUnavailableError
 from mlflow_dvc.tracking import server
 
+pytestmark = pytest.mark.hosts
+
 RAW = "data/raw.csv"
 
 

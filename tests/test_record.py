@@ -15,6 +15,8 @@ from mlflow.entities import RunTag
 import mlflow_dvc
 from mlflow_dvc import tags as tag
 
+pytestmark = pytest.mark.hosts
+
 LOGS_MODELS = hasattr(mlflow, "create_external_model")
 needs_logged_models = pytest.mark.skipif(not LOGS_MODELS, reason="logged models came with MLflow 3")
 
@@ -181,6 +183,7 @@ def test_resumed_from_the_environment(here: Project, attached):
     assert "dvc.lock" in attached(run.info.run_id)
 
 
+@pytest.mark.clients
 def test_mlflow_run(here: Project, attached, tmp_path: Path):
     """``mlflow run`` makes the run in a launcher elsewhere; the record is the project's."""
     here.write("MLproject", "name: p\nentry_points:\n  main: {command: python run.py}\n")
@@ -240,6 +243,7 @@ def test_templated_pipeline(here: Project, attached):
     assert at_start["dvc.data_version"] == tags["dvc.data_version"], "known at once by now"
 
 
+@pytest.mark.clients
 @needs_logged_models
 def test_autolog(here: Project, attached):
     """An autologged fit has one record, and so has the model that it logs."""
@@ -295,6 +299,7 @@ def test_model_logged_at_once(here: Project):
         assert tags["git_describe"] == "dataset-v1"
 
 
+@pytest.mark.clients
 def test_autologged_sweep(here: Project, attached):
     """Autologging makes the runs of a sweep in a thread of its own: still no second copies."""
     import numpy as np
@@ -519,6 +524,7 @@ def test_no_thread_is_left(here: Project):
     assert not [t for t in threading.enumerate() if t.name == "mlflow-dvc" and t.is_alive()]
 
 
+@pytest.mark.clients
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_worker_processes(here: Project, attached, method: str):

@@ -86,6 +86,7 @@ def forget(project: Project) -> None:
 # --- what comes back ---------------------------------------------------------------------------
 
 
+@pytest.mark.hosts
 def test_uncommitted_code(pipeline: Project, made: Make, tmp_path: Path):
     """Changed, new, deleted and binary files come back as they were, with their line ends."""
     pipeline.write(".gitattributes", "*.txt text eol=lf\n")
@@ -159,6 +160,7 @@ def test_lost_submodule(pipeline: Project, made: Make, tmp_path: Path):
     assert faults(mlflow_dvc.restore(run_id, str(tmp_path / "back"))) == {"lib": "FAIL"}
 
 
+@pytest.mark.hosts
 def test_imported_data(pipeline: Project, made: Make, tmp_path: Path):
     """What `dvc import` brought comes from where it was imported, which need not be pushed."""
     other = Project(tmp_path / "other")
@@ -207,6 +209,7 @@ def test_project_in_a_folder(made: Make, tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / "back/models/price/raw.csv").read_text() == "1\n"
 
 
+@pytest.mark.hosts
 def test_child_run(pipeline: Project, made: Make, tmp_path: Path):
     """A child run that saw what its parent did comes back by its parent's record."""
     parent = made()
@@ -216,6 +219,7 @@ def test_child_run(pipeline: Project, made: Make, tmp_path: Path):
     assert (tmp_path / "back" / PREPARED).exists()
 
 
+@pytest.mark.hosts
 def test_clone(pipeline: Project, made: Make, http_remote: Http, tmp_path: Path, monkeypatch):
     """In a directory without the project, code comes from the run's remote, data from DVC's."""
     http_remote.configure(pipeline)
@@ -236,6 +240,7 @@ def test_clone(pipeline: Project, made: Make, http_remote: Http, tmp_path: Path,
     assert Path(found.directory, PREPARED).read_text() == "a,b\n1,2\n" * 2
 
 
+@pytest.mark.hosts
 def test_only_on_the_remote(pipeline: Project, made: Make, tmp_path: Path):
     """A commit that only the remote has passes without being kept, and comes when it is needed."""
     first = pipeline.git("rev-parse", "HEAD")
@@ -268,6 +273,7 @@ def test_nothing_is_overwritten(pipeline: Project, made: Make, tmp_path: Path):
     assert os.listdir(target) == ["note"]
 
 
+@pytest.mark.hosts
 def test_taken_up_again(pipeline: Project, made: Make, tmp_path: Path):
     """What was broken off before any file was there, or in the midst of the data, is completed."""
     run_id, target = made(), tmp_path / "back"
@@ -369,6 +375,7 @@ def test_remote_of_another_time(pipeline: Project, made: Make, tmp_path: Path):
     assert faults(mlflow_dvc.restore(run_id, str(tmp_path / "back"))) == {}
 
 
+@pytest.mark.hosts
 def test_lost_data(pipeline: Project, made: Make, tmp_path: Path):
     """Data that lies nowhere, or damaged, is named with its hash; the rest comes back."""
     run_id = made()
@@ -385,6 +392,7 @@ def test_lost_data(pipeline: Project, made: Make, tmp_path: Path):
     assert faults(mlflow_dvc.verify(run_id)[0]) == {PREPARED: "FAIL"}
 
 
+@pytest.mark.hosts
 def test_damaged_listing(pipeline: Project, made: Make):
     """A folder whose list of files is damaged is lost, though an object of its name is there."""
     value = pipeline.lock()["data/parts"]
@@ -462,6 +470,7 @@ def test_no_stage(made: Make, tmp_path: Path):
     assert not (tmp_path / "again").exists()
 
 
+@pytest.mark.hosts
 def test_all_and_registered(pipeline: Project, made: Make):
     """An audit takes every run with a record, or those behind the registered models."""
     import mlflow
@@ -539,6 +548,7 @@ def test_forged_patch(made: Make, pipeline: Project, tmp_path: Path):
     assert not (tmp_path / "back/evil.py").exists()
 
 
+@pytest.mark.hosts
 def test_hostile_files(pipeline: Project, made: Make, tmp_path: Path):
     """An attached file is written neither into git's and DVC's own folders nor through a link."""
     outside = tmp_path / "outside"
@@ -557,6 +567,7 @@ def test_hostile_files(pipeline: Project, made: Make, tmp_path: Path):
     assert (tmp_path / "back/.dvc/config").read_bytes() != b"evil"
 
 
+@pytest.mark.hosts
 def test_hostile_data(pipeline: Project, made: Make, tmp_path: Path):
     """Data is brought to no place outside of the tree, be it by its path or by a folder's list."""
     value = pipeline.lock()[PREPARED]
@@ -597,6 +608,7 @@ def test_hostile_links(pipeline: Project, made: Make, tmp_path: Path):
     assert (outside / "params.yaml").read_text() == "mine"
 
 
+@pytest.mark.hosts
 def test_hostile_settings(pipeline: Project, made: Make, tmp_path: Path, monkeypatch):
     """DVC settings of a commit, which can name programs, are not followed where it is not mine."""
     pytest.importorskip("dvc_s3")

@@ -7,6 +7,8 @@ import os
 import pytest
 from conftest import FIVE_LINES, Project
 
+pytestmark = pytest.mark.hosts
+
 OUT = "dvc.out."
 
 

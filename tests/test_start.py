@@ -7,6 +7,8 @@ import json
 import pytest
 from conftest import Project
 
+pytestmark = pytest.mark.hosts
+
 WATCHED = """
 import json, sys, threading, time
 import mlflow

@@ -9,13 +9,15 @@ import random
 from typing import Any
 
 import pytest
-from conftest import FIVE_LINES, Project
+from conftest import FIVE_LINES, Project, examples
 
 import mlflow_dvc
 from mlflow_dvc.capture import yaml12
 from mlflow_dvc.recall.sync import Synced
 
-SEEDS = range(int(os.environ.get("EXAMPLES", "1")))
+pytestmark = pytest.mark.hosts
+
+SEEDS = range(max(examples(1) // 100, 1))
 
 
 def seal_of(run: Any) -> str:
@@ -366,7 +368,7 @@ def made_up(project: Project, seed: int, size: int) -> None:
     project.commit("made up")
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("size", [1, 7, 50])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_made_up_pipelines(make_project, runs, attached, seed: int, size: int):

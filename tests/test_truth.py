@@ -15,6 +15,8 @@ from test_ending import FAILURES
 
 import mlflow_dvc
 
+pytestmark = pytest.mark.hosts
+
 Tags = dict[str, str]
 
 # What must hold; what a reader who copies dvc.lock and asks git would say; which tests hold it.
@@ -373,7 +375,6 @@ REPLACED = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", REPLACED)
 def test_replaced_by_the_run(pipeline: Project, runs, how: str):
     """Rule 8. Naive: what lies there a second after the start, taken for what lay there then."""

@@ -44,6 +44,8 @@ WARM = (
     "alembic.command",
     "git",
     "grandalf.layouts",
+    "sklearn.datasets",
+    "sklearn.linear_model",
     "networkx",
     "rich.progress",
     "rich.table",
