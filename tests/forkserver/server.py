@@ -129,14 +129,21 @@ def warm() -> None:
         if not module.name.endswith("__main__") and ".demo." not in module.name:
             importlib.import_module(module.name)
     os.register_at_fork = real
-    for reference in logging._handlerList:  # type: ignore[attr-defined]
-        handler = reference()
-        for name in ("stdout", "stderr"):
-            if vars(handler).get("stream") is getattr(sys, name):
-                handler.stream = Stream(name)
+    give_streams_back()
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()
+
+
+def give_streams_back() -> None:
+    """What colorama and DVC's log have done to the streams, as if they were not imported yet."""
+    handlers = [reference() for reference in logging._handlerList]  # type: ignore[attr-defined]
+    for name in ("stdout", "stderr"):
+        wrapped, real = getattr(sys, name), getattr(sys, f"__{name}__")
+        for handler in handlers:
+            if vars(handler).get("stream") in (wrapped, real):
+                handler.stream = Stream(name)
+        setattr(sys, name, real)
 
 
 class Server:
