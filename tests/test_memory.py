@@ -84,7 +84,7 @@ def seen(project: Project, script: str | None = "train.py") -> Moment:
 
 def remembered(project: Project, script: str | None = "train.py") -> Moment:
     """The same, from memory."""
-    time.sleep(0.05)
+    time.sleep(0.05)  # until the files are settled, see short_tick
     workspace.remember(seen(project, script))
     moment = seen(project, script)
     assert moment.facts.kept is not None
@@ -140,7 +140,7 @@ print([path for path in opened if path.startswith(sys.argv[1]) and "/.git/" not 
 workspace.remember(moment)
 """
     project.write("run.py", code)
-    time.sleep(0.05)
+    time.sleep(0.05)  # until the files are settled, see short_tick
     first = project.run(sys.executable, "run.py", str(project.root))
     assert "dvc.lock" in first
     assert project.run(sys.executable, "run.py", str(project.root)).strip() == "[]"
@@ -189,7 +189,7 @@ CHANGES: dict[str, Callable[[Project], Any]] = {
 def test_change(project: Project, monkeypatch: pytest.MonkeyPatch, name: str, wait: float):
     """No change of the project goes unseen, however soon it follows."""
     before = told(remembered(project))
-    time.sleep(wait)
+    time.sleep(wait)  # before or after the files are settled
     CHANGES[name](project)
     after = told(seen(project))
     assert after == anew(project, monkeypatch)
@@ -199,7 +199,7 @@ def test_change(project: Project, monkeypatch: pytest.MonkeyPatch, name: str, wa
 
 def test_edit_of_the_same_length(project: Project, monkeypatch: pytest.MonkeyPatch):
     """A file that was written just before the look, and again just after, is read again."""
-    time.sleep(0.05)
+    time.sleep(0.05)  # until the files are settled, see short_tick
     lock = project.write("dvc.lock", LOCK.format(md5=A))
     stamp = lock.stat().st_mtime_ns
     workspace.remember(seen(project))
@@ -299,7 +299,7 @@ def test_wiped(project: Project, monkeypatch: pytest.MonkeyPatch):
 def test_broken_off(project: Project, monkeypatch: pytest.MonkeyPatch):
     """After a reading that was interrupted the next one is whole."""
     seen(project)
-    time.sleep(0.05)
+    time.sleep(0.05)  # until the files are settled, see short_tick
     project.write("data/raw.dvc", FILES["data/raw.dvc"].replace(A, B))
     reader = workspace._readers[str(project.root)]
     with monkeypatch.context() as patch:

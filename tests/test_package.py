@@ -128,6 +128,13 @@ def test_set_up_in_two_lines():
     ]
 
 
+def test_sleeps_say_why():
+    """A test that waits by the clock says what for, on the same line."""
+    for path in Path(__file__).parent.rglob("*.py"):
+        for line in path.read_text("utf-8").splitlines():
+            assert not re.search(r"\bsleep\(", line) or "#" in line, f"{path.name}: {line.strip()}"
+
+
 def test_links():
     """Every file that a document names by a link is there."""
     for document in ROOT.glob("*.md"):
