@@ -15,7 +15,7 @@ from typing import Any
 import mlflow
 import mlflow.data
 import pytest
-from conftest import FIVE_LINES, Project, both_stores
+from conftest import FIVE_LINES, SECONDS, Project, both_stores
 from remotes import S3, Http
 
 from mlflow_dvc.capture.remote import default_remote
@@ -141,7 +141,7 @@ def test_many_outputs(make_project, runs):
         text = f"outs:\n- md5: a{number:031x}\n  size: 1\n  hash: md5\n  path: d{number:02}\n"
         project.write(f"d{number:02}.dvc", text)
         project.write(f"d{number:02}", str(number))
-    project.python("-c", FIVE_LINES)
+    project.python(str(project.write("run.py", FIVE_LINES)))
     assert len(inputs_of(runs()[0])) == 50
 
 
@@ -153,7 +153,7 @@ def test_processes_at_once(here: Project, runs):
         for _ in range(4)
     ]
     for process in processes:
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, said
     assert {len(inputs_of(run)) for run in runs()} == {5}
 
@@ -458,7 +458,7 @@ def test_long_names(make_project, runs):
     folder = "/".join(["d" * 100] * 5)
     project.write(f"{folder}/raw.csv", "1\n")
     project.dvc("add", "--quiet", f"{folder}/raw.csv")
-    project.python("-c", FIVE_LINES)
+    project.python(str(project.write("run.py", FIVE_LINES)))
     [(name, digest)] = inputs_of(runs()[0]).items()
     assert len(name) == 500
     assert digest == md5(b"1\n")

@@ -20,8 +20,6 @@ from test_capture import ASK_DVC, FIELDS, hashed
 
 from mlflow_dvc.capture import block, workspace, yaml12
 
-pytestmark = pytest.mark.hosts
-
 ANSWER_ALL = (
     ASK_DVC.replace("sys.argv[1]", "root")
     .replace("print(", "return (")
