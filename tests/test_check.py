@@ -88,7 +88,7 @@ def test_no_thread_while_the_training_runs(pipeline: Project):
         "        if 'mlflow-dvc' not in names: break\n"
         "    print(names)\n",
     )
-    said = pipeline.python("run.py", MLFLOW_DVC_WAIT="0.1")
+    said = pipeline.run("python", "run.py", MLFLOW_DVC_WAIT="0.1")
     assert "mlflow-dvc" not in said.splitlines()[-1], "naive: for the ten seconds that it looks"
 
 

@@ -340,7 +340,9 @@ def test_copied_run(here: Project, attached):
     assert attached(run.info.run_id) == {}
 
 
-@pytest.mark.parametrize("name", ["git_commit", "git_sha", "dvc.data_version"])
+@pytest.mark.parametrize(
+    "name", ["git_commit", "git_sha", "dvc.data_version", "dvc.data_status", "dvc.seal"]
+)
 def test_resumed_with_the_users_own_tag(here: Project, attached, name: str):
     """A tag of the user's that looks like ours is no record: the resumed run gets one."""
     with mlflow_dvc.disabled(), mlflow.start_run(tags={name: "mine"}) as run:

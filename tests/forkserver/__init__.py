@@ -25,6 +25,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 COMMANDS = ("python", "python3", "dvc", "mlflow-dvc")
+# Nobody is asked for news; and no threads of a library, of which Python would warn at each fork.
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 TOLD = ("PYTHON", "LANG", "LC_")  # what tells Python how to start begins with one of these
 
 
@@ -42,7 +48,7 @@ def running() -> Iterator[Path]:
             stdout=subprocess.DEVNULL,
             pass_fds=[listening.fileno()],
             start_new_session=True,  # Ctrl-C is for the tests, which then end it
-            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"},
+            env=os.environ | ENVIRONMENT,
         )
     os.mkfifo(home / "alive")
     alive = os.open(home / "alive", os.O_RDWR)  # RDWR: only to write, it would wait for a reader
