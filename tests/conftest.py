@@ -176,7 +176,8 @@ class Project:
             cwd=cwd or self.root,
             env=os.environ | self.env | env,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # git quotes what it warns of as it is
             stdin=subprocess.DEVNULL,
             check=False,
             timeout=SECONDS,

@@ -13,7 +13,7 @@ from typing import Any
 import mlflow
 import pytest
 from conftest import Project, examples
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mlflow_dvc.capture import patch
@@ -169,6 +169,7 @@ CONTENTS = st.one_of(
     st.sets(NAMES, max_size=2),
     st.booleans(),
 )
+@example({"train.py": b"\x80 "}, set(), False)
 def test_any_edits(repository: Project, edits: dict[str, Any], modes: set[str], add: bool):
     """Whatever is edited, the commit and what is attached give it again."""
     repository.git("reset", "--quiet", "--hard")
