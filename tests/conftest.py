@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The process that collects has the fork server; those that test have its commands."""
     is_worker = hasattr(config, "workerinput")
     if not is_worker and not config.option.collectonly:
-        server = forkserver.running()
+        server = forkserver.running(without_hosts(os.environ))
         os.environ["TEST_COMMANDS"] = str(server.__enter__())
         config.add_cleanup(lambda: server.__exit__(None, None, None))
     if "TEST_COMMANDS" in os.environ and (is_worker or not config.getoption("numprocesses", 0)):
@@ -39,6 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in HOSTS)
+
+
+def without_hosts(environment: Mapping[str, str]) -> dict[str, str]:
+    """Less what the developer tells MLflow, DVC, git and a cloud."""
+    return {k: v for k, v in environment.items() if not k.startswith(HOST_PREFIXES)}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -98,9 +103,8 @@ def isolated(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No test sees the developer's home, git configuration, MLflow server, DVC remotes or cloud."""
-    for name in list(os.environ):
-        if name.startswith(HOST_PREFIXES):
-            monkeypatch.delenv(name)
+    for name in os.environ.keys() - without_hosts(os.environ).keys():
+        monkeypatch.delenv(name)
     home = tmp_path / "home"
     make_home(home)
     for name, value in environment(home).items():

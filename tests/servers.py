@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from conftest import HOST_PREFIXES, PYTHON, SECONDS, environment, make_home, missing
+from conftest import PYTHON, SECONDS, environment, make_home, missing, without_hosts
 
 # Each prints its address when it can be asked, and ends when its input does.
 S3 = """\
@@ -84,9 +84,9 @@ def serve(shared: Callable[..., Path]) -> Callable[..., str]:
 
 
 def start_in(folder: Path, script: str) -> str:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(HOST_PREFIXES)}
     # Without the processes for MLflow's own jobs, eight of them, which nobody needs here.
-    env |= environment(folder) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    no_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    env = without_hosts(os.environ) | environment(folder) | no_jobs
     log, alive = folder / "server.log", Path(os.environ["TEST_COMMANDS"]).with_name("alive")
     with log.open("wb") as errors, alive.open("rb") as held, (folder / "out").open("wb") as out:
         server = subprocess.Popen(

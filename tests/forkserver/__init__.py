@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,8 +35,11 @@ TOLD = ("PYTHON", "LANG", "LC_")  # what tells Python how to start begins with o
 
 
 @contextmanager
-def running() -> Iterator[Path]:
-    """The folder of the commands, for PATH. Those started before it is warm wait for it."""
+def running(environment: Mapping[str, str]) -> Iterator[Path]:
+    """The folder of the commands, for PATH. Those started before it is warm wait for it.
+
+    ``environment`` is the server's, while it imports; each command has its caller's.
+    """
     home = Path(tempfile.mkdtemp(prefix="fork-"))  # 0700: other users have to start their own
     address = home / "socket"
     with socket.socket(socket.AF_UNIX) as listening:
@@ -48,7 +51,7 @@ def running() -> Iterator[Path]:
             stdout=subprocess.DEVNULL,
             pass_fds=[listening.fileno()],
             start_new_session=True,  # Ctrl-C is for the tests, which then end it
-            env=os.environ | ENVIRONMENT,
+            env={**environment, **ENVIRONMENT},
         )
     os.mkfifo(home / "alive")
     alive = os.open(home / "alive", os.O_RDWR)  # RDWR: only to write, it would wait for a reader
@@ -70,7 +73,10 @@ def _commands(folder: Path, address: Path) -> Path:
         "TOLD": TOLD,
         "START": {key: value for key, value in os.environ.items() if key.startswith(TOLD)},
     }
-    lines = [f"#!{sys.executable} -IS\n", *(f"{key} = {settings[key]!r}\n" for key in settings)]
+    # By a name without spaces, and shorter than the first line of a script may be.
+    plain = folder / "interpreter"
+    plain.symlink_to(os.path.realpath(sys.executable))
+    lines = [f"#!{plain} -IS\n", *(f"{key} = {settings[key]!r}\n" for key in settings)]
     for name in COMMANDS:
         (folder / name).write_text("".join(lines) + (HERE / "client.py").read_text("utf-8"))
         (folder / name).chmod(0o755)
