@@ -92,7 +92,7 @@ def test_fresh(directory: Project):
     directory.write("a.py", "import os, sys\nprint(sys.executable, flush=True)\n")
     directory.write("b.py", "import os\nos.system('python a.py')\n")
     assert sys.executable == PYTHON
-    assert directory.run("python", "b.py") == f"{PYTHON}\n"
+    assert Path(directory.run("python", "b.py").strip()).parent == Path(PYTHON).parent
 
 
 def test_signals_are_passed_on(tmp_path: Path):
