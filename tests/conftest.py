@@ -141,8 +141,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def nothing_swallowed(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[str]]:
-    """What the guard swallowed fails the test, unless it is marked ``swallows``."""
+    """What the guard swallowed fails the test, unless it is marked ``swallows``. What a process
+    remembers of projects and causes is of this test alone, in whatever order they run."""
     from mlflow_dvc import guard
+    from mlflow_dvc.dvc_backend import resolve
 
     caught: list[str] = []
     real = guard.swallowed
@@ -153,6 +155,7 @@ def nothing_swallowed(
 
     monkeypatch.setattr(guard, "swallowed", swallowed)
     monkeypatch.setattr(guard, "_said", set())
+    monkeypatch.setattr(resolve, "_asked", {})
     yield caught
     if not request.node.get_closest_marker("swallows"):
         assert caught == [], "swallowed on the automatic path"

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from conftest import FIVE_LINES, SECONDS, Project, lay_out
 
+from mlflow_dvc import settings
 from mlflow_dvc.dvc_backend import check
 from mlflow_dvc.dvc_backend.check import Question
 from mlflow_dvc.dvc_backend.stamp import TooManyFilesError, stamp
+from mlflow_dvc.record import process
 
 pytestmark = pytest.mark.hosts
 
@@ -294,13 +296,21 @@ def test_no_child_is_left(pipeline: Project, tmp_path: Path, ending: str):
     scratch.mkdir()
     begun = "    import time\n    time.sleep(1.5)  # until the check has begun\n"
     pipeline.write("run.py", FIVE_LINES.replace("    mlflow", begun + "    mlflow") + ending)
-    done = pipeline.call("python", "run.py", MLFLOW_DVC_WAIT="1", TMPDIR=str(scratch))
-    assert "not complete" not in done.stderr
+    pipeline.call("python", "run.py", MLFLOW_DVC_WAIT="1", TMPDIR=str(scratch))
     deadline = time.monotonic() + SECONDS
     while children_with(scratch) and time.monotonic() < deadline:
         time.sleep(0.1)  # it sees by itself that its parent has gone
     assert children_with(scratch) == []
     assert [path.name for path in scratch.iterdir() if path.name.startswith("mlflow-dvc")] == []
+
+
+@pytest.mark.parametrize("wait", ["0.05", "1", "10", "120"])
+def test_time_is_left_to_tell(monkeypatch: pytest.MonkeyPatch, wait: str):
+    """What takes long is given up before the wait for it is: no record is called incomplete that
+    only has nothing to tell; after a failure it is given up at once."""
+    monkeypatch.setenv("MLFLOW_DVC_WAIT", wait)
+    assert 0 < process._patience(failed=False) < settings.wait()
+    assert 0 < process._patience(failed=True) <= 1
 
 
 @pytest.mark.fresh
