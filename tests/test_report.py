@@ -16,6 +16,7 @@ from conftest import Project
 from mlflow_dvc.report.markdown import record_md
 from mlflow_dvc.report.page import report_html
 from mlflow_dvc.report.pipeline import drawing_of
+from mlflow_dvc.report.words import code_facts
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, StageNode
 
 HASH = "5afc23b9622f8f9ffa60824f4e97d0d5"
@@ -177,3 +178,11 @@ def test_without_artifacts(pipeline: Project, runs, attached):
     """MLFLOW_DVC_ARTIFACTS=0 attaches no page either."""
     pipeline.python("run.py", MLFLOW_DVC_ARTIFACTS="0")
     assert attached(runs()[0].info.run_id) == {}
+
+
+@pytest.mark.parametrize(
+    ("dirty", "told"), [(True, "yes, in code.patch"), (False, "none"), (None, "not known")]
+)
+def test_uncommitted_code(dirty: bool | None, told: str):
+    """That nobody looked for uncommitted code is not told as if there were none."""
+    assert dict(code_facts(GitState("a" * 40, dirty=dirty)))["uncommitted code"] == told
