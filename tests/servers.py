@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -75,15 +76,20 @@ def serve(shared: Callable[..., Path]) -> Callable[..., str]:
     def start(name: str, script: str, prepare: Callable[[Path], object] = make_home) -> str:
         def make(folder: Path) -> None:
             prepare(folder)
-            address = start_in(folder, script)
-            (folder / "address").write_text(address)
+            start_in(folder, script)
 
-        return (shared(f"server-{name}", make) / "address").read_text()
+        return address_in(shared(f"server-{name}", make))
 
     return start
 
 
-def start_in(folder: Path, script: str) -> str:
+def address_in(folder: Path) -> str:
+    """What the server there has printed by now."""
+    return (folder / "out").read_text().strip()
+
+
+def start_in(folder: Path, script: str) -> None:
+    """Until the server has printed its address."""
     # Without the processes for MLflow's own jobs, eight of them, which nobody needs here.
     no_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     env = without_hosts(os.environ) | environment(folder) | no_jobs
@@ -96,8 +102,8 @@ def start_in(folder: Path, script: str) -> str:
     _started.append(server)
     end = time.monotonic() + SECONDS
     while server.poll() is None and time.monotonic() < end:
-        if address := (folder / "out").read_text().strip():
-            return address
+        if address_in(folder):
+            return
         time.sleep(0.05)  # until it has started
     pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
 
@@ -125,8 +131,6 @@ def mlflow_server(serve: Callable[..., str], empty_database: Path) -> str:
     """``mlflow server`` on a database of its own; a test is to make an experiment of its own."""
 
     def prepare(folder: Path) -> None:
-        import shutil
-
         make_home(folder)
         shutil.copy(empty_database, folder)
 
