@@ -7,10 +7,10 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(
-    r'^__version__ = "(.+)"$', (HERE / "mlflow_dvc/__init__.py").read_text("utf-8"), re.MULTILINE
+    r'^__version__ = "(.+)"$', (HERE / "mlflow_dvc/_version.py").read_text("utf-8"), re.MULTILINE
 )
 if VERSION is None:
-    raise SystemExit("mlflow_dvc/__init__.py names no version")
+    raise SystemExit("mlflow_dvc/_version.py names no version")
 
 setup(
     name="mlflow-dvc",
@@ -56,10 +56,10 @@ setup(
         ],
         # How MLflow's own datasets are read from, and made of, what DVC tracks.
         "mlflow.dataset_source": [
-            "dvc = mlflow_dvc.record.dataset_source:DvcDatasetSource",
+            "dvc = mlflow_dvc.datasets.source:DvcDatasetSource",
         ],
         "mlflow.dataset_constructor": [
-            "from_dvc = mlflow_dvc.record.dataset:from_dvc",
+            "from_dvc = mlflow_dvc.datasets.dataset:from_dvc",
         ],
     },
     classifiers=[

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlflow_dvc.dvc_backend import diff
+from mlflow_dvc.dvc_backend.storage import directory_diff
 
 SIZES = (10_000, 100_000, 1_000_000)
 BY_DVC_AT_MOST = 1_000_000
@@ -87,11 +87,11 @@ def main() -> None:
                 [sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=root, check=True
             )
             old, new = states(count)
-            pair = diff.Folders("data", "md5", keep(root, old), keep(root, new))
-            child = seconds(diff.compare, str(root), [pair])
+            pair = directory_diff.DirectoryPair("data", "md5", keep(root, old), keep(root, new))
+            child = seconds(directory_diff.compare_directories, str(root), [pair])
             # Linux counts in kB, and of all children the largest.
             memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
-            ours = seconds(diff.changes, old, new)
+            ours = seconds(directory_diff.compare_rows, old, new)
             theirs = f"{seconds(by_dvc, old, new):7.1f} s" if count <= BY_DVC_AT_MOST else "-"
             print(f"{count:9} {child:7.1f} s {memory:6.0f} MB {ours:7.2f} s {theirs:>9}")
 

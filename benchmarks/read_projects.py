@@ -36,13 +36,13 @@ def ours(root: str) -> dict[str, Any]:
     os.chdir(root)
 
     def look() -> Any:
-        moment = workspace.now()
+        moment = workspace.capture_run()
         return moment, moment.tags, moment.warnings
 
     first = timed(look)
-    moment = workspace.now()
+    moment = workspace.capture_run()
     again = timed(look)
-    workspace.remember(moment)
+    workspace.save_cache(moment)
     return {"first": first, "again": again, "outputs": len(moment.snapshot.data)}
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mlflow_dvc.cli.demo import tell
-from mlflow_dvc.cli.render.terminal import Narrator
+from mlflow_dvc.cli.demo import run_demo
+from mlflow_dvc.cli.render.terminal import DemoOutput
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "demo.svg"
 
@@ -20,7 +20,7 @@ console = Console(
 )
 with tempfile.TemporaryDirectory() as directory:
     os.chdir(directory)
-    tell("mlflow-dvc-demo", Narrator(console))
+    run_demo("mlflow-dvc-demo", DemoOutput(console))
     os.chdir(TARGET.parent)
 TARGET.write_text(console.export_svg(title="mlflow-dvc demo"), encoding="utf-8")
 print(TARGET)

@@ -8,55 +8,104 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from mlflow_dvc._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from mlflow_dvc.capture.workspace import freeze as freeze
     from mlflow_dvc.capture.workspace import status as status
+    from mlflow_dvc.dvc_backend.storage.directory_diff import FileChange as FileChange
+    from mlflow_dvc.dvc_backend.storage.directory_diff import FileChanges as FileChanges
+    from mlflow_dvc.errors import AmbiguousRunError as AmbiguousRunError
+    from mlflow_dvc.errors import CommitLostError as CommitLostError
+    from mlflow_dvc.errors import DataNotFoundError as DataNotFoundError
     from mlflow_dvc.errors import MlflowDvcError as MlflowDvcError
+    from mlflow_dvc.errors import NoDvcProjectError as NoDvcProjectError
+    from mlflow_dvc.errors import NoProjectError as NoProjectError
+    from mlflow_dvc.errors import RunNotFoundError as RunNotFoundError
+    from mlflow_dvc.errors import TargetExistsError as TargetExistsError
+    from mlflow_dvc.errors import TrackingUnavailableError as TrackingUnavailableError
+    from mlflow_dvc.errors import UntrackedPathError as UntrackedPathError
+    from mlflow_dvc.git.history import Commit as Commit
+    from mlflow_dvc.git.history import CommitRange as CommitRange
+    from mlflow_dvc.recall.diff import ChangedValue as ChangedValue
+    from mlflow_dvc.recall.diff import ComparedRun as ComparedRun
     from mlflow_dvc.recall.diff import Diff as Diff
+    from mlflow_dvc.recall.diff import MetricChange as MetricChange
     from mlflow_dvc.recall.diff import diff as diff
+    from mlflow_dvc.recall.diff.code import CodeDiff as CodeDiff
+    from mlflow_dvc.recall.diff.data import DataChange as DataChange
+    from mlflow_dvc.recall.diff.data import DataDiff as DataDiff
     from mlflow_dvc.recall.doctor import Finding as Finding
     from mlflow_dvc.recall.doctor import doctor as doctor
     from mlflow_dvc.recall.lineage import Edge as Edge
     from mlflow_dvc.recall.lineage import Lineage as Lineage
     from mlflow_dvc.recall.lineage import Node as Node
     from mlflow_dvc.recall.lineage import lineage as lineage
-    from mlflow_dvc.recall.reproduce import Reproduced as Reproduced
+    from mlflow_dvc.recall.reproduce import ReproduceResult as ReproduceResult
     from mlflow_dvc.recall.reproduce import reproduce as reproduce
-    from mlflow_dvc.recall.restore import Restored as Restored
+    from mlflow_dvc.recall.reproduce.comparison import MetricPair as MetricPair
+    from mlflow_dvc.recall.reproduce.comparison import OutputPair as OutputPair
+    from mlflow_dvc.recall.restore import RestoreResult as RestoreResult
     from mlflow_dvc.recall.restore import restore as restore
     from mlflow_dvc.recall.search import Match as Match
     from mlflow_dvc.recall.search import search as search
     from mlflow_dvc.recall.show import RunRecord as RunRecord
     from mlflow_dvc.recall.show import show as show
     from mlflow_dvc.recall.sync import Difference as Difference
-    from mlflow_dvc.recall.sync import Synced as Synced
+    from mlflow_dvc.recall.sync import SyncResult as SyncResult
     from mlflow_dvc.recall.sync import sync as sync
-    from mlflow_dvc.recall.verify import Verified as Verified
+    from mlflow_dvc.recall.verdict import Check as Check
+    from mlflow_dvc.recall.verdict import Verdict as Verdict
+    from mlflow_dvc.recall.verify import VerifyResult as VerifyResult
     from mlflow_dvc.recall.verify import verify as verify
     from mlflow_dvc.settings import disabled as disabled
     from mlflow_dvc.snapshot import DataEntry as DataEntry
     from mlflow_dvc.snapshot import GitState as GitState
     from mlflow_dvc.snapshot import Snapshot as Snapshot
+    from mlflow_dvc.snapshot import StageNode as StageNode
 
-_HOME = {
+# Where each public name lives; type checkers read the block above, a test holds the two equal.
+_MODULES = {
+    "AmbiguousRunError": "errors",
+    "ChangedValue": "recall.diff",
+    "Check": "recall.verdict",
+    "CodeDiff": "recall.diff.code",
+    "Commit": "git.history",
+    "CommitLostError": "errors",
+    "CommitRange": "git.history",
+    "ComparedRun": "recall.diff",
+    "DataChange": "recall.diff.data",
+    "DataDiff": "recall.diff.data",
     "DataEntry": "snapshot",
+    "DataNotFoundError": "errors",
     "Diff": "recall.diff",
     "Difference": "recall.sync",
     "Edge": "recall.lineage",
+    "FileChange": "dvc_backend.storage.directory_diff",
+    "FileChanges": "dvc_backend.storage.directory_diff",
     "Finding": "recall.doctor",
     "GitState": "snapshot",
     "Lineage": "recall.lineage",
     "Match": "recall.search",
+    "MetricChange": "recall.diff",
+    "MetricPair": "recall.reproduce.comparison",
     "MlflowDvcError": "errors",
+    "NoDvcProjectError": "errors",
+    "NoProjectError": "errors",
     "Node": "recall.lineage",
-    "Reproduced": "recall.reproduce",
-    "Restored": "recall.restore",
+    "OutputPair": "recall.reproduce.comparison",
+    "ReproduceResult": "recall.reproduce",
+    "RestoreResult": "recall.restore",
+    "RunNotFoundError": "errors",
     "RunRecord": "recall.show",
     "Snapshot": "snapshot",
-    "Synced": "recall.sync",
-    "Verified": "recall.verify",
+    "StageNode": "snapshot",
+    "SyncResult": "recall.sync",
+    "TargetExistsError": "errors",
+    "TrackingUnavailableError": "errors",
+    "UntrackedPathError": "errors",
+    "Verdict": "recall.verdict",
+    "VerifyResult": "recall.verify",
     "diff": "recall.diff",
     "disabled": "settings",
     "doctor": "recall.doctor",
@@ -71,15 +120,15 @@ _HOME = {
     "verify": "recall.verify",
 }
 
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - every key of _HOME is a str
+__all__ = [*_MODULES, "__version__"]  # noqa: PLE0604 - every key of _MODULES is a str
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -115,7 +115,7 @@ class CommitLostError(MlflowDvcError):
         self.nearest = nearest
 
 
-class OccupiedError(MlflowDvcError):
+class TargetExistsError(MlflowDvcError):
     """Something lies at ``path`` already, and is not what an earlier attempt has left there."""
 
     def __init__(self, path: str) -> None:

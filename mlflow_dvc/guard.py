@@ -14,7 +14,7 @@ from mlflow_dvc import settings
 
 _logger = logging.getLogger("mlflow_dvc")
 _said: set[str] = set()
-_SAID_AT_MOST = 1000
+_MAX_SAID = 1000
 
 
 class guard:  # noqa: N801 - used as a statement
@@ -36,14 +36,14 @@ class guard:  # noqa: N801 - used as a statement
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if not isinstance(error, Exception) or settings.strict():
+        if not isinstance(error, Exception) or settings.is_strict():
             return False
         if not self.silent():
-            swallowed(self.doing, error)
+            log_swallowed(self.doing, error)
         return True
 
 
-def swallowed(doing: str, error: Exception) -> None:
+def log_swallowed(doing: str, error: Exception) -> None:
     """One line for the user; the traceback for those who log at DEBUG."""
     cause = first_line(error)
     line = f"could not {doing}: {cause} (MLFLOW_DVC_ENABLED=0 turns the plugin off)"
@@ -61,6 +61,6 @@ def warn_once(message: str, cause: str = "") -> None:
     key = cause or message
     if key in _said:
         return
-    if len(_said) < _SAID_AT_MOST:
+    if len(_said) < _MAX_SAID:
         _said.add(key)
     _logger.warning("mlflow-dvc: %s", message)

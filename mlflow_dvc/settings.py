@@ -13,19 +13,19 @@ _LONG = 1e6  # seconds; `inf` and the like are more than a lock can wait
 _disabled: ContextVar[bool] = ContextVar("mlflow_dvc_disabled", default=False)
 
 
-def enabled() -> bool:
+def is_enabled() -> bool:
     return not _disabled.get() and _flag("MLFLOW_DVC_ENABLED", default=True)
 
 
-def strict() -> bool:
+def is_strict() -> bool:
     return _flag("MLFLOW_DVC_STRICT", default=False)
 
 
-def root() -> str | None:
+def dvc_root() -> str | None:
     return os.environ.get("MLFLOW_DVC_ROOT") or None
 
 
-def frozen() -> str | None:
+def snapshot_file() -> str | None:
     """The file of a record made by ``mlflow-dvc snapshot``, to be used in place of a look."""
     return os.environ.get("MLFLOW_DVC_SNAPSHOT") or None
 
@@ -35,16 +35,16 @@ def tracking_uri() -> str | None:
     return os.environ.get("MLFLOW_TRACKING_URI") or None
 
 
-def artifacts() -> bool:
+def artifacts_enabled() -> bool:
     return _flag("MLFLOW_DVC_ARTIFACTS", default=True)
 
 
-def inputs() -> bool:
+def inputs_enabled() -> bool:
     """Whether what a run reads is logged as its inputs, which MLflow's own page shows."""
     return _flag("MLFLOW_DVC_INPUTS", default=True)
 
 
-def patch() -> Literal["off", "tracked", "source"]:
+def patch_mode() -> Literal["off", "tracked", "source"]:
     """Which uncommitted code is attached: none, changes of files in git, or new programs too."""
     value = os.environ.get("MLFLOW_DVC_PATCH", "").strip().lower()
     if value in _OFF:
@@ -52,17 +52,17 @@ def patch() -> Literal["off", "tracked", "source"]:
     return "tracked" if value == "tracked" else "source"
 
 
-def check() -> bool:
+def check_enabled() -> bool:
     """Whether what lies on disk is compared with what is claimed of it, beside the training."""
     return _flag("MLFLOW_DVC_CHECK", default=True)
 
 
-def seal() -> bool:
+def seal_enabled() -> bool:
     """Whether what a stage has made is recorded at the end of its process."""
     return _flag("MLFLOW_DVC_SEAL", default=True)
 
 
-def wait() -> float:
+def wait_seconds() -> float:
     return _seconds("MLFLOW_DVC_WAIT", default=10.0)
 
 

@@ -64,12 +64,12 @@ class DataEntry:
     certainty: Certainty = "locked"
 
     @property
-    def known(self) -> bool:
+    def is_fact(self) -> bool:
         """Whether ``hash`` may be given out as a fact about the run."""
         return self.hash is not None and self.certainty != "stale"
 
     @property
-    def seen(self) -> bool:
+    def is_observed(self) -> bool:
         """Whether ``hash`` is that of the file itself, whatever a lock says."""
         return self.hash is not None and self.certainty in ("disk", "sealed")
 
@@ -122,18 +122,18 @@ class Snapshot:
         return self.root is not None or (self.git is not None and self.git.sha is not None)
 
     @property
-    def facts(self) -> tuple[DataEntry, ...]:
+    def claimed_outputs(self) -> tuple[DataEntry, ...]:
         """The cached outputs whose hash is a fact about this run."""
-        return tuple(entry for entry in self.data if entry.cached and entry.known)
+        return tuple(entry for entry in self.data if entry.cached and entry.is_fact)
 
     @property
-    def saw(self) -> tuple[DataEntry, ...]:
+    def observed_data(self) -> tuple[DataEntry, ...]:
         """All data whose hash is a fact about this run: these outputs, and what else it read."""
-        paths = {entry.path for entry in self.facts}
-        read = (dep for dep in self.deps if dep.role == "input" and dep.seen)
-        return (*self.facts, *(dep for dep in read if dep.path not in paths))
+        paths = {entry.path for entry in self.claimed_outputs}
+        read = (dep for dep in self.deps if dep.role == "input" and dep.is_observed)
+        return (*self.claimed_outputs, *(dep for dep in read if dep.path not in paths))
 
-    def in_state(self, state: State) -> tuple[str, ...]:
+    def paths_in_state(self, state: State) -> tuple[str, ...]:
         """The paths of all tracked data, and of what the stage reads, that is ``state``."""
         entries = (*self.data, *self.deps)
         return tuple(dict.fromkeys(entry.path for entry in entries if entry.state == state))
@@ -220,7 +220,7 @@ def data_version(entries: Iterable[DataEntry]) -> str | None:
     when there are no entries or a hash is unknown.
     """
     entries = list(entries)
-    if not entries or not all(entry.known for entry in entries):
+    if not entries or not all(entry.is_fact for entry in entries):
         return None
     lines = {f"{entry.path}\t{entry.algorithm}:{entry.hash}\n" for entry in entries}
     text = "".join(sorted(lines))

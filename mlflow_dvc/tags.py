@@ -51,12 +51,12 @@ _NAMES = frozenset({
 })  # fmt: skip
 _PREFIXES = (OUT, DEP, SOURCE, HASHES)
 
-KEY_LENGTH = 250
-VALUE_LENGTH = 5000
-PATH_TAGS = 50
-HASHES_AT_MOST = 1000
-HASH_TAGS = 10
-CORE_BYTES = 16_000
+MAX_KEY_CHARACTERS = 250
+MAX_VALUE_CHARACTERS = 5000
+MAX_PATH_TAGS = 50
+MAX_HASHES = 1000
+MAX_HASH_TAGS = 10
+MAX_CORE_BYTES = 16_000
 _COMPONENT_BYTES = 250  # a file name has 255 at most, and the file store makes files of keys
 _ILLEGAL = re.compile(r"[^\w./\- ]")
 _SUFFIX = 9  # "-" and 8 hex digits
@@ -73,8 +73,8 @@ def git_tags(git: GitState | None) -> dict[str, str]:
         return {}
     found = {
         GIT_SHA: git.sha,
-        GIT_BRANCH: _cut(git.branch),
-        GIT_DESCRIBE: _cut(git.describe),
+        GIT_BRANCH: _truncate(git.branch),
+        GIT_DESCRIBE: _truncate(git.describe),
         GIT_DIRTY: {True: "true", False: "false", None: None}[git.dirty],
     }
     return {key: value for key, value in found.items() if value}
@@ -82,22 +82,22 @@ def git_tags(git: GitState | None) -> dict[str, str]:
 
 def data_tags(snapshot: Snapshot) -> dict[str, str]:
     """Those that tell the data, and what ran."""
-    tags = {key: value for key, value in _plain(snapshot) if value}
+    tags = {key: value for key, value in _scalar_tags(snapshot) if value}
     ranked = _inputs_first(snapshot)
-    facts = [entry for entry in ranked if entry.cached and entry.known]
+    facts = [entry for entry in ranked if entry.cached and entry.is_fact]
     tags |= _counted(OUT, OUTS, facts)
     deps = sorted(snapshot.deps, key=lambda dep: (dep.role != "input", dep.path))
-    tags |= _counted(DEP, DEPS, [dep for dep in deps if dep.seen])
+    tags |= _counted(DEP, DEPS, [dep for dep in deps if dep.is_observed])
     sources = {entry.path: entry.source for entry in ranked if entry.source}
-    tags |= path_tags(SOURCE, dict(list(sources.items())[:PATH_TAGS]))
-    also_read = [dep for dep in deps if dep.seen and dep.role == "input"]
+    tags |= path_tags(SOURCE, dict(list(sources.items())[:MAX_PATH_TAGS]))
+    also_read = [dep for dep in deps if dep.is_observed and dep.role == "input"]
     return tags | hash_tags(entry.hash or "" for entry in (*facts, *also_read))
 
 
 def _counted(prefix: str, count: str, entries: Sequence[DataEntry]) -> dict[str, str]:
     """One tag for each of the first entries; how many there are if that is not all."""
-    tags = path_tags(prefix, {entry.path: entry.hash or "" for entry in entries[:PATH_TAGS]})
-    more = {count: f"{PATH_TAGS} of {len(entries)}"} if len(entries) > PATH_TAGS else {}
+    tags = path_tags(prefix, {entry.path: entry.hash or "" for entry in entries[:MAX_PATH_TAGS]})
+    more = {count: f"{MAX_PATH_TAGS} of {len(entries)}"} if len(entries) > MAX_PATH_TAGS else {}
     return tags | more
 
 
@@ -122,7 +122,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         DataEntry(path, "md5", value, cached=False, certainty="disk")
         for path, value in _paths(DEP, tags)
     )
-    has_dvc = any(not key.startswith("git_") for key in ours(tags))
+    has_dvc = any(not key.startswith("git_") for key in own_tags(tags))
     return Snapshot(
         git=git if git.sha else None,
         root=tags.get(ROOT, ".") if has_dvc else None,
@@ -138,7 +138,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
     )
 
 
-def ours(tags: Mapping[str, str]) -> dict[str, str]:
+def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """The tags among ``tags`` that carry a name of ours."""
     return {key: value for key, value in tags.items() if key in _NAMES or key.startswith(_PREFIXES)}
 
@@ -166,10 +166,10 @@ def mlflow_git_tags(git: GitState | None) -> dict[str, str]:
         MLFLOW_GIT_BRANCH: git.branch,
         MLFLOW_GIT_URL: git.remote_url,
     }
-    return {key: value[:VALUE_LENGTH] for key, value in named.items() if value}
+    return {key: value[:MAX_VALUE_CHARACTERS] for key, value in named.items() if value}
 
 
-def core(tags: Mapping[str, str]) -> dict[str, str]:
+def limit_size(tags: Mapping[str, str]) -> dict[str, str]:
     """``tags`` without the largest, so that they take less than 16 KB of JSON.
 
     MLflow copies what a context provider returns into the source of every dataset it builds, and
@@ -177,7 +177,7 @@ def core(tags: Mapping[str, str]) -> dict[str, str]:
     """
     kept = dict(tags)
     for key in sorted(tags, key=lambda key: -len(tags[key]) - len(key)):
-        if len(json.dumps(kept)) <= CORE_BYTES:
+        if len(json.dumps(kept)) <= MAX_CORE_BYTES:
             break
         del kept[key]
     return kept
@@ -191,7 +191,7 @@ def path_tags(prefix: str, values: Mapping[str, str]) -> dict[str, str]:
     tags = {}
     for path, value in values.items():
         in_the_way = taken[keys[path]] > 1
-        tags[path_key(prefix, path, suffixed=in_the_way)] = value[:VALUE_LENGTH]
+        tags[path_key(prefix, path, suffixed=in_the_way)] = value[:MAX_VALUE_CHARACTERS]
     return tags
 
 
@@ -201,12 +201,12 @@ def path_key(prefix: str, path: str, *, suffixed: bool = False) -> str:
     legal = "/".join("_" if part == ".." else part for part in exact.split("/"))
     legal = posixpath.normpath(_ILLEGAL.sub("_", legal))
     legal = "/".join(_fitted(part, _COMPONENT_BYTES) for part in legal.split("/"))
-    if legal == exact and len(legal) <= KEY_LENGTH and not suffixed:
+    if legal == exact and len(legal) <= MAX_KEY_CHARACTERS and not suffixed:
         return legal
     digest = hashlib.md5(path.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[
         :8
     ]
-    head, _, tail = legal[: KEY_LENGTH - _SUFFIX].rpartition("/")
+    head, _, tail = legal[: MAX_KEY_CHARACTERS - _SUFFIX].rpartition("/")
     tail = _fitted(tail, _COMPONENT_BYTES - _SUFFIX)
     return f"{head}/{tail}-{digest}" if head else f"{tail}-{digest}"
 
@@ -218,12 +218,12 @@ def hash_tags(hashes: Iterable[str], first: int = 1) -> dict[str, str]:
     of the first tag.
     """
     packed: list[str] = []
-    for value in list(dict.fromkeys(hashes))[:HASHES_AT_MOST]:
+    for value in list(dict.fromkeys(hashes))[:MAX_HASHES]:
         piece = f" {value}"
-        if not packed or len(packed[-1]) + len(piece) > VALUE_LENGTH:
+        if not packed or len(packed[-1]) + len(piece) > MAX_VALUE_CHARACTERS:
             packed.append("")
         packed[-1] += piece
-    numbered = zip(range(first, HASH_TAGS + 1), packed, strict=False)
+    numbered = zip(range(first, MAX_HASH_TAGS + 1), packed, strict=False)
     return {hashes_key(number): value for number, value in numbered}
 
 
@@ -235,22 +235,22 @@ def hashes_in(tags: Mapping[str, str]) -> set[str]:
     """Every hash that the ``dvc.hashes`` tags name."""
     return {
         word
-        for number in range(1, HASH_TAGS + 1)
+        for number in range(1, MAX_HASH_TAGS + 1)
         for word in tags.get(hashes_key(number), "").split()
     }
 
 
-def _plain(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
-    yield STAGE, _cut(snapshot.stage)
-    yield SCRIPT_STAGE, _cut(snapshot.script_stage)
-    yield EXPERIMENT, _cut(snapshot.experiment)
+def _scalar_tags(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
+    yield STAGE, _truncate(snapshot.stage)
+    yield SCRIPT_STAGE, _truncate(snapshot.script_stage)
+    yield EXPERIMENT, _truncate(snapshot.experiment)
     if snapshot.root not in (None, "."):
-        yield ROOT, _cut(snapshot.root)
+        yield ROOT, _truncate(snapshot.root)
     yield DATA_VERSION, snapshot.data_version
     yield LOCK, snapshot.lock
     yield DATA_STATUS, snapshot.data_status
-    yield MODIFIED, _listed(snapshot.in_state("modified"))
-    yield MISSING, _listed(snapshot.in_state("missing"))
+    yield MODIFIED, _listed(snapshot.paths_in_state("modified"))
+    yield MISSING, _listed(snapshot.paths_in_state("missing"))
     yield SEAL, snapshot.seal
 
 
@@ -279,11 +279,11 @@ def _listed(paths: Sequence[str]) -> str:
     """As many as fit, and how many there are besides."""
     text = ", ".join(paths)
     kept = len(paths)
-    while len(text) > VALUE_LENGTH:
+    while len(text) > MAX_VALUE_CHARACTERS:
         kept = kept * 3 // 4
         text = ", ".join([*paths[:kept], f"and {len(paths) - kept} more"])
     return text
 
 
-def _cut(value: str | None) -> str | None:
-    return value[:VALUE_LENGTH] if value else None
+def _truncate(value: str | None) -> str | None:
+    return value[:MAX_VALUE_CHARACTERS] if value else None

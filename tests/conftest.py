@@ -144,18 +144,18 @@ def nothing_swallowed(
     """What the guard swallowed fails the test, unless it is marked ``swallows``. What a process
     remembers of projects and causes is of this test alone, in whatever order they run."""
     from mlflow_dvc import guard
-    from mlflow_dvc.dvc_backend import resolve
+    from mlflow_dvc.dvc_backend import templates
 
     caught: list[str] = []
-    real = guard.swallowed
+    real = guard.log_swallowed
 
     def swallowed(doing: str, error: Exception) -> None:
         caught.append(f"{doing}: {error!r}")
         real(doing, error)
 
-    monkeypatch.setattr(guard, "swallowed", swallowed)
+    monkeypatch.setattr(guard, "log_swallowed", swallowed)
     monkeypatch.setattr(guard, "_said", set())
-    monkeypatch.setattr(resolve, "_asked", {})
+    monkeypatch.setattr(templates, "_asked", {})
     yield caught
     if not request.node.get_closest_marker("swallows"):
         assert caught == [], "swallowed on the automatic path"

@@ -11,7 +11,7 @@ from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlflow_dvc.capture import block, yaml12
+from mlflow_dvc.dvcfiles import yaml12, yaml_block
 
 LOCK = """\
 schema: '2.0'
@@ -106,7 +106,7 @@ def texts(draw: st.DrawFn) -> str:
 
 
 def by_lines(text: str) -> Any:
-    return block.parse(text, yaml12._whole, yaml12.scalar)
+    return yaml_block.parse(text, yaml12._whole, yaml12.scalar)
 
 
 @pytest.mark.fuzz
@@ -116,7 +116,7 @@ def test_as_pyyaml(text: str):
     """Either it is left to PyYAML, or the answer is PyYAML's, in value, type and order."""
     try:
         ours = by_lines(text)
-    except (block.UnusualError, ValueError):
+    except (yaml_block.UnsupportedYamlError, ValueError):
         return
     assert repr(ours) == repr(yaml12._whole(text))
 

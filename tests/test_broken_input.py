@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlflow_dvc.capture import workspace
-from mlflow_dvc.capture.reader import ProjectReader
+from mlflow_dvc.dvcfiles.reader import ProjectReader
 from mlflow_dvc.snapshot import Snapshot
 
 A, B, C, D = ("a" * 32, "b" * 32, "c" * 32, "d" * 32)
@@ -87,7 +87,7 @@ def project(laid_out: Path, tmp_path: Path) -> Project:
 
 
 def read(project: Project) -> Snapshot:
-    return workspace.look_at(str(project.root))[1]
+    return workspace.inspect(str(project.root))[1]
 
 
 def hashes(snapshot: Snapshot) -> dict[str, str]:

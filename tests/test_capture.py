@@ -14,7 +14,7 @@ import pytest
 from conftest import Project
 
 from mlflow_dvc.capture import workspace
-from mlflow_dvc.capture.reader import ProjectReader
+from mlflow_dvc.dvcfiles.reader import ProjectReader
 from mlflow_dvc.snapshot import Snapshot
 
 pytestmark = pytest.mark.hosts
@@ -75,7 +75,7 @@ def dvc_reads(project: Project, root: str = ".") -> tuple[list[list[Any]], dict[
 
 
 def we_read(project: Project, root: str = ".") -> tuple[list[list[Any]], Snapshot]:
-    snapshot = workspace.look_at(str(project.root / root))[1]
+    snapshot = workspace.inspect(str(project.root / root))[1]
     return [[getattr(entry, field) for field in FIELDS] for entry in snapshot.data], snapshot
 
 
@@ -434,7 +434,7 @@ def test_template_not_asked_yet(project: Project):
     reading = ProjectReader(str(project.root)).read()
     assert reading.pending
     assert reading.stages == ()
-    assert not reading.resolved().pending
+    assert not reading.with_templates().pending
 
 
 def test_cloud_versioned(project: Project):
@@ -838,7 +838,7 @@ def test_same_object(project: Project):
     project.write("sub/b.dvc", f"outs: [{{path: b, hash: md5, md5: {C}}}]")
     second = reader.read()
     assert [out.hash for stage in second.stages for out in stage.outs] == [A, C]
-    assert second.sources[0] is first.sources[0]
+    assert second.dvc_files[0] is first.dvc_files[0]
     (project.root / "a.dvc").unlink()
     assert [stage.file for stage in reader.read().stages] == ["sub/b.dvc"]
     project.write("new/deep/c.dvc", f"outs: [{{path: c, hash: md5, md5: {C}}}]")
@@ -850,10 +850,10 @@ def test_same_moment(project: Project, monkeypatch: pytest.MonkeyPatch):
     lay_out(project, {"a.dvc": f"outs: [{{path: a, hash: md5, md5: {A}}}]"})
     project.commit()
     monkeypatch.chdir(project.root)
-    first = workspace.now()
-    assert workspace.now() is first
+    first = workspace.capture_run()
+    assert workspace.capture_run() is first
     project.commit("HEAD moves")
-    second = workspace.now()
+    second = workspace.capture_run()
     assert second is not first
     assert second.reading is first.reading
 

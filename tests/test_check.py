@@ -16,10 +16,10 @@ import pytest
 from conftest import FIVE_LINES, SECONDS, Project, lay_out
 
 from mlflow_dvc import settings
-from mlflow_dvc.dvc_backend import check
-from mlflow_dvc.dvc_backend.check import Question
-from mlflow_dvc.dvc_backend.stamp import TooManyFilesError, stamp
-from mlflow_dvc.record import process
+from mlflow_dvc.dvc_backend import hashing
+from mlflow_dvc.dvc_backend.hashing import HashQuery
+from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, stat_tree
+from mlflow_dvc.record import lifecycle
 
 pytestmark = pytest.mark.hosts
 
@@ -281,7 +281,7 @@ def children_with(scratch: Path) -> list[str]:
     found = subprocess.run(
         ["ps", "axeww", "-o", "args"], capture_output=True, text=True, check=True
     )
-    lines = [line for line in found.stdout.splitlines() if "mlflow_dvc.dvc_backend check" in line]
+    lines = [line for line in found.stdout.splitlines() if "hashing:run_check" in line]
     return [line for line in lines if str(scratch) in line]
 
 
@@ -309,8 +309,8 @@ def test_time_is_left_to_tell(monkeypatch: pytest.MonkeyPatch, wait: str):
     """What takes long is given up before the wait for it is: no record is called incomplete that
     only has nothing to tell; after a failure it is given up at once."""
     monkeypatch.setenv("MLFLOW_DVC_WAIT", wait)
-    assert 0 < process._patience(failed=False) < settings.wait()
-    assert 0 < process._patience(failed=True) <= 1
+    assert 0 < lifecycle._time_limit(failed=False) < settings.wait_seconds()
+    assert 0 < lifecycle._time_limit(failed=True) <= 1
 
 
 @pytest.mark.fresh
@@ -400,10 +400,12 @@ def test_sealing_is_switched_off(pipeline: Project, runs, setting: str):
 # --- hashing -----------------------------------------------------------------------------------
 
 
-def answer(project: Project, *questions: Question, **limits: Any) -> list[check.Found | None]:
-    child = check.start(str(project.root), list(questions), **limits)
+def answer(
+    project: Project, *questions: HashQuery, **limits: Any
+) -> list[hashing.HashResult | None]:
+    child = hashing.start(str(project.root), list(questions), **limits)
     child.wait()
-    found = check.answer_of(child)
+    found = hashing.read_answer(child)
     return [found.get(question.key) for question in questions]
 
 
@@ -412,8 +414,8 @@ def test_old_hashes(make_project):
     is not, as in DVC."""
     project = make_project()
     project.write("old.csv", b"a\r\nb\r\n")
-    right = Question("old.csv", "md5-dos2unix", md5(b"a\nb\n"))
-    wrong = Question("old.csv", "md5-dos2unix", md5(b"other"))
+    right = HashQuery("old.csv", "md5-dos2unix", md5(b"a\nb\n"))
+    wrong = HashQuery("old.csv", "md5-dos2unix", md5(b"other"))
     found = answer(project, right, wrong)
     assert [(one.algorithm, one.hash) for one in found if one] == [
         ("md5-dos2unix", md5(b"a\nb\n")),
@@ -428,7 +430,7 @@ def test_limits(make_project):
     project.write("large.bin", os.urandom(100_000))
     project.write("small.bin", b"1")
     project.dvc("add", "--quiet", "known.bin")
-    questions = [Question(name, "md5") for name in ("known.bin", "large.bin", "small.bin")]
+    questions = [HashQuery(name, "md5") for name in ("known.bin", "large.bin", "small.bin")]
     known, large, small = answer(project, *questions, bytes_at_most=50_000)
     assert known is not None
     assert large is None
@@ -441,14 +443,16 @@ def test_a_failure_is_remembered(make_project):
     project = make_project()
     project.write("data/a.txt", "a")
     (project.root / "data/broken").symlink_to("nowhere")
-    question = Question("data", "md5")
+    question = HashQuery("data", "md5")
     time.sleep(SETTLES)  # so that the answer is remembered
     [found] = answer(project, question)
     assert found is not None
     assert found.hash is None
-    assert check.recall(str(project.root), [question], 10)[question.key].hash is None
+    assert (
+        hashing.cached_hashes_or_none(str(project.root), [question], 10)[question.key].hash is None
+    )
     (project.root / "data/broken").unlink()
-    assert check.recall(str(project.root), [question], 10) == {}
+    assert hashing.cached_hashes_or_none(str(project.root), [question], 10) == {}
 
 
 def test_rules_of_dvcignore(make_project):
@@ -456,12 +460,12 @@ def test_rules_of_dvcignore(make_project):
     project = make_project()
     project.write("data/a.txt", "a")
     project.write("data/b.tmp", "b")
-    question = Question("data", "md5")
+    question = HashQuery("data", "md5")
     time.sleep(SETTLES)  # so that the answer is remembered
     [whole] = answer(project, question)
-    assert check.recall(str(project.root), [question], 10)[question.key] == whole
+    assert hashing.cached_hashes_or_none(str(project.root), [question], 10)[question.key] == whole
     project.write(".dvcignore", "*.tmp\n")
-    assert check.recall(str(project.root), [question], 10) == {}
+    assert hashing.cached_hashes_or_none(str(project.root), [question], 10) == {}
     [part] = answer(project, question)
     assert whole is not None
     assert part is not None
@@ -488,11 +492,11 @@ def test_stamps_show_changes(tmp_path: Path, change: str):
     (folder / "sub").mkdir(parents=True)
     (folder / "a").write_text("a")
     (folder / "sub/b").write_text("b")
-    before = stamp(str(folder))
-    assert before == stamp(str(folder))
+    before = stat_tree(str(folder))
+    assert before == stat_tree(str(folder))
     time.sleep(0.02)  # beyond the tick of the file system's clock
     CHANGES[change](folder)
-    after = stamp(str(folder))
+    after = stat_tree(str(folder))
     assert before is not None
     assert after is not None
     assert after.digest != before.digest
@@ -505,10 +509,10 @@ def test_stamps_end(tmp_path: Path):
     folder.mkdir()
     (folder / "up").symlink_to(folder)
     (folder / "a").write_text("a")
-    assert stamp(str(folder)) is not None
-    assert stamp(str(tmp_path / "nothing")) is None
+    assert stat_tree(str(folder)) is not None
+    assert stat_tree(str(tmp_path / "nothing")) is None
     with pytest.raises(TooManyFilesError):
-        stamp(str(folder), at_most=0)
+        stat_tree(str(folder), at_most=0)
 
 
 def test_child_without_python(monkeypatch, make_project):
@@ -516,4 +520,4 @@ def test_child_without_python(monkeypatch, make_project):
     project = make_project()
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(OSError, match="no Python"):
-        check.start(str(project.root), [Question("a", "md5")])
+        hashing.start(str(project.root), [HashQuery("a", "md5")])

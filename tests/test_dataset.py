@@ -18,9 +18,9 @@ import pytest
 from conftest import FIVE_LINES, SECONDS, Project, both_stores
 from remotes import S3, Http
 
-from mlflow_dvc.capture.remote import default_remote
+from mlflow_dvc.datasets.source import DvcDatasetSource
+from mlflow_dvc.dvcfiles.remotes import default_remote
 from mlflow_dvc.errors import DataNotFoundError, UntrackedPathError
-from mlflow_dvc.record.dataset_source import DvcDatasetSource
 
 pytestmark = pytest.mark.hosts
 

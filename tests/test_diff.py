@@ -16,10 +16,10 @@ import pytest
 from conftest import Project
 
 import mlflow_dvc
-from mlflow_dvc.dvc_backend import diff as backend
+from mlflow_dvc.dvc_backend.storage import directory_diff as backend
 from mlflow_dvc.errors import NoProjectError, RunNotFoundError
-from mlflow_dvc.recall.code_diff import CodeDiff
-from mlflow_dvc.recall.data_diff import DataChange
+from mlflow_dvc.recall.diff.code import CodeDiff
+from mlflow_dvc.recall.diff.data import DataChange
 from mlflow_dvc.snapshot import Snapshot
 
 FOLDER = "data/folder"
@@ -223,7 +223,7 @@ def test_as_dvc_compares():
         )
         ours = {
             (row.status, row.old_path or row.path, row.path)
-            for row in backend.changes(old, new).listed
+            for row in backend.compare_rows(old, new).listed
         }
         theirs = {
             (
@@ -240,7 +240,7 @@ def test_large_folders():
     """Counts are exact and the list is bounded, what was modified first."""
     old = {f"{number:05}": "a" * 32 for number in range(3000)}
     new = {f"{number:05}": "b" * 32 for number in range(1, 5000)}
-    found = backend.changes(old, new)
+    found = backend.compare_rows(old, new)
     assert (found.modified, found.deleted, found.added, found.count) == (2999, 1, 2000, 5000)
     assert [row.path for row in found.listed] == [f"{number:05}" for number in range(1, 1001)]
 

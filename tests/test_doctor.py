@@ -16,8 +16,8 @@ import pytest
 from conftest import PYTHON, Project, both_stores, environment, make_home
 
 import mlflow_dvc
-from mlflow_dvc.recall.doctor import Finding, examine
-from mlflow_dvc.recall.doctor.host import SUPPORTED
+from mlflow_dvc.recall.doctor import Finding, diagnose
+from mlflow_dvc.recall.doctor.environment import SUPPORTED
 from mlflow_dvc.recall.doctor.rules import RULES
 
 ROOT = Path(__file__).parent.parent
@@ -79,7 +79,7 @@ def found_in(project: Project, **options: bool | str) -> list[Finding]:
 def test_sound_project(sound: Project, tracking_uri: str):
     """In a sound project nothing is found, by whatever rule, and nothing is written."""
     before = sound.git("status", "--porcelain", "--ignored")
-    examined = examine(str(sound.root), tracking_uri=tracking_uri)
+    examined = diagnose(str(sound.root), tracking_uri=tracking_uri)
     assert examined.findings == ()
     assert examined.checked == tuple(BY_NAME)
     assert sound.git("status", "--porcelain", "--ignored") == before

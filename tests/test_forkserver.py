@@ -72,7 +72,7 @@ def test_ends_as_the_real_python(tmp_path: Path, ending: str):
 
 def test_is_warm(directory: Project):
     """A command has MLflow, DVC and the package imported before its first line."""
-    names = '{"mlflow", "dvc.repo", "mlflow_dvc.record.run_hook"}'
+    names = '{"mlflow", "dvc.repo", "mlflow_dvc.record.hooks"}'
     directory.write("warm.py", f"import sys\nprint({names} <= set(sys.modules))\n")
     assert directory.python("warm.py") == "True\n"
 

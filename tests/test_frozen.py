@@ -13,7 +13,7 @@ import pytest
 from conftest import FIVE_LINES, Project
 
 import mlflow_dvc
-from mlflow_dvc.capture import ci
+from mlflow_dvc.git import ci
 
 pytestmark = pytest.mark.hosts
 
@@ -154,7 +154,7 @@ def test_service(
     """Each service's variables are read, the source is named, and credentials are not."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = ci.commit()
+    found = ci.commit_from_env()
     assert found is not None
     assert found.sha == SHA
     assert (found.source, found.branch, found.remote_url) == expected
@@ -164,7 +164,7 @@ def test_service(
 def test_no_commit(monkeypatch: pytest.MonkeyPatch, value: str):
     """What is no full commit is not taken for one."""
     monkeypatch.setenv("GITHUB_SHA", value)
-    assert ci.commit() is None
+    assert ci.commit_from_env() is None
 
 
 def test_run_without_git(image: Project, runs: Callable[[], list[Any]], attached: Any):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Project
 
-from mlflow_dvc.capture import git
+from mlflow_dvc.git.head import describe, read_head, without_credentials
 from mlflow_dvc.snapshot import GitState
 
 
@@ -20,7 +20,7 @@ def repository(make_project: Callable[..., Project]) -> Project:
 
 def head(project: Project) -> GitState:
     """What we read, where nothing may be wrong."""
-    state, fault = git.read_head(str(project.root))
+    state, fault = read_head(str(project.root))
     assert fault is None
     assert state is not None
     return state
@@ -145,7 +145,7 @@ def test_reftable(directory: Project):
     if made.returncode:  # what such a git leaves for older readers
         directory.git("init", "--quiet")
         directory.write(".git/HEAD", "ref: refs/heads/.invalid\n")
-    state, fault = git.read_head(str(directory.root))
+    state, fault = read_head(str(directory.root))
     assert state is None
     assert fault is not None
     assert "reftable" in fault
@@ -174,7 +174,7 @@ def test_broken(repository: Project, file: str, content: bytes):
     if file == ".git":
         (repository.root / ".git").rename(repository.root / "away")
     repository.write(file, content)
-    state, fault = git.read_head(str(repository.root))
+    state, fault = read_head(str(repository.root))
     assert state is None
     assert fault is not None
     assert str(repository.root / ".git") in fault
@@ -192,7 +192,7 @@ def test_unreadable(repository: Project, file: str, kind: str):
         path.mkdir()
     else:
         path.symlink_to(path.name if kind == "loop" else "nowhere")
-    state, fault = git.read_head(str(repository.root))
+    state, fault = read_head(str(repository.root))
     assert (state is None) == (fault is not None)
     assert state is None or state.sha is None
 
@@ -209,7 +209,7 @@ def test_endless_references(repository: Project):
     """References that name each other have no end, and that is said."""
     repository.write(".git/refs/heads/main", "ref: refs/heads/other\n")
     repository.write(".git/refs/heads/other", "ref: refs/heads/main\n")
-    state, fault = git.read_head(str(repository.root))
+    state, fault = read_head(str(repository.root))
     assert state is None
     assert "without an end" in (fault or "")
 
@@ -218,11 +218,11 @@ def test_no_git_process(repository: Project, monkeypatch: pytest.MonkeyPatch):
     """HEAD is read without a git binary; ``describe`` then knows nothing."""
     sha = repository.git("rev-parse", "HEAD")
     repository.git("tag", "v1")
-    assert git.describe(str(repository.root), sha) == "v1"
+    assert describe(str(repository.root), sha) == "v1"
     sha = repository.commit("one that git was not asked about")
     monkeypatch.setenv("PATH", str(repository.root))
     assert head(repository).sha == sha
-    assert git.describe(str(repository.root), sha) is None
+    assert describe(str(repository.root), sha) is None
 
 
 @pytest.mark.parametrize(
@@ -309,8 +309,8 @@ def test_broken_config(repository: Project, content: bytes):
 )
 def test_credentials(url: str, bare: str):
     """No password and no token leaves the machine; what is no secret stays."""
-    assert git.without_credentials(url) == bare
-    assert "secret" not in git.without_credentials(url)
+    assert without_credentials(url) == bare
+    assert "secret" not in without_credentials(url)
 
 
 def test_credentials_of_remote(repository: Project):
@@ -322,14 +322,14 @@ def test_credentials_of_remote(repository: Project):
 def test_describe(repository: Project):
     """The nearest tag, annotated or not, with the distance to it; None before the first."""
     first = repository.git("rev-parse", "HEAD")
-    assert git.describe(str(repository.root), first) is None
+    assert describe(str(repository.root), first) is None
     repository.git("tag", "dataset-v2.3")
-    assert git.describe(str(repository.root), first) == "dataset-v2.3"
+    assert describe(str(repository.root), first) == "dataset-v2.3"
     second = repository.commit("second")
-    assert git.describe(str(repository.root), second) == f"dataset-v2.3-1-g{second[:7]}"
+    assert describe(str(repository.root), second) == f"dataset-v2.3-1-g{second[:7]}"
     repository.git("tag", "--annotate", "release/1", "--message", "one")
-    assert git.describe(str(repository.root), second) == "release/1"
-    assert git.describe(str(repository.root), "0" * 40) is None
+    assert describe(str(repository.root), second) == "release/1"
+    assert describe(str(repository.root), "0" * 40) is None
 
 
 def test_describe_leaves_the_index_alone(repository: Project):
@@ -338,5 +338,5 @@ def test_describe_leaves_the_index_alone(repository: Project):
     repository.commit()
     os.utime(repository.root / "file", (1, 1))
     before = (repository.root / ".git/index").read_bytes()
-    git.describe(str(repository.root), repository.git("rev-parse", "HEAD"))
+    describe(str(repository.root), repository.git("rev-parse", "HEAD"))
     assert (repository.root / ".git/index").read_bytes() == before

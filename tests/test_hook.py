@@ -22,7 +22,7 @@ from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
 from mlflow_dvc import settings
 from mlflow_dvc import tags as tag
-from mlflow_dvc.record import run_hook
+from mlflow_dvc.record import hooks
 
 pytestmark = pytest.mark.hosts
 
@@ -46,8 +46,8 @@ def here(pipeline: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 def hooked() -> Iterator[None]:
     """Whatever a test does to the hook, it is in place again afterwards."""
     yield
-    run_hook.uninstall()
-    run_hook.install()
+    hooks.uninstall()
+    hooks.install()
 
 
 def is_hooked() -> list[bool]:
@@ -62,7 +62,7 @@ def is_ours(owner: type, name: str) -> bool:
 def record_of_a_run() -> dict[str, str]:
     with mlflow.start_run() as run:
         pass
-    return tag.ours(mlflow.get_run(run.info.run_id).data.tags)
+    return tag.own_tags(mlflow.get_run(run.info.run_id).data.tags)
 
 
 @pytest.mark.parametrize(
@@ -83,23 +83,23 @@ def test_life_cycle(hooked, tracking_uri, steps: str, expected: bool):
     """``install`` and ``uninstall`` undo one another, however often and in whatever order."""
     mlflow.MlflowClient()  # ActiveRun is wrapped when the first client is made
     for step in steps:
-        run_hook.install() if step == "i" else run_hook.uninstall()
+        hooks.install() if step == "i" else hooks.uninstall()
     assert is_hooked() == [expected] * len(METHODS)
-    run_hook.uninstall()
+    hooks.uninstall()
     assert not any(hasattr(getattr(owner, name), "__wrapped__") and is_ours(owner, name)
                    for owner, name in METHODS)  # fmt: skip
 
 
 def test_without_the_hook(here: Project, hooked):
     """Uninstalled, the provider still tags, and nothing is attached."""
-    run_hook.uninstall()
+    hooks.uninstall()
     with mlflow.start_run() as run:
         pass
-    tags = tag.ours(mlflow.get_run(run.info.run_id).data.tags)
+    tags = tag.own_tags(mlflow.get_run(run.info.run_id).data.tags)
     assert tags["git_sha"] == here.git("rev-parse", "HEAD")
     assert tags["dvc.out.data/prepared.csv"] == here.lock()["data/prepared.csv"]
     assert mlflow.MlflowClient().list_artifacts(run.info.run_id) == []
-    run_hook.install()
+    hooks.install()
     assert record_of_a_run() == tags | {"git_dirty": "false", "dvc.data_status": "clean"}
 
 
@@ -114,7 +114,7 @@ def test_wrapped_by_somebody_else(here: Project, hooked):
 
     TrackingServiceClient.create_run = theirs
     try:
-        run_hook.uninstall()
+        hooks.uninstall()
         assert TrackingServiceClient.create_run is theirs
         with mlflow.start_run():
             pass
@@ -141,7 +141,7 @@ def test_a_fault_of_ours(here: Project, caplog, monkeypatch, nothing_swallowed):
     def fails(*args: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(run_hook.workspace, "now", fails)
+    monkeypatch.setattr(hooks.workspace, "capture_run", fails)
     for _ in range(3):
         assert record_of_a_run() == {}
     lines = [record.getMessage() for record in caplog.records if record.name == "mlflow_dvc"]
@@ -158,7 +158,7 @@ def test_strict(here: Project, monkeypatch):
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setenv("MLFLOW_DVC_STRICT", "1")
-    monkeypatch.setattr(run_hook.workspace, "now", fails)
+    monkeypatch.setattr(hooks.workspace, "capture_run", fails)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         mlflow.start_run()
 
@@ -169,7 +169,7 @@ def test_ctrl_c_passes(here: Project, monkeypatch):
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_hook.workspace, "now", interrupted)
+    monkeypatch.setattr(hooks.workspace, "capture_run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         mlflow.start_run()
 
@@ -182,7 +182,7 @@ def test_import_mlflow_never_fails(error: str, tmp_path: Path):
 import sys, importlib.abc
 class Broken(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name == "mlflow_dvc.record.run_hook":
+        if name == "mlflow_dvc.record.hooks":
             raise {error}("broken on purpose")
 sys.meta_path.insert(0, Broken())
 import mlflow
@@ -219,7 +219,7 @@ def test_broken_files(here: Project, path: str, content: str | bytes, reason: st
     assert path in line
     assert reason in line
     [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    tags = tag.ours(run.data.tags)
+    tags = tag.own_tags(run.data.tags)
     if path != ".git/HEAD":
         assert tags["git_sha"] == sha
     if not path.endswith(".dvc"):
@@ -327,8 +327,8 @@ def test_no_thread_can_be_started(here: Project, monkeypatch, attached):
         patch.setattr(threading.Thread, "start", fails)
         with mlflow.start_run() as run:
             pass
-    assert time.monotonic() - start < settings.wait() / 2
-    assert tag.ours(mlflow.get_run(run.info.run_id).data.tags)
+    assert time.monotonic() - start < settings.wait_seconds() / 2
+    assert tag.own_tags(mlflow.get_run(run.info.run_id).data.tags)
     with mlflow.start_run() as run:
         pass
     assert attached(run.info.run_id)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from conftest import Project, examples
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mlflow_dvc.capture import ignore
+from mlflow_dvc.dvcfiles import ignore_rules
 
 pytestmark = pytest.mark.hosts
 
@@ -33,13 +33,15 @@ LINES = st.one_of(
 def test_as_pathspec(lines: list[str], path: str, is_dir: bool):
     """Of a path that lies in no hidden folder, each file of rules says what pathspec says."""
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
-    spec = ignore._spec(lines)
+    if is_dir and any(line.startswith("!") and line.rstrip().endswith("/**") for line in lines):
+        return  # there it is git that counts
+    spec = ignore_rules._spec(lines)
     folders = path.split("/")[:-1]
     for depth in range(1, len(folders) + 1):
         if spec and spec.match_file("/".join(folders[:depth]) + "/"):
             return
     theirs = spec.check_file(path + "/" if is_dir else path).include if spec else None
-    assert bool(ignore._Rules(lines).by_git(path, is_dir=is_dir)) == bool(theirs)
+    assert bool(ignore_rules._Rules(lines).by_git(path, is_dir=is_dir)) == bool(theirs)
 
 
 @pytest.mark.fuzz
@@ -48,6 +50,7 @@ def test_as_pathspec(lines: list[str], path: str, is_dir: bool):
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+@example(["*.log", "!b.log/**"], ["b.log/a"])
 @given(st.lists(LINES, min_size=1, max_size=4), st.lists(PATHS, min_size=1, max_size=5))
 def test_as_git(directory: Project, lines: list[str], paths: list[str]):
     """What is hidden is what git hides."""
@@ -61,10 +64,10 @@ def test_as_git(directory: Project, lines: list[str], paths: list[str]):
         command, cwd=root, input=asked, capture_output=True, text=True, check=False
     )
     theirs = set(done.stdout.split("\0")) - {""}
-    rules = ignore.git_rules(str(root))
+    rules = ignore_rules.git_rules(str(root))
 
     def hidden(path: str) -> bool:
         where = Path(root, path)
-        return rules.ignores_tree(str(where.parent)) or rules.ignores(str(where), is_dir=False)
+        return rules.ignores_any_parent(str(where.parent)) or rules.ignores(str(where), is_dir=False)
 
     assert {path for path in paths if hidden(path)} == theirs

@@ -19,7 +19,7 @@ from test_report import HOSTILE, Page
 import mlflow_dvc
 from mlflow_dvc.cli.main import cli
 from mlflow_dvc.cli.render import picture
-from mlflow_dvc.dvc_backend.contains import contains
+from mlflow_dvc.dvc_backend.storage.directory_search import search_directories
 from mlflow_dvc.errors import RunNotFoundError, TrackingUnavailableError
 from mlflow_dvc.recall.lineage import Lineage, Node
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, StageNode
@@ -504,9 +504,11 @@ def test_odd_names_in_a_listing(initialised: Path, tmp_path: Path):
     folder = f"{value}.dir"
     for number, name in enumerate(odd):
         row = (md5(str(number)), name)
-        assert contains(str(root), [folder], md5=row[0][:8], paths={}).found == {folder: [row]}
+        assert search_directories(str(root), [folder], md5=row[0][:8], paths={}).found == {
+            folder: [row]
+        }
     paths = {folder: odd[0], "0" * 32 + ".dir": "x"}
-    answer = contains(str(root), list(paths), paths=paths)
+    answer = search_directories(str(root), list(paths), paths=paths)
     assert answer.found == {folder: [(md5("0"), odd[0])]}
     assert list(answer.unknown) == ["0" * 32 + ".dir"]
 

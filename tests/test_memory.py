@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from conftest import Project
 
-from mlflow_dvc.capture import files, workspace
-from mlflow_dvc.capture.moment import Moment
+from mlflow_dvc import fingerprint
+from mlflow_dvc.capture import workspace
+from mlflow_dvc.capture.run_capture import RunCapture
 
 A, B = "a" * 32, "b" * 32
 LOCK = """\
@@ -58,7 +59,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Pat
 @pytest.fixture(autouse=True)
 def short_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of the file system here is fine: files are settled after 20 ms, not 2 s."""
-    monkeypatch.setattr(files, "RACY_NS", 20_000_000)
+    monkeypatch.setattr(fingerprint, "RACY_NS", 20_000_000)
 
 
 @pytest.fixture
@@ -74,26 +75,26 @@ def forget() -> None:
     workspace._last = None
 
 
-def seen(project: Project, script: str | None = "train.py") -> Moment:
+def seen(project: Project, script: str | None = "train.py") -> RunCapture:
     """What a run of a new process that runs ``script`` gets to see."""
     forget()
     where = str(project.root)
     path = os.path.join(where, script) if script else None
-    return workspace._look(workspace.find_project(where, path))
+    return workspace._capture(workspace.find_project(where, path))
 
 
-def remembered(project: Project, script: str | None = "train.py") -> Moment:
+def remembered(project: Project, script: str | None = "train.py") -> RunCapture:
     """The same, from memory."""
     time.sleep(0.05)  # until the files are settled, see short_tick
-    workspace.remember(seen(project, script))
+    workspace.save_cache(seen(project, script))
     moment = seen(project, script)
-    assert moment.facts.kept is not None
+    assert moment.data_capture.cached_tags is not None
     assert moment.reading is not None
     assert not moment.reading.is_loaded
     return moment
 
 
-def told(moment: Moment) -> tuple[Any, ...]:
+def told(moment: RunCapture) -> tuple[Any, ...]:
     assert moment.reading is not None
     return moment.tags, moment.warnings, moment.snapshot, dict(moment.reading.params)
 
@@ -117,9 +118,9 @@ def test_what_is_attached(project: Project):
     assert fresh.reading is not None
     assert moment.reading is not None
 
-    def contents(moment: Moment) -> list[Any]:
+    def contents(moment: RunCapture) -> list[Any]:
         assert moment.reading is not None
-        found = moment.reading.sources
+        found = moment.reading.dvc_files
         return [(source.file, source.content, source.lock_content) for source in found]
 
     assert contents(moment) == contents(fresh)
@@ -132,12 +133,13 @@ def test_nothing_is_opened(project: Project):
 import sys
 opened = []
 sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
-from mlflow_dvc.capture import files, workspace
-files.RACY_NS = 20_000_000
-moment = workspace.now()
+from mlflow_dvc import fingerprint
+from mlflow_dvc.capture import workspace
+fingerprint.RACY_NS = 20_000_000
+moment = workspace.capture_run()
 moment.tags, moment.warnings
 print([path for path in opened if path.startswith(sys.argv[1]) and "/.git/" not in path])
-workspace.remember(moment)
+workspace.save_cache(moment)
 """
     project.write("run.py", code)
     time.sleep(0.05)  # until the files are settled, see short_tick
@@ -202,7 +204,7 @@ def test_edit_of_the_same_length(project: Project, monkeypatch: pytest.MonkeyPat
     time.sleep(0.05)  # until the files are settled, see short_tick
     lock = project.write("dvc.lock", LOCK.format(md5=A))
     stamp = lock.stat().st_mtime_ns
-    workspace.remember(seen(project))
+    workspace.save_cache(seen(project))
     project.write("dvc.lock", LOCK.format(md5=B))
     os.utime(lock, ns=(stamp, stamp))
     assert told(seen(project)) == anew(project, monkeypatch)
@@ -220,7 +222,7 @@ def test_nothing_really_changed(project: Project, how: str):
         os.replace(project.root / "copy", lock)
     else:
         project.write("data/more/numbers.csv", "1,2\n")
-    assert seen(project).facts.kept is not None
+    assert seen(project).data_capture.cached_tags is not None
 
 
 def test_another_kind_of_run(project: Project, monkeypatch: pytest.MonkeyPatch):
@@ -232,8 +234,8 @@ def test_another_kind_of_run(project: Project, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DVC_STAGE", "train")
     assert seen(project).tags["dvc.stage"] == "train"
     monkeypatch.delenv("DVC_STAGE")
-    assert seen(project).facts.kept is not None
-    assert seen(project, "other.py").facts.kept is not None
+    assert seen(project).data_capture.cached_tags is not None
+    assert seen(project, "other.py").data_capture.cached_tags is not None
 
 
 def test_git_is_read_anew(project: Project):
@@ -247,7 +249,7 @@ def test_a_template_follows_its_values(project: Project, monkeypatch: pytest.Mon
     """What DVC filled in is forgotten when a file that it was filled in from changes."""
     project.write("dvc.yaml", "stages: {t: {foreach: '${items}', do: {cmd: x, outs: ['${item}']}}}")
     project.write("params.yaml", "items: [one, two]\n")
-    workspace.look_at(str(project.root))
+    workspace.inspect(str(project.root))
     assert {entry.path for entry in remembered(project).snapshot.data} >= {"one", "two"}
     project.write("params.yaml", "items: [one, six]\n")
     assert seen(project).snapshot.data == anew(project, monkeypatch)[2].data
@@ -319,23 +321,23 @@ def test_other_version(project: Project, monkeypatch: pytest.MonkeyPatch):
     path = kept(project)
     head, body = path.read_bytes().split(b"\n", 1)
     path.write_bytes(json.dumps({**json.loads(head), "by": "another"}).encode() + b"\n" + body)
-    assert seen(project).facts.kept is None
+    assert seen(project).data_capture.cached_tags is None
 
 
 def test_no_home(project: Project, monkeypatch: pytest.MonkeyPatch):
     """Without a place to keep anything nothing is kept, and nothing is written elsewhere."""
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", "also-relative")
-    workspace.remember(seen(project))
-    assert seen(project).facts.kept is None
+    workspace.save_cache(seen(project))
+    assert seen(project).data_capture.cached_tags is None
     assert not list(project.root.parent.rglob("mlflow-dvc"))
 
 
 def test_many_projects(tmp_path: Path):
     """The oldest memories are forgotten."""
-    from mlflow_dvc import cache
+    from mlflow_dvc import user_cache
 
     for number in range(250):
-        cache.write("projects", str(number), b"x")
-    assert cache.read("projects", "249") == b"x"
-    assert cache.read("projects", "0") is None
+        user_cache.write("projects", str(number), b"x")
+    assert user_cache.read("projects", "249") == b"x"
+    assert user_cache.read("projects", "0") is None

@@ -16,10 +16,10 @@ from conftest import Project, examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mlflow_dvc.capture import patch
-from mlflow_dvc.capture.change import Patch, Wanted
-from mlflow_dvc.capture.patch import patch_of
-from mlflow_dvc.capture.secrets import is_secret_name, redacted
+from mlflow_dvc.git import patch
+from mlflow_dvc.git.patch import make_patch
+from mlflow_dvc.git.secrets import is_secret_name, redact
+from mlflow_dvc.git.uncommitted import Patch, PatchOptions
 
 CODE = {
     "train.py": "import mlflow\n\nprint('a')\nprint('b')\nprint('c')\n",
@@ -45,7 +45,7 @@ def repository(directory: Project) -> Project:
 def patched(project: Project, outs: set[str] | None = None, **options: Any) -> Patch:
     sha = project.git("rev-parse", "HEAD")
     where = {str(project.root / path) for path in outs or ()}
-    return patch_of(str(project.root), sha, Wanted(where, **options))
+    return make_patch(str(project.root), sha, PatchOptions(where, **options))
 
 
 def rebuilt(project: Project, found: Patch, sha: str = "HEAD") -> dict[str, Any]:
@@ -282,7 +282,7 @@ def test_nothing_is_given_away(repository: Project, tracked: bool):
 )  # fmt: skip
 def test_no_secret(text: str):
     """What only looks like a secret stays: the code would not be the code without."""
-    assert redacted(text.encode()) == text.encode()
+    assert redact(text.encode()) == text.encode()
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_no_secret(text: str):
 )  # fmt: skip
 def test_secrets(text: str):
     """Passwords in URLs, tokens of known services and literals of such names are taken out."""
-    clean = redacted(text.encode())
+    clean = redact(text.encode())
     assert clean is not None
     assert b"***" in clean
     assert b"lanted" not in clean
@@ -308,7 +308,7 @@ def test_secrets(text: str):
 @pytest.mark.parametrize("text", [b"password", b"A_", b"://a@", b"sk-", b"'password='", b"a1="])
 def test_repetitions(text: bytes):
     """A text of 5 MB that keeps beginning to look like a secret is searched like any other."""
-    assert redacted(text * (5_000_000 // len(text)))
+    assert redact(text * (5_000_000 // len(text)))
 
 
 @pytest.mark.parametrize(
@@ -521,7 +521,7 @@ def test_not_in_time(repository: Project, monkeypatch: pytest.MonkeyPatch):
     repository.git("config", "filter.slow.clean", "sleep 60")
     repository.write(".gitattributes", "*.py filter=slow\n")
     repository.write("train.py", "x\n")
-    monkeypatch.setattr(patch, "SECONDS_AT_MOST", 0.3)
+    monkeypatch.setattr(patch, "MAX_PATCH_SECONDS", 0.3)
     with pytest.raises(OSError, match=r"more than 0\.3 s"):
         patched(repository)
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import Project, examples
 from test_sync import seal_of, synced
 
-from mlflow_dvc.capture import yaml12
+from mlflow_dvc.dvcfiles import yaml12
 
 pytestmark = pytest.mark.fuzz
 

@@ -11,12 +11,12 @@ import pytest
 from conftest import Project
 
 from mlflow_dvc.capture import workspace
-from mlflow_dvc.capture.project import find_project
 from mlflow_dvc.errors import NoProjectError
+from mlflow_dvc.project import find_project
 
 SHOW = """\
 import json
-from mlflow_dvc.capture.project import find_project, running_script
+from mlflow_dvc.project import find_project, running_script
 script = running_script()
 found = find_project(script=script)
 print(json.dumps([script, found.git_root, found.dvc_root, found.code_source, found.dvc_stage]))
@@ -70,7 +70,7 @@ def test_git_below_dvc(make_project: Callable[..., Project]):
 def test_git_only(make_project: Callable[..., Project]):
     """Git without DVC: there is a code root and nothing else."""
     project = make_project(dvc=False)
-    found, snapshot = workspace.look_at(str(project.root))
+    found, snapshot = workspace.inspect(str(project.root))
     assert (found.git_root, found.dvc_root, found.relative_root) == (str(project.root), None, None)
     assert snapshot.git is not None
     assert snapshot.git.sha == project.git("rev-parse", "HEAD")
@@ -82,7 +82,7 @@ def test_dvc_only(make_project: Callable[..., Project]):
     project = make_project(git=False)
     project.write("raw.csv", "a\n")
     project.dvc("add", "--quiet", "raw.csv")
-    found, snapshot = workspace.look_at(str(project.root))
+    found, snapshot = workspace.inspect(str(project.root))
     assert (found.git_root, found.dvc_root) == (None, str(project.root))
     assert (snapshot.git, snapshot.root, snapshot.warnings) == (None, ".", ())
     assert [entry.path for entry in snapshot.data] == ["raw.csv"]
@@ -91,8 +91,8 @@ def test_dvc_only(make_project: Callable[..., Project]):
 def test_neither(directory: Project):
     """Where there is neither, asking is an error, and a run has an empty record."""
     with pytest.raises(NoProjectError):
-        workspace.look_at(str(directory.root))
-    snapshot = workspace.now().snapshot
+        workspace.inspect(str(directory.root))
+    snapshot = workspace.capture_run().snapshot
     assert not snapshot
     assert snapshot.warnings == ()
 

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_capture import ASK_DVC, FIELDS, hashed
 
-from mlflow_dvc.capture import block, workspace, yaml12
+from mlflow_dvc.capture import workspace
+from mlflow_dvc.dvcfiles import yaml12, yaml_block
 
 ANSWER_ALL = (
     ASK_DVC.replace("sys.argv[1]", "root")
@@ -240,7 +241,7 @@ class Yaml12(yaml.SafeDumper):
     def represent_text(self, text: str) -> yaml.ScalarNode:
         try:
             plain = isinstance(yaml12.scalar(text), str) if text else True
-        except (block.UnusualError, ValueError):
+        except (yaml_block.UnsupportedYamlError, ValueError):
             plain = False
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else "'")
 
@@ -271,7 +272,7 @@ def test_as_dvc_reads(initialised: Path, dvc: Dvc, files: dict[str, str]):
             target = root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(text.encode())
-        snapshot = workspace.look_at(str(root))[1]
+        snapshot = workspace.inspect(str(root))[1]
         ours = [[getattr(entry, field) for field in FIELDS] for entry in snapshot.data]
         theirs, refused = dvc.read(root)
         for file in refused:

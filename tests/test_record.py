@@ -33,7 +33,7 @@ def tags_of(run_id: str) -> dict[str, str]:
 
 
 def ours(run_id: str) -> dict[str, str]:
-    return tag.ours(tags_of(run_id))
+    return tag.own_tags(tags_of(run_id))
 
 
 def change_data(project: Project, content: str = "a,b\n7,8\n") -> None:
@@ -239,7 +239,7 @@ def test_templated_pipeline(here: Project, attached):
         f"dvc.out.{path}": md5 for path, md5 in here.lock().items()
     }
     with mlflow.start_run() as second:
-        at_start = tag.ours(second.data.tags)
+        at_start = tag.own_tags(second.data.tags)
     assert at_start["dvc.data_version"] == tags["dvc.data_version"], "known at once by now"
 
 
@@ -258,7 +258,7 @@ def test_autolog(here: Project, attached):
     has_record(run.info.run_id, here)
     assert attached(run.info.run_id)["dvc.lock"]
     [model] = mlflow.search_logged_models(output_format="list")
-    assert tag.ours(model.tags) == ours(run.info.run_id)
+    assert tag.own_tags(model.tags) == ours(run.info.run_id)
 
 
 @needs_logged_models
@@ -270,7 +270,7 @@ def test_model_of_a_run(here: Project):
         here.commit("meanwhile")
         model = mlflow.create_external_model(name="m")
     tags = mlflow.get_logged_model(model.model_id).tags
-    assert tag.ours(tags) == ours(run.info.run_id)
+    assert tag.own_tags(tags) == ours(run.info.run_id)
     assert tags["git_describe"] == "dataset-v1"
 
 
@@ -281,10 +281,10 @@ def test_model_of_another_process(here: Project):
     [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
     change_data(here)
     model = mlflow.create_external_model(name="m", source_run_id=run.info.run_id)
-    from mlflow_dvc.record import run_hook
+    from mlflow_dvc.record import hooks
 
-    run_hook.worker.finish()
-    assert tag.ours(mlflow.get_logged_model(model.model_id).tags) == ours(run.info.run_id)
+    hooks.worker.finish()
+    assert tag.own_tags(mlflow.get_logged_model(model.model_id).tags) == ours(run.info.run_id)
 
 
 @needs_logged_models
@@ -295,7 +295,7 @@ def test_model_logged_at_once(here: Project):
         models = [mlflow.create_external_model(name=f"m{number}") for number in range(3)]
     for model in models:
         tags = mlflow.get_logged_model(model.model_id).tags
-        assert tag.ours(tags) == ours(run.info.run_id)
+        assert tag.own_tags(tags) == ours(run.info.run_id)
         assert tags["git_describe"] == "dataset-v1"
 
 

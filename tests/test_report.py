@@ -13,10 +13,10 @@ import mlflow
 import pytest
 from conftest import Project
 
-from mlflow_dvc.report.markdown import record_md
-from mlflow_dvc.report.page import report_html
+from mlflow_dvc.report.labels import code_facts
 from mlflow_dvc.report.pipeline import drawing_of
-from mlflow_dvc.report.words import code_facts
+from mlflow_dvc.report.record_html import report_html
+from mlflow_dvc.report.record_markdown import record_md
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, StageNode
 
 HASH = "5afc23b9622f8f9ffa60824f4e97d0d5"

@@ -16,8 +16,8 @@ from remotes import Http
 
 import mlflow_dvc
 from mlflow_dvc import tags as tag
-from mlflow_dvc.capture import frozen, workspace
-from mlflow_dvc.errors import CommitLostError, MlflowDvcError, OccupiedError
+from mlflow_dvc.capture import frozen_record, workspace
+from mlflow_dvc.errors import CommitLostError, MlflowDvcError, TargetExistsError
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
 Make = Callable[..., str]
@@ -38,7 +38,7 @@ def made(pipeline: Project, tracking_uri: str) -> Make:
         tags: Mapping[str, str] = {},
         root: Path = pipeline.root,
     ) -> str:
-        found = frozen.thaw(workspace.freeze(str(root)))
+        found = frozen_record.load(workspace.freeze(str(root)))
         snapshot = change(replace(found.snapshot, data_status="clean", frozen=False))
         with mlflow_dvc.disabled():
             run = mlflow.MlflowClient().create_run(
@@ -268,7 +268,7 @@ def test_nothing_is_overwritten(pipeline: Project, made: Make, tmp_path: Path):
     (target / "note").write_text("mine")
     run_id = made()
     for to in (target, target / "note", pipeline.root):
-        with pytest.raises(OccupiedError, match="nothing in it may be overwritten"):
+        with pytest.raises(TargetExistsError, match="nothing in it may be overwritten"):
             mlflow_dvc.restore(run_id, str(to))
     assert os.listdir(target) == ["note"]
 

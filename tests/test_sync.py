@@ -10,7 +10,7 @@ import pytest
 from conftest import FIVE_LINES, Project
 
 import mlflow_dvc
-from mlflow_dvc.recall.sync import Synced
+from mlflow_dvc.recall.sync import SyncResult
 
 pytestmark = pytest.mark.hosts
 
@@ -261,7 +261,7 @@ def test_in_python(pipeline: Project, runs):
     reproduce(pipeline, 0.5)
     [run] = runs()
     [result] = mlflow_dvc.sync(path=str(pipeline.root))
-    assert isinstance(result, Synced)
+    assert isinstance(result, SyncResult)
     assert (result.run_id, result.verdict, result.stage) == (run.info.run_id, "confirmed", "train")
 
 

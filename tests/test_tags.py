@@ -156,7 +156,7 @@ def test_values_are_text_that_fits():
 @given(st.dictionaries(st.text(max_size=250), st.text(max_size=5000), max_size=30))
 def test_core_is_small(tags):
     """What the provider returns takes 16 KB of JSON at most, and is part of the whole."""
-    kept = tag.core(tags)
+    kept = tag.limit_size(tags)
     assert len(json.dumps(kept)) <= 16_000
     assert kept.items() <= tags.items()
 

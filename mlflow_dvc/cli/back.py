@@ -8,10 +8,10 @@ from mlflow_dvc.cli.options import (
     NO,
     NO_ANSWER,
     YES,
-    as_json,
-    at_server,
-    into_directory,
+    json_option,
     print_json,
+    restore_options,
+    tracking_uri_option,
 )
 from mlflow_dvc.errors import MlflowDvcError
 
@@ -22,8 +22,8 @@ _EXIT = {"PASS": YES, "FAIL": NO, "TAMPERED": NO, "UNVERIFIED": NO_ANSWER}
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--all", "everything", is_flag=True, help="Every run that carries a record.")
 @click.option("--registered", is_flag=True, help="The runs behind all registered models.")
-@as_json
-@at_server
+@json_option
+@tracking_uri_option
 @click.pass_context
 def verify(  # noqa: PLR0913, PLR0917 - one for each option
     ctx: click.Context,
@@ -58,9 +58,9 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
 
 @click.command()
 @click.argument("run")
-@into_directory
-@as_json
-@at_server
+@restore_options
+@json_option
+@tracking_uri_option
 @click.pass_context
 def restore(  # noqa: PLR0913, PLR0917
     ctx: click.Context,
@@ -90,10 +90,10 @@ def restore(  # noqa: PLR0913, PLR0917
 
 @click.command()
 @click.argument("run")
-@into_directory
+@restore_options
 @click.option("--yes", is_flag=True, help="Run the commands without asking.")
-@as_json
-@at_server
+@json_option
+@tracking_uri_option
 @click.pass_context
 def reproduce(  # noqa: PLR0913, PLR0917
     ctx: click.Context,
@@ -113,11 +113,11 @@ def reproduce(  # noqa: PLR0913, PLR0917
     from mlflow_dvc.recall import reproduce as again
 
     with terminal.waiting("bringing code and data back"):
-        plan = again.prepare(run, to, at=at, tracking_uri=tracking_uri)
+        plan = again.plan(run, to, at=at, tracking_uri=tracking_uri)
     back.plan(plan)
     if not yes and not _agreed():
         raise MlflowDvcError("nothing was run", "Say --yes to run it without being asked")
-    found = again.carry_out(plan, tracking_uri)
+    found = again.execute(plan, tracking_uri)
     if json_:
         print_json(back.reproduce_json(found))
     else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.cli.render import runs as render
-from mlflow_dvc.cli.render.terminal import Narrator
+from mlflow_dvc.cli.render.terminal import DemoOutput
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.recall.search import search
 
@@ -27,7 +27,7 @@ _TAIL = 15
 _SHORT = 8
 
 
-def tell(directory: str, narrator: Narrator) -> None:
+def run_demo(directory: str, narrator: DemoOutput) -> None:
     """Do everything in ``directory``, which must be empty or not there yet.
 
     Raises :class:`~mlflow_dvc.errors.MlflowDvcError` with the output of the command that failed.
@@ -42,7 +42,7 @@ def tell(directory: str, narrator: Narrator) -> None:
 
 
 class _Stage:
-    def __init__(self, directory: Path, narrator: Narrator) -> None:
+    def __init__(self, directory: Path, narrator: DemoOutput) -> None:
         self.directory = directory
         self.uri = f"sqlite:///{directory / 'mlflow.db'}"
         self.narrator = narrator

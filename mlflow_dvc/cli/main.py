@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mlflow_dvc import __version__
+from mlflow_dvc._version import __version__
 from mlflow_dvc.cli import back, runs, workspace
 from mlflow_dvc.cli.options import NO_ANSWER
 from mlflow_dvc.errors import MlflowDvcError

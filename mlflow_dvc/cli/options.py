@@ -13,12 +13,12 @@ YES, NO, NO_ANSWER = 0, 1, 2
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def as_json(command: Command) -> Command:
+def json_option(command: Command) -> Command:
     """``--json``, the same on every command."""
     return click.option("--json", "json_", is_flag=True, help="Print JSON.")(command)
 
 
-def at_server(command: Command) -> Command:
+def tracking_uri_option(command: Command) -> Command:
     """``--tracking-uri``, the same on every command that asks MLflow."""
     return click.option(
         "--tracking-uri",
@@ -27,7 +27,7 @@ def at_server(command: Command) -> Command:
     )(command)
 
 
-def into_directory(command: Command) -> Command:
+def restore_options(command: Command) -> Command:
     """``--to`` and ``--at``, the same on every command that brings a run back."""
     to = click.option(
         "--to",

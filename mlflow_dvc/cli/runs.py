@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from mlflow_dvc.cli.options import NO, YES, as_json, at_server, exit_code, print_json
+from mlflow_dvc.cli.options import NO, YES, exit_code, json_option, print_json, tracking_uri_option
 
 
 @click.command()
 @click.argument("what")
-@as_json
-@at_server
+@json_option
+@tracking_uri_option
 @click.pass_context
 def search(ctx: click.Context, what: str, json_: bool, tracking_uri: str | None) -> None:
     """The runs, of every experiment, that saw WHAT.
@@ -34,8 +34,8 @@ def search(ctx: click.Context, what: str, json_: bool, tracking_uri: str | None)
 
 @click.command()
 @click.argument("run")
-@as_json
-@at_server
+@json_option
+@tracking_uri_option
 @click.pass_context
 def show(ctx: click.Context, run: str, json_: bool, tracking_uri: str | None) -> None:
     """The record of RUN: its code, its data, what is attached.
@@ -58,8 +58,8 @@ def show(ctx: click.Context, run: str, json_: bool, tracking_uri: str | None) ->
 @click.command()
 @click.argument("old", metavar="RUN")
 @click.argument("new", metavar="RUN")
-@as_json
-@at_server
+@json_option
+@tracking_uri_option
 @click.pass_context
 def diff(ctx: click.Context, old: str, new: str, json_: bool, tracking_uri: str | None) -> None:
     """What differs between two runs, from the first RUN to the second.
@@ -85,14 +85,14 @@ def diff(ctx: click.Context, old: str, new: str, json_: bool, tracking_uri: str 
 
 @click.command()
 @click.argument("what")
-@as_json
+@json_option
 @click.option(
     "--html",
     metavar="FILE",
     type=click.Path(dir_okay=False, allow_dash=True),
     help="Write it as one page with a picture; - for standard output.",
 )
-@at_server
+@tracking_uri_option
 @click.pass_context
 def lineage(
     ctx: click.Context, what: str, json_: bool, html: str | None, tracking_uri: str | None
@@ -123,8 +123,8 @@ def lineage(
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@as_json
-@at_server
+@json_option
+@tracking_uri_option
 @click.pass_context
 def sync(ctx: click.Context, runs: tuple[str, ...], json_: bool, tracking_uri: str | None) -> None:
     """After `dvc repro`: hold its runs against the dvc.lock that DVC wrote.

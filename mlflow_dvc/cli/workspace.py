@@ -6,13 +6,13 @@ import json
 
 import click
 
-from mlflow_dvc.cli.options import NO, YES, as_json, at_server, print_json
+from mlflow_dvc.cli.options import NO, YES, json_option, print_json, tracking_uri_option
 
 
 @click.command()
 @click.argument("path", required=False, type=click.Path(exists=True, file_okay=False))
 @click.option("--check", is_flag=True, help="Hash what lies on disk, where DVC does not know it.")
-@as_json
+@json_option
 @click.pass_context
 def status(ctx: click.Context, path: str | None, check: bool, json_: bool) -> None:
     """What a run started in PATH (default: here) would record, and why.
@@ -23,7 +23,7 @@ def status(ctx: click.Context, path: str | None, check: bool, json_: bool) -> No
     from mlflow_dvc.cli.render import record, terminal
 
     with terminal.waiting("looking"):
-        project, snapshot = workspace.look_at(path, check=check)
+        project, snapshot = workspace.inspect(path, check=check)
     if json_:
         print_json(record.status_json(project, snapshot))
     else:
@@ -34,8 +34,8 @@ def status(ctx: click.Context, path: str | None, check: bool, json_: bool) -> No
 @click.command()
 @click.argument("path", required=False, type=click.Path(exists=True, file_okay=False))
 @click.option("--local", is_flag=True, help="Ask neither the MLflow server nor a DVC remote.")
-@as_json
-@at_server
+@json_option
+@tracking_uri_option
 @click.pass_context
 def doctor(
     ctx: click.Context, path: str | None, local: bool, json_: bool, tracking_uri: str | None
@@ -47,10 +47,10 @@ def doctor(
     """
     from mlflow_dvc.cli.render import doctor as render
     from mlflow_dvc.cli.render import terminal
-    from mlflow_dvc.recall.doctor import examine
+    from mlflow_dvc.recall.doctor import diagnose
 
     with terminal.waiting("looking"):
-        found = examine(path, local=local, tracking_uri=tracking_uri)
+        found = diagnose(path, local=local, tracking_uri=tracking_uri)
     if json_:
         print_json(render.doctor_json(found))
     else:
@@ -91,7 +91,7 @@ def demo(directory: str | None) -> None:
     DIR (default: mlflow-dvc-demo) must not exist yet or be empty. Everything stays inside it: the
     project, its DVC remote and an MLflow store.
     """
-    from mlflow_dvc.cli.demo import tell
+    from mlflow_dvc.cli.demo import run_demo
     from mlflow_dvc.cli.render import terminal
 
-    tell(directory or "mlflow-dvc-demo", terminal.Narrator())
+    run_demo(directory or "mlflow-dvc-demo", terminal.DemoOutput())

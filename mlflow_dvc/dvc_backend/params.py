@@ -7,21 +7,21 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from mlflow_dvc.dvc_backend.child import ask
+from mlflow_dvc.dvc_backend.child_process import call_dvc
 
-_SECONDS = 60
+_MAX_SECONDS = 60
 
 
-def values_of(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
+def read_params(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
     """By path: the values of the named keys in a text. Raises OSError where DVC cannot be asked.
 
     A file that DVC cannot read, and a key that it does not have, are not in the answer.
     """
-    raw = ask("params", {"files": files}, _SECONDS)
+    raw = call_dvc(run_params, {"files": files}, _MAX_SECONDS)
     return dict(raw)
 
 
-def params_here(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
+def run_params(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
     """The same in this process: imports DVC."""
     from dvc.dependency.param import read_param_file
     from dvc.fs import localfs

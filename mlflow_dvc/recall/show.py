@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
-from mlflow_dvc.recall.search import iso_time
 from mlflow_dvc.snapshot import Snapshot
+from mlflow_dvc.tracking.runs import iso_time
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,6 @@ def show(ref: str, *, tracking_uri: str | None = None) -> RunRecord:
         started=iso_time(run.info.start_time),
         status=str(run.info.status),
         snapshot=tracking.load_snapshot(run, tracking_uri),
-        tags=tag.ours(run.data.tags),
+        tags=tag.own_tags(run.data.tags),
         artifacts=tuple(tracking.list_attached(run, tracking_uri)),
     )

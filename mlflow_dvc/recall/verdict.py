@@ -12,7 +12,7 @@ _WORST: tuple[Verdict, ...] = ("TAMPERED", "FAIL", "UNVERIFIED", "PASS")
 
 
 @dataclass(frozen=True)
-class Item:
+class Check:
     """A commit by its id, anything else by its path; ``reason`` may be empty."""
 
     part: Part
@@ -21,7 +21,7 @@ class Item:
     reason: str = ""
 
 
-def worst(items: Iterable[Item]) -> Verdict:
+def overall(items: Iterable[Check]) -> Verdict:
     """Of nothing at all nothing is known."""
     found = {item.verdict for item in items}
     return next((verdict for verdict in _WORST if verdict in found), "UNVERIFIED")

@@ -8,23 +8,29 @@ import time
 from collections.abc import Iterable
 
 from mlflow_dvc import settings, tracking
-from mlflow_dvc.capture.dataset import NAME_LENGTH, SOURCE_TYPE, digest_of, profile_of, source_of
-from mlflow_dvc.capture.remote import default_remote
-from mlflow_dvc.record.ledger import Record
+from mlflow_dvc.datasets.description import (
+    MAX_NAME_CHARACTERS,
+    SOURCE_TYPE,
+    describe_profile,
+    describe_source,
+    mlflow_digest,
+)
+from mlflow_dvc.dvcfiles.remotes import default_remote
+from mlflow_dvc.record.run_records import RunRecordState
 from mlflow_dvc.snapshot import DataEntry, inputs
 from mlflow_dvc.tracking import Input
 
 _CONTEXT = "training"
-_AT_MOST = 50
-_AGAIN_AFTER = (0.1, 0.5)  # seconds
+_MAX_INPUTS = 50
+_RETRY_AFTER_SECONDS = (0.1, 0.5)  # seconds
 
 
-def log(record: Record) -> None:
+def log_inputs(record: RunRecordState) -> None:
     """Of the run's inputs those which the user has not logged himself, in one request.
 
     Two processes that log one new dataset at the same time collide inside MLflow: then once more.
     """
-    if not settings.inputs() or record.moment.is_empty:
+    if not settings.inputs_enabled() or record.capture.is_empty:
         return
     wanted = _wanted(record)
     if not wanted:
@@ -36,27 +42,27 @@ def log(record: Record) -> None:
     try:
         _send(record, missing)
     except Exception:
-        time.sleep(random.uniform(*_AGAIN_AFTER))  # noqa: S311 - apart from the other process
+        time.sleep(random.uniform(*_RETRY_AFTER_SECONDS))  # noqa: S311 - apart from the other process
         _send(record, missing)
 
 
-def _send(record: Record, missing: list[Input]) -> None:
+def _send(record: RunRecordState, missing: list[Input]) -> None:
     uri, run_id = record.tracking_uri, record.run_id
     tracking.log_inputs(uri, run_id, missing, SOURCE_TYPE, _CONTEXT)
 
 
-def _wanted(record: Record) -> list[Input]:
-    moment = record.moment
-    known = [entry for entry in inputs(moment.data) if entry.known and entry.state != "missing"]
+def _wanted(record: RunRecordState) -> list[Input]:
+    moment = record.capture
+    known = [entry for entry in inputs(moment.data) if entry.is_fact and entry.state != "missing"]
     remote = default_remote(moment.reading.root) if moment.reading and known else None
     return [
         Input(
-            name=entry.path[:NAME_LENGTH],
-            digest=digest_of(entry.hash or ""),
-            source=json.dumps(source_of(entry, moment.git, remote, moment.data.root)),
-            profile=json.dumps(profile_of(_whole(entry, moment.data.data))),
+            name=entry.path[:MAX_NAME_CHARACTERS],
+            digest=mlflow_digest(entry.hash or ""),
+            source=json.dumps(describe_source(entry, moment.git, remote, moment.data.root)),
+            profile=json.dumps(describe_profile(_whole(entry, moment.data.data))),
         )
-        for entry in known[:_AT_MOST]
+        for entry in known[:_MAX_INPUTS]
     ]
 
 

@@ -20,16 +20,16 @@ class DvcRunContext(RunContextProvider):  # type: ignore[misc, unused-ignore]
 
     def __init__(self) -> None:
         with guard("hook into MLflow"):
-            from mlflow_dvc.record import run_hook
+            from mlflow_dvc.record import hooks
 
-            run_hook.install()
+            hooks.install()
 
     def in_context(self) -> bool:
-        return settings.enabled()
+        return settings.is_enabled()
 
     def tags(self) -> dict[str, str]:
         with guard("tag the run"):
-            from mlflow_dvc.record import run_hook
+            from mlflow_dvc.record import hooks
 
-            return run_hook.offer()
+            return hooks.provider_tags()
         return {}

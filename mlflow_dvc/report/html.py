@@ -48,7 +48,7 @@ def facts_table(facts: Iterable[tuple[str, str]]) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-def warned(warnings: Iterable[str]) -> Iterator[str]:
+def warnings_list(warnings: Iterable[str]) -> Iterator[str]:
     """A list of what could not be told, if there is such a thing."""
     warnings = list(warnings)
     if warnings:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlflow_dvc.report.graph import Box, Drawing, Row, drawn
-from mlflow_dvc.report.words import MARKS, short
+from mlflow_dvc.report.labels import MARKS, short_hash
+from mlflow_dvc.report.layout import Box, Drawing, Row, lay_out
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
 _ROWS = 6  # of one box; the rest is counted
@@ -13,7 +13,7 @@ _ROWS = 6  # of one box; the rest is counted
 
 def drawing_of(snapshot: Snapshot) -> Drawing:
     """Of every stage, up to 300, and of the data that stages read or that is tracked by itself."""
-    return drawn(*_graph(snapshot))
+    return lay_out(*_graph(snapshot))
 
 
 def _graph(snapshot: Snapshot) -> tuple[list[Box], list[tuple[str, str]]]:
@@ -56,10 +56,10 @@ def _data_box(entry: DataEntry) -> Box:
 
 
 def _row(entry: DataEntry, text: str = "") -> Row:
-    known = entry.hash if entry.known else None
+    known = entry.hash if entry.is_fact else None
     said = MARKS.get(entry.state, "")
     full = f"{entry.path}\n{known or 'no hash yet'}\n{said}".strip()
-    return Row(text, short(known), full, entry.state if said else "", said[:1])
+    return Row(text, short_hash(known), full, entry.state if said else "", said[:1])
 
 
 def _makers_of(dep: str, makers: dict[str, str]) -> Iterator[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlflow_dvc.report.graph import HEAD, ROW, WIDTH, Box, Drawing, Row
 from mlflow_dvc.report.html import safe
+from mlflow_dvc.report.layout import HEAD, ROW, WIDTH, Box, Drawing, Row
 
 _LETTERS = 26  # that fit into a box
 

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlflow_dvc.errors import RunNotFoundError
 from mlflow_dvc.guard import first_line
-from mlflow_dvc.tracking.server import asking
+from mlflow_dvc.tracking.server import client_for
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 T = TypeVar("T")
-_AT_ONCE = 50  # ids in one filter
+_MAX_IDS_PER_QUERY = 50  # ids in one filter
 _ID = re.compile(r"m-[0-9a-f]+")
 _SAFE = re.compile(r"[\w\-]+")
 _REF = re.compile(r"models:/(?P<name>.+?)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/]+))")
 
 
 @dataclass(frozen=True)
-class Version:
+class ModelVersion:
     """A version of a registered model. ``model_id`` is the logged model that it was made of."""
 
     name: str
@@ -43,44 +43,44 @@ class LoggedModel:
     run_id: str | None
 
 
-def get_version(ref: str, tracking_uri: str | None = None) -> Version:
+def get_version(ref: str, tracking_uri: str | None = None) -> ModelVersion:
     """The version that ``models:/name/version`` or ``models:/name@alias`` names.
 
     Raises RunNotFoundError or TrackingUnavailableError.
     """
-    with asking(tracking_uri) as client:
+    with client_for(tracking_uri) as client:
         return _version(version_at(client, ref))
 
 
 def get_logged_model(model_id: str, tracking_uri: str | None = None) -> LoggedModel:
     """Raises RunNotFoundError or TrackingUnavailableError."""
-    with asking(tracking_uri) as client:
+    with client_for(tracking_uri) as client:
         return _logged(logged_model(client, model_id))
 
 
-def registered(tracking_uri: str | None = None) -> list[str]:
+def registered_model_uris(tracking_uri: str | None = None) -> list[str]:
     """``models:/name/version`` of every registered model."""
-    with asking(tracking_uri) as client:
+    with client_for(tracking_uri) as client:
         found = sorted((one.name, one.version) for one in _versions(client, ""))
         return [f"models:/{name}/{version}" for name, version in found]
 
 
 def models_of(
     runs: Sequence[Run], tracking_uri: str | None = None
-) -> tuple[list[LoggedModel], list[Version], list[str]]:
+) -> tuple[list[LoggedModel], list[ModelVersion], list[str]]:
     """The logged models of ``runs``, the registered versions of either, and what went unanswered.
 
     Not every registry answers every question: in words, which one did not.
     """
     faults: list[str] = []
-    with asking(tracking_uri) as client:
+    with client_for(tracking_uri) as client:
         logged = _answered(faults, "logged models", partial(_logged_by, client, runs))
         run_ids = [run.info.run_id for run in runs]
         by_run = (f"run_id IN ({ids})" for ids in _quoted(run_ids))
         by_model = (
             f"source_path = 'models:/{one.model_id}'" for one in logged if _SAFE.match(one.model_id)
         )
-        found: dict[tuple[str, str], Version] = {}
+        found: dict[tuple[str, str], ModelVersion] = {}
         for query in (*by_run, *by_model):
             ask = partial(_versions, client, query)
             for version in _answered(faults, "registered models", ask):
@@ -97,8 +97,8 @@ def version_at(client: MlflowClient, ref: str) -> Any:
         )
     name, version, alias = match["name"], match["version"], match["alias"]
     if alias:
-        return found(client, ref, lambda: client.get_model_version_by_alias(name, alias))
-    return found(client, ref, lambda: client.get_model_version(name, version))
+        return or_not_found(client, ref, lambda: client.get_model_version_by_alias(name, alias))
+    return or_not_found(client, ref, lambda: client.get_model_version(name, version))
 
 
 def logged_model(client: MlflowClient, model_id: str) -> Any:
@@ -106,10 +106,10 @@ def logged_model(client: MlflowClient, model_id: str) -> Any:
     get = getattr(client, "get_logged_model", None)
     if get is None:
         raise RunNotFoundError(model_id, client.tracking_uri, "logged models came with MLflow 3")
-    return found(client, model_id, lambda: get(model_id))
+    return or_not_found(client, model_id, lambda: get(model_id))
 
 
-def found(client: MlflowClient, ref: str, ask: Callable[[], Any]) -> Any:
+def or_not_found(client: MlflowClient, ref: str, ask: Callable[[], Any]) -> Any:
     """The answer; RunNotFoundError where the server says that there is no such thing."""
     from mlflow.exceptions import MlflowException
 
@@ -152,7 +152,7 @@ def _logged_by(client: MlflowClient, runs: Sequence[Run]) -> Iterator[LoggedMode
                 yield LoggedModel(raw.model_id, raw.name, run.info.run_id)
 
 
-def _versions(client: MlflowClient, query: str) -> Iterator[Version]:
+def _versions(client: MlflowClient, query: str) -> Iterator[ModelVersion]:
     for raw in _pages(client.search_model_versions, filter_string=query):
         yield _version(raw)
 
@@ -169,15 +169,15 @@ def _pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
 
 def _quoted(ids: Sequence[str]) -> Iterator[str]:
     safe = [one for one in ids if _SAFE.fullmatch(one)]
-    for start in range(0, len(safe), _AT_ONCE):
-        yield ", ".join(f"'{one}'" for one in safe[start : start + _AT_ONCE])
+    for start in range(0, len(safe), _MAX_IDS_PER_QUERY):
+        yield ", ".join(f"'{one}'" for one in safe[start : start + _MAX_IDS_PER_QUERY])
 
 
-def _version(raw: Any) -> Version:
+def _version(raw: Any) -> ModelVersion:
     source = str(raw.source or "").removeprefix("models:/")
     model_id = getattr(raw, "model_id", None) or (source if _ID.fullmatch(source) else None)
     aliases: Iterable[str] = getattr(raw, "aliases", None) or ()
-    return Version(raw.name, str(raw.version), raw.run_id or None, model_id, tuple(aliases))
+    return ModelVersion(raw.name, str(raw.version), raw.run_id or None, model_id, tuple(aliases))
 
 
 def _logged(raw: Any) -> LoggedModel:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError
-from mlflow_dvc.tracking.models import found, logged_model, version_at
-from mlflow_dvc.tracking.server import asking
+from mlflow_dvc.tracking.models import logged_model, or_not_found, version_at
+from mlflow_dvc.tracking.server import client_for
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,7 +24,7 @@ def find_runs(filter_string: str, tracking_uri: str | None = None) -> Iterator[R
     """Every run of every active experiment that ``filter_string`` (MLflow's syntax) matches."""
     from mlflow.entities import ViewType
 
-    with asking(tracking_uri) as client:
+    with client_for(tracking_uri) as client:
         yield from _runs(client, filter_string, ViewType.ACTIVE_ONLY)
 
 
@@ -38,7 +39,7 @@ def recorded_runs(tracking_uri: str | None = None) -> Iterator[Run]:
 
 
 def experiment_names(ids: set[str], tracking_uri: str | None = None) -> dict[str, str]:
-    with asking(tracking_uri) as client:
+    with client_for(tracking_uri) as client:
         return {key: client.get_experiment(key).name for key in ids}
 
 
@@ -48,7 +49,7 @@ def get_run(ref: str, tracking_uri: str | None = None) -> Run:
 
     Raises RunNotFoundError, AmbiguousRunError or TrackingUnavailableError.
     """
-    with asking(tracking_uri) as client:
+    with client_for(tracking_uri) as client:
         if ref.startswith("models:/"):
             run_id = _run_of_model(client, ref)
         elif ref.startswith("m-"):
@@ -59,7 +60,7 @@ def get_run(ref: str, tracking_uri: str | None = None) -> Run:
             raise RunNotFoundError(ref, client.tracking_uri, "not the form of a run id")
         if not run_id:
             raise RunNotFoundError(ref, client.tracking_uri, "that model was not logged in a run")
-        return found(client, ref, lambda: client.get_run(run_id))
+        return or_not_found(client, ref, lambda: client.get_run(run_id))
 
 
 def _experiments(client: MlflowClient) -> Iterator[str]:
@@ -114,3 +115,11 @@ def _run_of_model(client: MlflowClient, ref: str) -> str | None:
 def _run_of_logged_model(client: MlflowClient, model_id: str) -> str | None:
     run_id: str | None = logged_model(client, model_id).source_run_id
     return run_id
+
+
+def iso_time(milliseconds: int | None) -> str:
+    """MLflow's time stamp as ISO 8601 in UTC; empty where there is none."""
+    if milliseconds is None:
+        return ""
+    moment = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

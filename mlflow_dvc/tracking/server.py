@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 SNAPSHOT = "dvc/snapshot.json"
 _NO_PATHS = frozenset({"databricks", "databricks-uc", "uc"})
 _SNAPSHOT_BYTES = 100 * 1024 * 1024
-_SOON = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+_SHORT_TIMEOUT_VARIABLES = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+}
 
 
 def uri(tracking_uri: str | None = None) -> str:
@@ -30,7 +33,7 @@ def uri(tracking_uri: str | None = None) -> str:
     return tracking_uri or mlflow.get_tracking_uri()
 
 
-def absolute(tracking_uri: str) -> str:
+def absolute_uri(tracking_uri: str) -> str:
     """The same server as seen from any working directory."""
     path = store_path(tracking_uri)
     if path is None or os.path.isabs(path):
@@ -46,7 +49,7 @@ def client_of(tracking_uri: str) -> MlflowClient:
 
 
 @contextmanager
-def asking(tracking_uri: str | None) -> Iterator[MlflowClient]:
+def client_for(tracking_uri: str | None) -> Iterator[MlflowClient]:
     """A client; whatever MLflow raises meanwhile says that the server cannot answer."""
     where = uri(tracking_uri)
     _refuse_to_create(where)
@@ -133,10 +136,10 @@ def _refuse_to_create(where: str) -> None:
 
 
 @contextmanager
-def soon() -> Iterator[None]:
+def short_timeouts() -> Iterator[None]:
     """A server that does not answer is given up after seconds: MLflow tries for minutes."""
     with ExitStack() as stack:
-        for name, value in _SOON.items():
+        for name, value in _SHORT_TIMEOUT_VARIABLES.items():
             stack.enter_context(_variable(name, os.environ.get(name) or value))
         yield
 

@@ -8,16 +8,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli.render import terminal
-from mlflow_dvc.report.words import short
+from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mlflow_dvc.recall.compared import Metric
-    from mlflow_dvc.recall.reproduce import Plan, Reproduced
-    from mlflow_dvc.recall.restore import Restored
-    from mlflow_dvc.recall.verdict import Item
-    from mlflow_dvc.recall.verify import Verified
+    from mlflow_dvc.recall.reproduce import Plan, ReproduceResult
+    from mlflow_dvc.recall.reproduce.comparison import MetricPair
+    from mlflow_dvc.recall.restore import RestoreResult
+    from mlflow_dvc.recall.verdict import Check
+    from mlflow_dvc.recall.verify import VerifyResult
 
 _STYLE = {"PASS": "green", "FAIL": "red", "TAMPERED": "bold red", "UNVERIFIED": "yellow"}
 
@@ -25,22 +25,22 @@ _STYLE = {"PASS": "green", "FAIL": "red", "TAMPERED": "bold red", "UNVERIFIED": 
 # --- JSON --------------------------------------------------------------------------------------
 
 
-def verify_json(results: Sequence[Verified]) -> dict[str, Any]:
+def verify_json(results: Sequence[VerifyResult]) -> dict[str, Any]:
     return {"schema": terminal.SCHEMA, "runs": [asdict(result) for result in results]}
 
 
-def restore_json(result: Restored) -> dict[str, Any]:
+def restore_json(result: RestoreResult) -> dict[str, Any]:
     return {"schema": terminal.SCHEMA, **asdict(result)}
 
 
-def reproduce_json(result: Reproduced) -> dict[str, Any]:
+def reproduce_json(result: ReproduceResult) -> dict[str, Any]:
     return {"schema": terminal.SCHEMA, **asdict(result), "equal": result.is_equal}
 
 
 # --- people ------------------------------------------------------------------------------------
 
 
-def verify(results: Sequence[Verified]) -> None:
+def verify(results: Sequence[VerifyResult]) -> None:
     if not results:
         terminal.say("no run was found")
         return
@@ -52,7 +52,7 @@ def verify(results: Sequence[Verified]) -> None:
         _items(console, [i for i in result.items if is_only_one or i.verdict != "PASS"])
 
 
-def restore(result: Restored) -> None:
+def restore(result: RestoreResult) -> None:
     console = terminal.console_of()
     facts = [
         ("run", f"{_id(result.run_id, console)}  {result.run_name}"),
@@ -75,7 +75,7 @@ def plan(plan: Plan) -> None:
     console.print()
 
 
-def reproduce(result: Reproduced) -> None:
+def reproduce(result: ReproduceResult) -> None:
     console = terminal.console_of()
     facts = [
         ("run", _id(result.run_id, console)),
@@ -94,12 +94,12 @@ def reproduce(result: Reproduced) -> None:
     for output in result.outputs:
         remark = "equal" if output.is_equal else "another"
         table.add_row(
-            terminal.plain(output.path), short(output.before), short(output.after), remark
+            terminal.plain(output.path), short_hash(output.before), short_hash(output.after), remark
         )
     console.print(table)
 
 
-def _items(console: Console, items: Sequence[Item]) -> None:
+def _items(console: Console, items: Sequence[Check]) -> None:
     if not items:
         return
     table = terminal.grid("", "", "", "")
@@ -107,7 +107,7 @@ def _items(console: Console, items: Sequence[Item]) -> None:
     for item in items:
         name = item.name
         if item.part == "commit" and console.width != terminal.WIDE:
-            name = short(name)
+            name = short_hash(name)
         table.add_row(
             f"  {_verdict(item.verdict)}",
             item.part,
@@ -122,14 +122,14 @@ def _verdict(verdict: str) -> str:
 
 
 def _id(run_id: str, console: Console) -> str:
-    return run_id if console.width == terminal.WIDE else short(run_id)
+    return run_id if console.width == terminal.WIDE else short_hash(run_id)
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else repr(value)
 
 
-def _difference(metric: Metric) -> str:
+def _difference(metric: MetricPair) -> str:
     if metric.is_equal:
         return "equal"
     if metric.before is None or metric.after is None:

@@ -9,17 +9,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli.render import terminal
-from mlflow_dvc.report.words import short, size_in_words
+from mlflow_dvc.report.labels import short_hash, size_in_words
 from mlflow_dvc.snapshot import DataEntry, GitState
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mlflow_dvc.capture.commits import Line
-    from mlflow_dvc.dvc_backend.diff import FileChange, FileChanges
-    from mlflow_dvc.recall.code_diff import CodeDiff
-    from mlflow_dvc.recall.data_diff import DataChange, DataDiff
-    from mlflow_dvc.recall.diff import Diff, Side, Value
+    from mlflow_dvc.dvc_backend.storage.directory_diff import FileChange, FileChanges
+    from mlflow_dvc.git.history import CommitRange
+    from mlflow_dvc.recall.diff import ChangedValue, ComparedRun, Diff
+    from mlflow_dvc.recall.diff.code import CodeDiff
+    from mlflow_dvc.recall.diff.data import DataChange, DataDiff
 
 _COMMITS_SHOWN = 10
 _FILES_SHOWN = 20
@@ -55,14 +55,14 @@ def diff(found: Diff, console: Console | None = None) -> None:
     terminal.warn([*found.notes, *found.data.notes, *found.code.notes])
 
 
-def _side(side: Side, whole: bool) -> str:
-    run_id = side.run_id if whole else short(side.run_id)
+def _side(side: ComparedRun, whole: bool) -> str:
+    run_id = side.run_id if whole else short_hash(side.run_id)
     started = side.started if whole else side.started[:16].replace("T", " ")
     where = ", ".join([side.experiment, started, side.status.lower()])
     return f"{run_id}  {side.run_name}  {where}"
 
 
-def _values(console: Console, title: str, values: Iterable[Value]) -> None:
+def _values(console: Console, title: str, values: Iterable[ChangedValue]) -> None:
     rows = [(one.key, _told(one.old), _told(one.new)) for one in values]
     _table(console, title, ("old", "new"), rows)
 
@@ -109,8 +109,8 @@ def _data(console: Console, data: DataDiff) -> None:
 
 
 def _columns(old: DataEntry | None, new: DataEntry | None) -> Iterator[str]:
-    yield short(old.hash) if old else "-"
-    yield short(new.hash) if new else "-"
+    yield short_hash(old.hash) if old else "-"
+    yield short_hash(new.hash) if new else "-"
     sizes = [_amount(entry) for entry in (old, new) if entry]
     yield " -> ".join(dict.fromkeys(size for size in sizes if size))
 
@@ -132,7 +132,9 @@ def _folder(console: Console, change: DataChange) -> None:
     for file in islice(change.files.listed, _FILES_SHOWN):
         mark = _mark(file.status)
         path = f"{file.old_path} -> {file.path}" if file.old_path else file.path
-        hashes = " -> ".join(short(value) for value in dict.fromkeys((file.old, file.new)) if value)
+        hashes = " -> ".join(
+            short_hash(value) for value in dict.fromkeys((file.old, file.new)) if value
+        )
         marked = f"[{_COLOURS[mark]}]{mark}[/]"
         table.add_row(f"  {marked}", *map(terminal.plain, (path, hashes, _sizes(file))))
     console.print(table)
@@ -187,7 +189,7 @@ def _patch(console: Console, text: str) -> None:
 def _commit(git: GitState | None, whole: bool) -> str:
     if git is None or not git.sha:
         return "no commit"
-    words = [git.sha if whole else short(git.sha), git.branch or "detached HEAD"]
+    words = [git.sha if whole else short_hash(git.sha), git.branch or "detached HEAD"]
     words += [f"({git.describe})"] if git.describe else []
     words += ["with uncommitted changes"] if git.dirty else []
     return "  ".join(words)
@@ -199,8 +201,8 @@ def _between(code: CodeDiff) -> Iterator[tuple[str, str]]:
             yield name, f"{_counted(line.count, 'commit')}\n{_subjects(line)}"
 
 
-def _subjects(line: Line) -> str:
-    shown = [f"{short(one.sha)} {one.subject}" for one in line.commits[:_COMMITS_SHOWN]]
+def _subjects(line: CommitRange) -> str:
+    shown = [f"{short_hash(one.sha)} {one.subject}" for one in line.commits[:_COMMITS_SHOWN]]
     more = line.count - len(shown)
     return "\n".join([*shown, f"and {more} more"] if more > 0 else shown)
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from mlflow_dvc.cli.render import terminal
 
 if TYPE_CHECKING:
-    from mlflow_dvc.recall.doctor import Examination, Finding
+    from mlflow_dvc.recall.doctor import DoctorReport, Finding
 
 _STYLES = {"error": "bold red", "note": "yellow"}
 _PLACES_AT_MOST = 10  # of one rule; the JSON has all
 _FIXES_AT_MOST = 3
 
 
-def doctor_json(examination: Examination) -> dict[str, Any]:
+def doctor_json(examination: DoctorReport) -> dict[str, Any]:
     return {
         "schema": terminal.SCHEMA,
         "findings": [asdict(finding) for finding in examination.findings],
@@ -25,7 +25,7 @@ def doctor_json(examination: Examination) -> dict[str, Any]:
     }
 
 
-def doctor(examination: Examination) -> None:
+def doctor(examination: DoctorReport) -> None:
     findings = examination.findings
     if not findings:
         terminal.say(f"nothing wrong: {len(examination.checked)} rules were looked at")

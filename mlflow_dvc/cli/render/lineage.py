@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli.render import terminal
-from mlflow_dvc.report.words import short, size_in_words
+from mlflow_dvc.report.labels import short_hash, size_in_words
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -120,9 +120,9 @@ def _line(node: Node, edge: Edge | None = None, words: Mapping[str, str] | None 
 
 def _words(node: Node) -> Iterator[str]:
     if node.kind in ("run", "code"):
-        yield from (short(node.id), node.name)
+        yield from (short_hash(node.id), node.name)
     elif node.kind == "logged model":
         yield from (node.name, node.id or "")
     else:
-        yield from (node.name, short(node.id) if node.id else "")
+        yield from (node.name, short_hash(node.id) if node.id else "")
     yield from remarks(node)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mlflow_dvc.cli.render.lineage import remarks
-from mlflow_dvc.report.graph import Box, Row, drawn
-from mlflow_dvc.report.lineage import Line, lineage_html
-from mlflow_dvc.report.words import MARKS, short
+from mlflow_dvc.report.labels import MARKS, short_hash
+from mlflow_dvc.report.layout import Box, Row, lay_out
+from mlflow_dvc.report.lineage_html import Line, lineage_html
 
 if TYPE_CHECKING:
     from mlflow_dvc.recall.lineage.graph import Lineage, Node
@@ -22,7 +22,7 @@ def page(lineage: Lineage) -> str:
     boxes = [_box(nodes[key], key in lineage.subjects) for key in _nearest_first(lineage)]
     edges = [(edge.start, edge.end) for edge in lineage.edges]
     doubtful = frozenset((edge.start, edge.end) for edge in lineage.edges if edge.doubt)
-    drawing = drawn(boxes, edges, doubtful)
+    drawing = lay_out(boxes, edges, doubtful)
     return lineage_html(lineage.what, drawing, list(_lines(lineage)), lineage.warnings)
 
 
@@ -46,7 +46,7 @@ def _box(node: Node, is_subject: bool) -> Box:
     full = "\n".join([f"{node.kind} {node.name}", node.id or "", *filter(None, remarks(node))])
     state = str(node.facts.get("state", ""))
     sign = MARKS.get(state, "")[:1]
-    value = short(node.id) if node.id else ""
+    value = short_hash(node.id) if node.id else ""
     rows = [Row(node.kind, value, full, state if sign else "", sign)]
     more = ", ".join(said for said in remarks(node) if said)
     rows += [Row("", more, full)] if more else []

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.cli.render import terminal
-from mlflow_dvc.report.words import short, size_in_words
+from mlflow_dvc.report.labels import short_hash, size_in_words
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mlflow_dvc.capture.project import Project
+    from mlflow_dvc.project import Project
     from mlflow_dvc.recall.show import RunRecord
 
 _STATUS_FIELDS = (
@@ -109,7 +109,7 @@ def _table(console: Console, entries: Iterable[DataEntry]) -> None:
     for entry in entries:
         table.add_row(
             terminal.plain(entry.path),
-            short(entry.hash),
+            short_hash(entry.hash),
             size_in_words(entry.size),
             "" if entry.nfiles is None else str(entry.nfiles),
             terminal.plain(entry.source or entry.stage or ""),

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli.render import terminal
-from mlflow_dvc.report.words import short
+from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mlflow_dvc.recall.search import Match
-    from mlflow_dvc.recall.sync import Synced
+    from mlflow_dvc.recall.sync import SyncResult
 
 _ROOMY = 125  # columns of a terminal; a narrower one leaves out what `show` tells
 _IN_SHOW = frozenset({"experiment", "commit"})
@@ -23,7 +23,7 @@ def search_json(what: str, matches: Sequence[Match]) -> dict[str, Any]:
     return {"schema": terminal.SCHEMA, "what": what, "runs": [asdict(match) for match in matches]}
 
 
-def sync_json(results: Sequence[Synced]) -> dict[str, Any]:
+def sync_json(results: Sequence[SyncResult]) -> dict[str, Any]:
     return {"schema": terminal.SCHEMA, "runs": [asdict(result) for result in results]}
 
 
@@ -42,20 +42,20 @@ def search(what: str, matches: Sequence[Match], console: Console | None = None) 
 
 def _row(match: Match, *, whole: bool) -> dict[str, str]:
     """A line of the table; ``whole`` where a program may read it."""
-    saw = [f"{entry.path or '?'} {short(entry.hash)}" for entry in match.data]
+    saw = [f"{entry.path or '?'} {short_hash(entry.hash)}" for entry in match.data]
     return {
-        "run": match.run_id if whole else short(match.run_id),
+        "run": match.run_id if whole else short_hash(match.run_id),
         "name": match.run_name,
         "experiment": match.experiment,
         "started": match.started if whole else match.started[:16].replace("T", " "),
-        "commit": short(match.git_sha),
+        "commit": short_hash(match.git_sha),
         "stage": match.stage or "-",
         "data version": match.data_version or "-",
         "saw": "\n".join(saw),
     }
 
 
-def sync(results: Sequence[Synced]) -> None:
+def sync(results: Sequence[SyncResult]) -> None:
     if not results:
         terminal.say("no run of a stage of this project was found")
         return
@@ -64,10 +64,10 @@ def sync(results: Sequence[Synced]) -> None:
     for result in results:
         why = [result.reason] if result.reason else []
         why += [
-            f"{one.path}: {short(one.recorded)} was recorded, DVC wrote {short(one.locked)}"
+            f"{one.path}: {short_hash(one.recorded)} was recorded, DVC wrote {short_hash(one.locked)}"
             for one in result.differences
         ]
-        run_id = result.run_id if console.width == terminal.WIDE else short(result.run_id)
+        run_id = result.run_id if console.width == terminal.WIDE else short_hash(result.run_id)
         row = (run_id, result.run_name, result.stage, result.verdict, "\n".join(why))
         table.add_row(*map(terminal.plain, row))
     console.print(table)

@@ -74,7 +74,7 @@ def say(message: str) -> None:
     print(shown, file=sys.stderr)
 
 
-class Narrator:
+class DemoOutput:
     """Tells the demo: a line per step with its time, then the result."""
 
     def __init__(self, console: Console | None = None) -> None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from mlflow_dvc.capture.project import find_project
 from mlflow_dvc.errors import NoProjectError
+from mlflow_dvc.project import find_project
+from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.finding import Finding as Finding
 from mlflow_dvc.recall.doctor.finding import Level as Level
 from mlflow_dvc.recall.doctor.rules import RULES
-from mlflow_dvc.recall.doctor.subject import Subject
 
 
 @dataclass(frozen=True)
-class Examination:
+class DoctorReport:
     """What was found, and the names of the rules that were looked at."""
 
     findings: tuple[Finding, ...]
@@ -33,17 +33,17 @@ def doctor(
     DVC imported. A server or remote that does not answer is a finding. Raises
     :class:`~mlflow_dvc.errors.NoProjectError` where there is neither git nor DVC.
     """
-    return list(examine(path, local=local, tracking_uri=tracking_uri).findings)
+    return list(diagnose(path, local=local, tracking_uri=tracking_uri).findings)
 
 
-def examine(
+def diagnose(
     path: str | None = None, *, local: bool = False, tracking_uri: str | None = None
-) -> Examination:
+) -> DoctorReport:
     """The same, with the names of the rules that were looked at."""
     project = find_project(path)
     if project.git_root is None and project.dvc_root is None:
         raise NoProjectError(os.path.abspath(path or "."))
-    subject = Subject(project, tracking_uri)
+    subject = DoctorContext(project, tracking_uri)
     rules = [rule for rule in RULES if not (local and rule.asks)]
     found = [finding for rule in rules for finding in rule.findings(subject)]
-    return Examination(tuple(found), tuple(rule.name for rule in rules))
+    return DoctorReport(tuple(found), tuple(rule.name for rule in rules))

@@ -7,99 +7,99 @@ import posixpath
 from collections.abc import Iterator
 from shlex import quote
 
-from mlflow_dvc.capture.hidden import Hidden
-from mlflow_dvc.capture.lockfile import lock_of
-from mlflow_dvc.capture.pipeline import parents
-from mlflow_dvc.capture.project import relative
-from mlflow_dvc.capture.tree import PIPELINE
-from mlflow_dvc.recall.doctor.finding import Case
-from mlflow_dvc.recall.doctor.subject import Subject
-from mlflow_dvc.recall.doctor.walk import LOCK
+from mlflow_dvc.dvcfiles.discovery import PIPELINE
+from mlflow_dvc.dvcfiles.ignored import IgnoreChecker
+from mlflow_dvc.dvcfiles.stages import lock_path
+from mlflow_dvc.paths import parents
+from mlflow_dvc.project import relative
+from mlflow_dvc.recall.doctor.context import DoctorContext
+from mlflow_dvc.recall.doctor.find_files import LOCK
+from mlflow_dvc.recall.doctor.finding import Violation
 
 # In the reader's words; `lock-ignored` says it in ours.
 _LOCK_IGNORED = " is git-ignored: DVC refuses that"
 
 
-def unreadable(subject: Subject) -> Iterator[Case]:
+def unreadable(subject: DoctorContext) -> Iterator[Violation]:
     for warning in subject.reading.warnings:
         if warning.endswith(_LOCK_IGNORED):
             continue
         file, colon, what = warning.partition(": ")
         if not colon or not os.path.lexists(subject.absolute(file)):
             file, what = ".", warning
-        yield Case(file, what, "Mend it; `dvc status` names the fault in DVC's words")
+        yield Violation(file, what, "Mend it; `dvc status` names the fault in DVC's words")
 
 
-def lock_ignored(subject: Subject) -> Iterator[Case]:
+def lock_ignored(subject: DoctorContext) -> Iterator[Violation]:
     for pipeline in subject.pipelines:
-        if subject.hidden.from_git(subject.absolute(pipeline.lock)):
-            yield Case(pipeline.lock, "git ignores it", _without_git_rule(pipeline.lock))
+        if subject.hidden.hidden_by_git(subject.absolute(pipeline.lock)):
+            yield Violation(pipeline.lock, "git ignores it", _without_git_rule(pipeline.lock))
 
 
-def lock_uncommitted(subject: Subject) -> Iterator[Case]:
+def lock_uncommitted(subject: DoctorContext) -> Iterator[Violation]:
     locks = [pipeline.lock for pipeline in subject.pipelines]
     ignored = {case.where for case in lock_ignored(subject)}
     yield from _uncommitted(subject, [lock for lock in locks if lock not in ignored])
 
 
-def dvc_file_uncommitted(subject: Subject) -> Iterator[Case]:
-    files = [source.file for source in subject.reading.sources]
+def dvc_file_uncommitted(subject: DoctorContext) -> Iterator[Violation]:
+    files = [source.file for source in subject.reading.dvc_files]
     yield from _uncommitted(subject, [file for file in files if file.endswith(".dvc")])
 
 
-def _uncommitted(subject: Subject, paths: list[str]) -> Iterator[Case]:
+def _uncommitted(subject: DoctorContext, paths: list[str]) -> Iterator[Violation]:
     git, root = subject.data, subject.project.dvc_root
     if git is None or root is None:
         return
     tracked, changed = set(git.dvc_files), git.changed_dvc_files
     for path in paths:
         name = relative(os.path.join(root, path), git.root)
-        fix = git.adding(name)
+        fix = git.commit_command(name)
         if name in changed:
-            yield Case(path, "it differs from HEAD", fix)
+            yield Violation(path, "it differs from HEAD", fix)
         elif name not in tracked and os.path.exists(subject.absolute(path)):
-            yield Case(path, "git does not have it", fix)
+            yield Violation(path, "git does not have it", fix)
 
 
-def dvc_file_hidden(subject: Subject) -> Iterator[Case]:
+def dvc_file_hidden(subject: DoctorContext) -> Iterator[Violation]:
     root = subject.project.dvc_root
     if root is None:
         return
     hidden = subject.hidden
-    if hidden.tree():
+    if hidden.hides_project():
         fix = "`git check-ignore -v` names the rule: remove it"
-        yield Case(root, "an ignore rule hides the whole DVC project from DVC", fix)
+        yield Violation(root, "an ignore rule hides the whole DVC project from DVC", fix)
         return
-    known = {source.file for source in subject.reading.sources}
+    known = {source.file for source in subject.reading.dvc_files}
     for path in subject.dvc_files:
         lies_with_pipeline = posixpath.join(posixpath.dirname(path), PIPELINE) in known
         is_lock = posixpath.basename(path) == LOCK
         if path in known or (is_lock and not lies_with_pipeline):
             continue
-        if hidden.from_dvc(subject.absolute(path)):
+        if hidden.hidden_by_dvc(subject.absolute(path)):
             fix = f"Remove the rule that `dvc check-ignore -d {quote(path)}` names"
-            yield Case(path, "a .dvcignore hides it from DVC", fix)
+            yield Violation(path, "a .dvcignore hides it from DVC", fix)
         elif not is_lock and _is_hidden_by_git(hidden, root, path):
-            yield Case(path, "git ignores it, so DVC does too", _without_git_rule(path))
+            yield Violation(path, "git ignores it, so DVC does too", _without_git_rule(path))
 
 
-def lock_without_pipeline(subject: Subject) -> Iterator[Case]:
+def lock_without_pipeline(subject: DoctorContext) -> Iterator[Violation]:
     for path in subject.dvc_files:
         pipeline = posixpath.join(posixpath.dirname(path), PIPELINE)
         if posixpath.basename(path) == LOCK and not os.path.lexists(subject.absolute(pipeline)):
             fix = f"git rm {quote(path)}, or bring its dvc.yaml back"
-            yield Case(path, "there is no dvc.yaml beside it", fix)
+            yield Violation(path, "there is no dvc.yaml beside it", fix)
 
 
-def is_lock_seen(subject: Subject, pipeline: str) -> bool:
+def is_lock_seen(subject: DoctorContext, pipeline: str) -> bool:
     """Whether DVC reads the lock of the dvc.yaml, if there is one."""
-    return not subject.hidden.file(subject.absolute(lock_of(pipeline)))
+    return not subject.hidden.hides_file(subject.absolute(lock_path(pipeline)))
 
 
 def _without_git_rule(path: str) -> str:
     return f"Remove the rule that `git check-ignore -v --no-index {quote(path)}` names"
 
 
-def _is_hidden_by_git(hidden: Hidden, root: str, path: str) -> bool:
+def _is_hidden_by_git(hidden: IgnoreChecker, root: str, path: str) -> bool:
     folders = [os.path.join(root, folder) for folder in parents(path)]
-    return any(map(hidden.directory, folders)) or hidden.file(os.path.join(root, path))
+    return any(map(hidden.hides_directory, folders)) or hidden.hides_file(os.path.join(root, path))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from mlflow_dvc.recall.doctor.subject import Subject
+    from mlflow_dvc.recall.doctor.context import DoctorContext
 
 Level = Literal["error", "note"]
 
@@ -31,7 +31,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Case:
+class Violation:
     """One place where a rule is broken."""
 
     where: str
@@ -45,11 +45,11 @@ class Rule:
 
     name: str
     level: Level
-    cases: Callable[[Subject], Iterable[Case]]
+    cases: Callable[[DoctorContext], Iterable[Violation]]
     why: str
     asks: bool = False
 
-    def findings(self, subject: Subject) -> list[Finding]:
+    def findings(self, subject: DoctorContext) -> list[Finding]:
         return [
             Finding(self.name, self.level, case.where, case.what, self.why, case.fix)
             for case in self.cases(subject)

@@ -5,52 +5,54 @@ from __future__ import annotations
 from collections.abc import Iterator
 from shlex import quote
 
-from mlflow_dvc.capture.remote import configured
-from mlflow_dvc.recall.doctor.finding import Case
-from mlflow_dvc.recall.doctor.subject import Subject
-from mlflow_dvc.report.words import short
+from mlflow_dvc.dvcfiles.remotes import read_remotes
+from mlflow_dvc.recall.doctor.context import DoctorContext
+from mlflow_dvc.recall.doctor.finding import Violation
+from mlflow_dvc.report.labels import short_hash
 
 _ADD = "dvc remote add -d NAME URL && dvc push"
 
 
-def no_remote(subject: Subject) -> Iterator[Case]:
+def no_remote(subject: DoctorContext) -> Iterator[Violation]:
     root = subject.project.dvc_root
     if root is None or not any(out.cached for st in subject.reading.stages for out in st.outs):
         return
-    remotes = configured(root)
+    remotes = read_remotes(root)
     if not remotes.by_name:
-        yield Case(".dvc/config", "no DVC remote is configured", _ADD)
+        yield Violation(".dvc/config", "no DVC remote is configured", _ADD)
     elif remotes.default not in remotes.by_name:
         names = ", ".join(remotes.by_name)
         what = f"none of the DVC remotes ({names}) is the default one"
-        yield Case(".dvc/config", what, f"dvc remote default {quote(next(iter(remotes.by_name)))}")
+        yield Violation(
+            ".dvc/config", what, f"dvc remote default {quote(next(iter(remotes.by_name)))}"
+        )
 
 
-def remote_unreachable(subject: Subject) -> Iterator[Case]:
+def remote_unreachable(subject: DoctorContext) -> Iterator[Violation]:
     for fault in subject.pushed.faults:
-        yield Case("dvc push", fault, "`dvc status --cloud` says what is wrong")
+        yield Violation("dvc push", fault, "`dvc status --cloud` says what is wrong")
 
 
-def not_pushed(subject: Subject) -> Iterator[Case]:
+def not_pushed(subject: DoctorContext) -> Iterator[Violation]:
     for one in subject.pushed.absent:
         if not one.lost:
-            yield Case(
+            yield Violation(
                 one.path,
                 f"{_part(one.absent, one.files, one.hash)} not on remote {one.remote}",
                 "dvc push",
             )
 
 
-def lost(subject: Subject) -> Iterator[Case]:
+def lost(subject: DoctorContext) -> Iterator[Violation]:
     for one in subject.pushed.absent:
         if one.lost:
             elsewhere = f"on remote {one.remote}" if one.remote else "on a remote"
             what = f"{_part(one.lost, one.files, one.hash)} neither in the cache nor {elsewhere}"
             fix = "dvc commit where the data still lies, or dvc repro; then dvc push"
-            yield Case(one.path, what, fix)
+            yield Violation(one.path, what, fix)
 
 
 def _part(count: int, files: int, value: str) -> str:
     if count == files:
-        return f"{short(value)} is"
-    return f"{count} of the {files} objects of {short(value)} {'is' if count == 1 else 'are'}"
+        return f"{short_hash(value)} is"
+    return f"{count} of the {files} objects of {short_hash(value)} {'is' if count == 1 else 'are'}"

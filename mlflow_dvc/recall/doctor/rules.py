@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from mlflow_dvc.recall.doctor import code, files, host, remote, runs, stages
+from mlflow_dvc.recall.doctor import code, environment, files, remote, runs, stages
 from mlflow_dvc.recall.doctor.finding import Rule
 
 RULES: tuple[Rule, ...] = (
     # This environment
-    Rule("plugin-not-loaded", "error", host.plugin_not_loaded,
+    Rule("plugin-not-loaded", "error", environment.plugin_not_loaded,
          "Runs that are started there get no record"),
-    Rule("plugin-off", "error", host.plugin_off,
+    Rule("plugin-off", "error", environment.plugin_off,
          "Runs get no record"),
-    Rule("frozen-in-repository", "error", host.frozen_in_repository,
+    Rule("frozen-in-repository", "error", environment.frozen_in_repository,
          "Every run gets that old record, whatever lies here"),
-    Rule("wrong-root", "error", host.wrong_root,
+    Rule("wrong-root", "error", environment.wrong_root,
          "Runs get no record of any data"),
-    Rule("part-off", "note", host.part_off,
+    Rule("part-off", "note", environment.part_off,
          "Every record lacks it"),
-    Rule("host-too-old", "error", host.too_old,
+    Rule("host-too-old", "error", environment.too_old,
          "Runs may get no record, or half of one"),
-    Rule("host-untested", "note", host.untested,
+    Rule("host-untested", "note", environment.untested,
          "Where it differs, that part of the record is left out"),
     # The code
     Rule("no-git", "error", code.no_git,
@@ -70,9 +70,9 @@ RULES: tuple[Rule, ...] = (
     Rule("not-pushed", "error", remote.not_pushed,
          "The data that a run names is on this machine alone", asks=True),
     # The runs
-    Rule("no-server", "error", host.no_server,
+    Rule("no-server", "error", environment.no_server,
          "Runs go to a store in whatever directory they start in"),
-    Rule("local-store", "note", host.local_store,
+    Rule("local-store", "note", environment.local_store,
          "Nobody else sees the runs, and they go with the project"),
     Rule("server-unreachable", "error", runs.server_unreachable,
          "A run that starts here would have no place to go", asks=True),

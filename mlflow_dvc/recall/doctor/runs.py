@@ -6,20 +6,20 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mlflow_dvc import tags as tag
-from mlflow_dvc.capture.git import without_credentials
-from mlflow_dvc.recall.doctor.finding import Case
-from mlflow_dvc.recall.doctor.subject import Subject
+from mlflow_dvc.git.head import without_credentials
+from mlflow_dvc.recall.doctor.context import DoctorContext
+from mlflow_dvc.recall.doctor.finding import Violation
 
 _UNSEALED = ("provisional", "none")
 
 
-def server_unreachable(subject: Subject) -> Iterator[Case]:
+def server_unreachable(subject: DoctorContext) -> Iterator[Violation]:
     if fault := subject.finished.fault:
         where = without_credentials(subject.tracking_uri or "")
-        yield Case(where, fault, "Set MLFLOW_TRACKING_URI to one that answers")
+        yield Violation(where, fault, "Set MLFLOW_TRACKING_URI to one that answers")
 
 
-def unsealed(subject: Subject) -> Iterator[Case]:
+def unsealed(subject: DoctorContext) -> Iterator[Violation]:
     """Only of stages whose newest run is: the older ones may have lost their lock for good."""
     by_stage: dict[str, list[str | None]] = {}
     for run in subject.finished.runs:
@@ -30,4 +30,6 @@ def unsealed(subject: Subject) -> Iterator[Case]:
             count = Counter(seal for seal in seals if seal in _UNSEALED)
             kinds = ", ".join(f"{number} {seal}" for seal, number in count.items())
             runs = f"{count.total()} finished run{'' if count.total() == 1 else 's'}"
-            yield Case(stage, f"{runs} not held against dvc.lock yet ({kinds})", "mlflow-dvc sync")
+            yield Violation(
+                stage, f"{runs} not held against dvc.lock yet ({kinds})", "mlflow-dvc sync"
+            )

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow_dvc.capture.files import UnreadableError, read_bytes
-from mlflow_dvc.capture.lockfile import Stage
+from mlflow_dvc.dvcfiles.stages import Stage
+from mlflow_dvc.fingerprint import UnreadableError, read_bytes
 
 _SCRIPTS = frozenset({".py", ".r", ".rmd", ".sh", ".bash", ".ipynb", ".jl"})
 _PARAMS_FILES = frozenset({"params.yaml", "params.yml", "params.json", "params.toml"})
 # `open("params.yaml")`, `Path("params.yaml")`, `OmegaConf.load("params.yaml")`
 _OPENERS = frozenset({"open", "Path", "load"})
 _TO = frozenset({">", ">>", "-o", "--output"})  # what follows is written
-_BYTES_AT_MOST = 1024 * 1024
+_MAX_SCRIPT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Reads:
     sets_server: bool = False
 
 
-def script_of(stage: Stage, raw: Mapping[str, Any], root: str) -> str | None:
+def find_script(stage: Stage, raw: Mapping[str, Any], root: str) -> str | None:
     """The first script in the stage's command, relative to the DVC root; it lies in the project."""
     outs = {out.path for out in stage.outs}
     for words in map(_words, _commands(raw.get("cmd"))):
@@ -65,11 +65,11 @@ def is_declared(path: str, stage: Stage) -> bool:
     )
 
 
-def reads_of(path: str) -> Reads:
+def parse_reads(path: str) -> Reads:
     """Nothing for what is no Python, or not that of this interpreter."""
     try:
         content = read_bytes(path) if path.endswith(".py") else b""
-        if len(content) > _BYTES_AT_MOST:
+        if len(content) > _MAX_SCRIPT_BYTES:
             return Reads()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd escapes in the user's code

@@ -6,48 +6,48 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.files import is_lock_seen
-from mlflow_dvc.recall.doctor.finding import Case
-from mlflow_dvc.recall.doctor.script import is_declared, reads_of, script_of
-from mlflow_dvc.recall.doctor.subject import Subject
+from mlflow_dvc.recall.doctor.finding import Violation
+from mlflow_dvc.recall.doctor.script import find_script, is_declared, parse_reads
 
 _NAMED = 3
 
 
-def script_not_declared(subject: Subject) -> Iterator[Case]:
+def script_not_declared(subject: DoctorContext) -> Iterator[Violation]:
     for stage, raw in subject.stages:
-        script = script_of(stage, raw, subject.reading.root)
+        script = find_script(stage, raw, subject.reading.root)
         if script and not is_declared(script, stage):
             seen = posixpath.relpath(script, stage.wdir)
             fix = f"Add {seen} to its deps in {stage.file}"
-            yield Case(stage.address, f"it runs {script}, which is not among its deps", fix)
+            yield Violation(stage.address, f"it runs {script}, which is not among its deps", fix)
 
 
-def params_not_declared(subject: Subject) -> Iterator[Case]:
+def params_not_declared(subject: DoctorContext) -> Iterator[Violation]:
     for stage, raw in subject.stages:
-        script = script_of(stage, raw, subject.reading.root)
+        script = find_script(stage, raw, subject.reading.root)
         if script is None or stage.params:
             continue
-        reads = reads_of(subject.absolute(script))
+        reads = parse_reads(subject.absolute(script))
         fix = f"List the keys that it reads as its params in {stage.file}"
         names = {posixpath.basename(dep) for dep in stage.deps}
         for file, line in reads.params:
             inside = posixpath.normpath(posixpath.join(stage.wdir, file))
             if posixpath.basename(file) not in names and not is_declared(inside, stage):
                 what = f"{script} reads {file} (line {line}), and it declares no params"
-                yield Case(stage.address, what, fix)
+                yield Violation(stage.address, what, fix)
                 break
         else:
             if reads.shows_params and not names & {"params.yaml"}:
                 what = f"{script} asks DVC for params (line {reads.shows_params}), it declares none"
-                yield Case(stage.address, what, fix)
+                yield Violation(stage.address, what, fix)
 
 
-def metric_cached(subject: Subject) -> Iterator[Case]:
+def metric_cached(subject: DoctorContext) -> Iterator[Violation]:
     for stage, raw in subject.stages:
         for path in _cached_metrics(raw):
             fix = f"In {stage.file}, under its metrics: `- {path}: {{cache: false}}`"
-            yield Case(stage.address, f"its metrics file {path} goes to DVC's cache", fix)
+            yield Violation(stage.address, f"its metrics file {path} goes to DVC's cache", fix)
 
 
 def _cached_metrics(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -59,22 +59,24 @@ def _cached_metrics(raw: Mapping[str, Any]) -> Iterator[str]:
                 yield str(path)
 
 
-def never_run(subject: Subject) -> Iterator[Case]:
+def never_run(subject: DoctorContext) -> Iterator[Violation]:
     for pipeline in subject.pipelines:
         names = [str(stage.name) for stage, _ in pipeline.stages]
         missing = [name for name in names if name not in pipeline.locked]
         if missing and is_lock_seen(subject, pipeline.file):
             what = f"{pipeline.lock} has no entry of {_listed(missing)}"
-            yield Case(pipeline.file, what, "dvc repro, then commit the lock")
+            yield Violation(pipeline.file, what, "dvc repro, then commit the lock")
 
 
-def dead_lock_entry(subject: Subject) -> Iterator[Case]:
+def dead_lock_entry(subject: DoctorContext) -> Iterator[Violation]:
     for pipeline in subject.pipelines:
         names = {stage.name for stage, _ in pipeline.stages}
         dead = [name for name in pipeline.locked if name not in names]
         if dead and not pipeline.source.faults:  # a stage that cannot be read is not gone
             what = f"{pipeline.file} has no stage {_listed(dead)} any more"
-            yield Case(pipeline.lock, what, f"Remove what {pipeline.lock} says of it, and commit")
+            yield Violation(
+                pipeline.lock, what, f"Remove what {pipeline.lock} says of it, and commit"
+            )
 
 
 def _listed(names: Iterable[str]) -> str:

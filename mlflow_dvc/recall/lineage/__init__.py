@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from mlflow_dvc import tracking
 from mlflow_dvc.errors import RunNotFoundError
 from mlflow_dvc.recall.lineage import nodes
-from mlflow_dvc.recall.lineage.backward import Backward
-from mlflow_dvc.recall.lineage.forward import Forward, add_version
+from mlflow_dvc.recall.lineage.downstream import DownstreamTracer, add_version
 from mlflow_dvc.recall.lineage.graph import Edge as Edge
-from mlflow_dvc.recall.lineage.graph import Growing
+from mlflow_dvc.recall.lineage.graph import GraphBuilder
 from mlflow_dvc.recall.lineage.graph import Lineage as Lineage
 from mlflow_dvc.recall.lineage.graph import Node as Node
-from mlflow_dvc.recall.lineage.subject import Found, find
+from mlflow_dvc.recall.lineage.query import DataMatch, find_data
+from mlflow_dvc.recall.lineage.upstream import UpstreamTracer
 
 _RUN_ID = re.compile(r"[0-9a-f]{1,32}")
 _LOGGED_MODEL = re.compile(r"(?:models:/)?(m-[0-9a-f]+)")
@@ -32,7 +32,7 @@ def lineage(what: str, *, path: str | None = None, tracking_uri: str | None = No
     :class:`~mlflow_dvc.errors.AmbiguousRunError` or
     :class:`~mlflow_dvc.errors.TrackingUnavailableError`.
     """
-    asked = _Question(what, path, tracking_uri)
+    asked = _LineageQuery(what, path, tracking_uri)
     if logged := _LOGGED_MODEL.fullmatch(what):
         subjects = asked.logged_model(logged[1])
     elif what.startswith("models:/"):
@@ -43,16 +43,16 @@ def lineage(what: str, *, path: str | None = None, tracking_uri: str | None = No
     return asked.graph.about(what, subjects)
 
 
-class _Question:
+class _LineageQuery:
     """The graph grows from what is asked for; each kind of it gives the keys of its nodes."""
 
     def __init__(self, what: str, path: str | None, tracking_uri: str | None) -> None:
-        self.graph = Growing()
+        self.graph = GraphBuilder()
         self._what = what
         self._path = path
         self._uri = tracking_uri
-        self._backward = Backward(self.graph, tracking_uri)
-        self._forward = Forward(self.graph, self._backward, tracking_uri)
+        self._backward = UpstreamTracer(self.graph, tracking_uri)
+        self._forward = DownstreamTracer(self.graph, self._backward, tracking_uri)
 
     def version(self) -> list[str]:
         version = tracking.get_version(self._what, self._uri)
@@ -80,7 +80,7 @@ class _Question:
         return [key]
 
     def data(self) -> list[str]:
-        found = find(self._what, self._path, self._uri)
+        found = find_data(self._what, self._path, self._uri)
         for warning in found.warnings:
             self.graph.warn(warning)
         keys = list(dict.fromkeys(self._seen(found)))
@@ -90,16 +90,16 @@ class _Question:
         self._forward.data([*keys, *files, *folders], seen)
         return list(dict.fromkeys([*keys, *files, *folders]))
 
-    def _seen(self, found: Found) -> Iterable[str]:
+    def _seen(self, found: DataMatch) -> Iterable[str]:
         """The data that runs saw as it was asked for, with all that it came from."""
         for run, told in found.seen:
             for account in self._backward.accounts(run):
-                exact = [one for one in account.saw if found.query.matches(one)]
+                exact = [one for one in account.observed_data if found.query.matches(one)]
                 for entry in exact or told:
                     if entry.hash:
                         yield self._backward.data(account, entry.path, entry.hash)
 
-    def _inside(self, found: Found) -> Iterable[str]:
+    def _inside(self, found: DataMatch) -> Iterable[str]:
         """The file, in each folder that it lies in."""
         for holder in found.holders:
             for run, _ in holder.seen:

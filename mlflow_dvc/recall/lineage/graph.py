@@ -65,7 +65,7 @@ class Lineage:
         return _reached(self.subjects, before)
 
 
-class Growing:
+class GraphBuilder:
     """A graph in the making."""
 
     def __init__(self) -> None:

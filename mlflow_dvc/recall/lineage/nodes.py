@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.recall.lineage.graph import Node
-from mlflow_dvc.recall.search import iso_time
 from mlflow_dvc.snapshot import DataEntry, GitState
+from mlflow_dvc.tracking.runs import iso_time
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from mlflow_dvc.recall.lineage.account import Account
+    from mlflow_dvc.recall.lineage.run_evidence import RunEvidence
 
 UNKNOWN = "its hash is not known"
 
@@ -74,14 +74,14 @@ def of_stage(address: str, execution: str) -> Node:
     return Node(f"stage {address} {execution}", "stage", address)
 
 
-def of_data(entry: DataEntry, account: Account) -> Node:
+def of_data(entry: DataEntry, account: RunEvidence) -> Node:
     """Where the hash is no fact, it is data of this one run, and of nothing else."""
     facts = {"size": entry.size, "nfiles": entry.nfiles}
     if entry.state in ("modified", "missing"):
         facts["state"] = entry.state  # type: ignore[assignment]
     if entry.stage and account.data.get(entry.path) == entry and entry.stage.endswith(".dvc"):
         facts["tracked_by"] = entry.stage  # type: ignore[assignment]
-    if entry.known and entry.hash:
+    if entry.is_fact and entry.hash:
         key = data_key(entry.path, entry.hash)
         return Node(key, "data", entry.path, entry.hash, _told(facts))
     key = f"data {entry.path} of run {account.run.info.run_id}"
@@ -101,7 +101,7 @@ def of_logged_model(model: tracking.LoggedModel) -> Node:
     return Node(model_key(model.model_id), "logged model", model.name, model.model_id)
 
 
-def of_version(version: tracking.Version) -> Node:
+def of_version(version: tracking.ModelVersion) -> Node:
     name = f"models:/{version.name}/{version.version}"
     facts = {"aliases": list(version.aliases) or None}
     return Node(f"model version {name}", "model version", name, None, _told(facts))

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mlflow_dvc.errors import MlflowDvcError
-from mlflow_dvc.recall.carried import Carried, carried
-from mlflow_dvc.recall.home import Home, home_of
-from mlflow_dvc.recall.repository import GitError, commit_of
-from mlflow_dvc.recall.restore.check import check
-from mlflow_dvc.recall.restore.code import lay_code
-from mlflow_dvc.recall.restore.data import lay_data, lay_files
-from mlflow_dvc.recall.restore.place import Place, begin, place_for
-from mlflow_dvc.recall.verdict import Item, Verdict, worst
-from mlflow_dvc.recall.verify.record import record_item
+from mlflow_dvc.git.repository import GitError, full_sha_or_none
+from mlflow_dvc.recall.locate import ProjectLocation, locate_project
+from mlflow_dvc.recall.restore.code import restore_code
+from mlflow_dvc.recall.restore.data import restore_data, restore_dvc_files
+from mlflow_dvc.recall.restore.drift import check_drift
+from mlflow_dvc.recall.restore.target import RestoreTarget, plan_target, prepare_target
+from mlflow_dvc.recall.stored_record import StoredRecord, load_record
+from mlflow_dvc.recall.verdict import Check, Verdict, overall
+from mlflow_dvc.recall.verify.record import check_record
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreResult:
     """What was brought back, into ``directory``, on the commit ``sha``.
 
     ``verdict`` is PASS where what lies there is what the run saw; ``items`` tell of each part.
@@ -29,7 +29,7 @@ class Restored:
     directory: str
     sha: str
     verdict: Verdict
-    items: tuple[Item, ...]
+    items: tuple[Check, ...]
 
 
 def restore(
@@ -39,7 +39,7 @@ def restore(
     at: str | None = None,
     path: str | None = None,
     tracking_uri: str | None = None,
-) -> Restored:
+) -> RestoreResult:
     """Lay out the code, the lock and the data of the run ``ref`` in the directory ``to``.
 
     As a work tree of the repository around ``path`` (default: the working directory) if the run is
@@ -52,42 +52,44 @@ def restore(
     :class:`~mlflow_dvc.errors.OccupiedError`, and whatever
     :func:`~mlflow_dvc.recall.show.show` raises.
     """
-    run = carried(ref, tracking_uri)
-    return restored(run, home_of(run, path), to, at=at, outputs=True)
+    run = load_record(ref, tracking_uri)
+    return restore_record(run, locate_project(run, path), to, at=at, outputs=True)
 
 
-def restored(
-    run: Carried, home: Home, to: str | None, *, at: str | None, outputs: bool
-) -> Restored:
+def restore_record(
+    run: StoredRecord, home: ProjectLocation, to: str | None, *, at: str | None, outputs: bool
+) -> RestoreResult:
     """The same of a record that was read already; without ``outputs`` less what the run made."""
     _refuse_without_commit(run)
-    place = place_for(run, home, to, at)
+    place = plan_target(run, home, to, at)
     try:
-        begin(place)
-        items = [record_item(run), *_steps(place, outputs), *check(place)]
+        prepare_target(place)
+        items = [check_record(run), *_steps(place, outputs), *check_drift(place)]
     except GitError as error:
         remedy = f"Remove {place.directory}, call `git worktree prune`, and try again"
         raise MlflowDvcError(f"in {place.directory} git said {error.problem!r}", remedy) from error
-    return Restored(run.run_id, run.name, place.directory, place.sha, worst(items), tuple(items))
+    return RestoreResult(
+        run.run_id, run.name, place.directory, place.sha, overall(items), tuple(items)
+    )
 
 
-def _refuse_without_commit(run: Carried) -> None:
+def _refuse_without_commit(run: StoredRecord) -> None:
     git = run.snapshot.git
     if git is None or git.sha is None:
         raise MlflowDvcError(
             f"run {run.run_id} has recorded no commit", "Its data can be loaded from its inputs"
         )
-    if commit_of(git.sha) is None:
+    if full_sha_or_none(git.sha) is None:
         raise MlflowDvcError(
             f"run {run.run_id}: {git.sha!r} is no commit", "`mlflow-dvc verify` it"
         )
 
 
-def _steps(place: Place, outputs: bool) -> Iterator[Item]:
+def _steps(place: RestoreTarget, outputs: bool) -> Iterator[Check]:
     """What is in the tree already from an attempt before is left as it is."""
-    yield from place.once("code", lambda: lay_code(place))
+    yield from place.run_step("code", lambda: restore_code(place))
     if place.dvc_root is not None:
-        yield from place.once("files", lambda: lay_files(place))
-        yield from lay_data(place, outputs=outputs)
+        yield from place.run_step("files", lambda: restore_dvc_files(place))
+        yield from restore_data(place, outputs=outputs)
     elif place.run.snapshot.root is not None:
-        yield Item("file", place.run.snapshot.root, "TAMPERED", "it leads out of the tree")
+        yield Check("file", place.run.snapshot.root, "TAMPERED", "it leads out of the tree")

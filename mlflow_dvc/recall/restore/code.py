@@ -7,69 +7,69 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlflow_dvc.recall.carried import SUBMODULES, Carried
-from mlflow_dvc.recall.paths import place_of
-from mlflow_dvc.recall.repository import GitError, Repository
-from mlflow_dvc.recall.restore.place import Place
-from mlflow_dvc.recall.submodules import Submodule, submodules
-from mlflow_dvc.recall.verdict import Item
+from mlflow_dvc.git.repository import GitError, Repository
+from mlflow_dvc.git.submodules import Submodule, list_submodules
+from mlflow_dvc.paths import safe_join
+from mlflow_dvc.recall.restore.target import RestoreTarget
+from mlflow_dvc.recall.stored_record import SUBMODULES, StoredRecord
+from mlflow_dvc.recall.verdict import Check
 from mlflow_dvc.recall.verify.code import patch_verdict
-from mlflow_dvc.recall.verify.record import patch_fault
+from mlflow_dvc.recall.verify.record import find_patch_fault
 
-_DEEPEST = 5
+_MAX_SUBMODULE_DEPTH = 5
 
 
-def lay_code(place: Place) -> Iterator[Item]:
+def restore_code(place: RestoreTarget) -> Iterator[Check]:
     """Check the commit out with the patch: no hook runs, and no filter but the user's own."""
     git = place.run.snapshot.git
     own = git.sha if git else None
     reason = "" if place.sha == own else f"in place of {own}"
-    yield Item("commit", place.sha, "FAIL" if reason else "PASS", reason)
-    changed = patch_fault(place.run)
+    yield Check("commit", place.sha, "FAIL" if reason else "PASS", reason)
+    changed = find_patch_fault(place.run)
     if changed:
-        yield Item("patch", "code.patch", "TAMPERED", f"{changed}; it was not applied")
-    home = place.home.repository.root if place.home.repository else None
-    yield from _Laying(place.run, not changed).lay(place.repository, place.sha, "", home)
+        yield Check("patch", "code.patch", "TAMPERED", f"{changed}; it was not applied")
+    home = place.location.repository.root if place.location.repository else None
+    yield from _CodeRestorer(place.run, not changed).lay(place.repository, place.sha, "", home)
     if git and git.dirty is not False and not place.run.code_files and not git.omitted:
-        yield Item("patch", "code.patch", *patch_verdict(place.run, place.repository))
+        yield Check("patch", "code.patch", *patch_verdict(place.run, place.repository))
     for line in git.omitted if git else ():
-        yield Item("patch", line.partition(": ")[0], "UNVERIFIED", line.partition(": ")[2])
+        yield Check("patch", line.partition(": ")[0], "UNVERIFIED", line.partition(": ")[2])
 
 
-class _Laying:
+class _CodeRestorer:
     """Of a repository and its submodules; ``patched``: with what was not committed."""
 
-    def __init__(self, run: Carried, patched: bool) -> None:
+    def __init__(self, run: StoredRecord, patched: bool) -> None:
         self._run = run
         self._patched = patched
 
     def lay(
         self, repository: Repository, sha: str, folder: str, home: str | None
-    ) -> Iterator[Item]:
+    ) -> Iterator[Check]:
         """What is attached of it lies in ``folder`` of the record; ``home`` is a checkout of it."""
         patch = self._run.patch(folder) if self._patched else b""
         name = posixpath.join(folder, "code.patch")
         try:
             tree = repository.tree(sha, patch)
             if patch:
-                yield Item("patch", name, "PASS")
+                yield Check("patch", name, "PASS")
         except GitError as error:
-            yield Item("patch", name, "FAIL", f"it does not apply: {error}")
+            yield Check("patch", name, "FAIL", f"it does not apply: {error}")
             tree = repository.tree(sha)
         repository.check_out(tree, sha)
         for path, content in self._run.raw(folder).items() if self._patched else ():
             yield _written(repository.root, path, content)
-        if folder.count(SUBMODULES) < _DEEPEST:
-            for one in submodules(repository, tree):
+        if folder.count(SUBMODULES) < _MAX_SUBMODULE_DEPTH:
+            for one in list_submodules(repository, tree):
                 yield from self._submodule(repository, one, folder, home)
-        repository.uncommit()
+        repository.leave_uncommitted()
 
     def _submodule(
         self, repository: Repository, one: Submodule, folder: str, home: str | None
-    ) -> Iterator[Item]:
+    ) -> Iterator[Check]:
         """As a repository of its own: git's way would write into the one at home."""
         here = os.path.join(home, one.path) if home else None
-        target = place_of(repository.root, one.path)
+        target = safe_join(repository.root, one.path)
         reason = "it leads out of the tree" if target is None else "no address is known of it"
         inner = Repository.create(target, one.sha) if target else None
         for source in (here, one.url):
@@ -80,14 +80,14 @@ class _Laying:
                 inside = posixpath.join(folder, SUBMODULES, one.path)
                 yield from self.lay(inner, one.sha, inside, here)
                 return
-        yield Item("commit", one.path, "FAIL", f"submodule at {one.sha}: {reason}")
+        yield Check("commit", one.path, "FAIL", f"submodule at {one.sha}: {reason}")
 
 
-def _written(root: str, path: str, content: bytes) -> Item:
+def _written(root: str, path: str, content: bytes) -> Check:
     """A file of the code whose bytes git does not carry."""
-    target = place_of(root, path)
+    target = safe_join(root, path)
     if target is None:
-        return Item("file", path, "TAMPERED", "it leads out of the tree; it was not written")
+        return Check("file", path, "TAMPERED", "it leads out of the tree; it was not written")
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     Path(target).write_bytes(content)
-    return Item("file", path, "PASS")
+    return Check("file", path, "PASS")

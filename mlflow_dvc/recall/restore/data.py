@@ -6,22 +6,22 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlflow_dvc.dvc_backend.bring import Order, bring
-from mlflow_dvc.recall.origin import origin_of
-from mlflow_dvc.recall.restore.place import Place
-from mlflow_dvc.recall.verdict import Item
-from mlflow_dvc.recall.verify.data import unknown_items
-from mlflow_dvc.recall.verify.record import file_items, lock_items
+from mlflow_dvc.dvc_backend.storage.fetch_all import FetchOrder, fetch_all
+from mlflow_dvc.recall.imports import import_source
+from mlflow_dvc.recall.restore.target import RestoreTarget
+from mlflow_dvc.recall.verdict import Check
+from mlflow_dvc.recall.verify.data import check_unknown
+from mlflow_dvc.recall.verify.record import check_files, check_locks
 from mlflow_dvc.snapshot import DataEntry
 
 _OUTSIDE = "it leads out of the tree"
 _EMPTY_CONFIG = {"config": "", ".gitignore": "/config.local\n/tmp\n/cache\n"}
 
 
-def lay_files(place: Place) -> Iterator[Item]:
+def restore_dvc_files(place: RestoreTarget) -> Iterator[Check]:
     """The locks, the pipeline, the parameters and the ``.dvc`` files, as they are attached."""
     _make_project(place.dvc_root or "")
-    items = [*lock_items(place.run), *file_items(place.run)]
+    items = [*check_locks(place.run), *check_files(place.run)]
     yield from items
     refused = {item.name for item in items if item.verdict == "TAMPERED"}
     for path, content in place.run.project_files.items():
@@ -29,23 +29,23 @@ def lay_files(place: Place) -> Iterator[Item]:
             yield from _written(place, path, content)
 
 
-def _written(place: Place, path: str, content: bytes) -> Iterator[Item]:
+def _written(place: RestoreTarget, path: str, content: bytes) -> Iterator[Check]:
     target = place.inside(path)
     if target is None:
-        yield Item("file", path, "TAMPERED", f"{_OUTSIDE}; it was not written")
+        yield Check("file", path, "TAMPERED", f"{_OUTSIDE}; it was not written")
         return
     if _contradicts_code(place, target, content):
         why = "it is not as in the commit with the patch; it was not written"
-        yield Item("file", path, "TAMPERED", why)
+        yield Check("file", path, "TAMPERED", why)
         return
     try:
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         Path(target).write_bytes(content)
     except OSError as error:
-        yield Item("file", path, "FAIL", f"it cannot be written: {error.strerror}")
+        yield Check("file", path, "FAIL", f"it cannot be written: {error.strerror}")
 
 
-def _contradicts_code(place: Place, target: str, content: bytes) -> bool:
+def _contradicts_code(place: RestoreTarget, target: str, content: bytes) -> bool:
     """Whether a pipeline or parameters that git has are others, where all of the code is known."""
     git = place.run.snapshot.git
     is_whole = git is not None and (git.dirty is False or git.changes is not None)
@@ -66,24 +66,24 @@ def _make_project(root: str) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def lay_data(place: Place, *, outputs: bool) -> Iterator[Item]:
+def restore_data(place: RestoreTarget, *, outputs: bool) -> Iterator[Check]:
     """Bring what is not there yet; each was hashed where it lies."""
     root = place.dvc_root or ""
-    orders: list[Order] = []
+    orders: list[FetchOrder] = []
     for entry in sorted(place.run.data(outputs=outputs), key=lambda entry: entry.path):
         target = place.inside(entry.path)
         if target is None:
-            yield Item("data", entry.path, "FAIL", f"{_OUTSIDE}; it was not brought")
+            yield Check("data", entry.path, "FAIL", f"{_OUTSIDE}; it was not brought")
         else:
             orders.append(_order(place, entry, target))
-    for order, tried in zip(orders, bring(root, place.home.dvc_root, orders), strict=True):
+    for order, tried in zip(orders, fetch_all(root, place.location.dvc_root, orders), strict=True):
         if tried is None:
-            yield Item("data", order.path, "PASS")
+            yield Check("data", order.path, "PASS")
         else:
-            yield Item("data", order.path, "FAIL", f"{order.hash}: {'; '.join(tried)}")
-    yield from unknown_items(place.run, outputs=outputs)
+            yield Check("data", order.path, "FAIL", f"{order.hash}: {'; '.join(tried)}")
+    yield from check_unknown(place.run, outputs=outputs)
 
 
-def _order(place: Place, entry: DataEntry, target: str) -> Order:
-    origin = origin_of(place.run, entry)
-    return Order(entry.path, entry.algorithm, entry.hash or "", target, origin)
+def _order(place: RestoreTarget, entry: DataEntry, target: str) -> FetchOrder:
+    origin = import_source(place.run, entry)
+    return FetchOrder(entry.path, entry.algorithm, entry.hash or "", target, origin)

@@ -7,20 +7,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from mlflow_dvc import tracking
-from mlflow_dvc.dvc_backend.exists import Kept, Sought, exists
+from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, find_available
 from mlflow_dvc.errors import RunNotFoundError
-from mlflow_dvc.recall.carried import Carried, carried, carried_by
-from mlflow_dvc.recall.home import Home, cloned, home_of
-from mlflow_dvc.recall.verdict import Item, Verdict, worst
-from mlflow_dvc.recall.verify.code import commit_item, patch_item, submodule_items
-from mlflow_dvc.recall.verify.data import data_items, found_by_commit, sought
-from mlflow_dvc.recall.verify.record import file_items, lock_items, record_item
+from mlflow_dvc.recall.locate import ProjectLocation, clone_project, locate_project
+from mlflow_dvc.recall.stored_record import StoredRecord, load_record, load_record_of
+from mlflow_dvc.recall.verdict import Check, Verdict, overall
+from mlflow_dvc.recall.verify.code import check_commit, check_patch, check_submodules
+from mlflow_dvc.recall.verify.data import check_data, data_ref, find_in_commit_remotes
+from mlflow_dvc.recall.verify.record import check_files, check_locks, check_record
 
-Stores = tuple[dict[str, Kept], list[str]]  # what `exists` answers
+Stores = tuple[dict[str, Availability], list[str]]  # what `exists` answers
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifyResult:
     """What was found of one run. ``verdict`` is the worst of its ``items``.
 
     Of a registered model whose run is gone ``run_id`` is empty, ``run_name`` the model.
@@ -29,7 +29,7 @@ class Verified:
     run_id: str
     run_name: str
     verdict: Verdict
-    items: tuple[Item, ...]
+    items: tuple[Check, ...]
 
 
 def verify(
@@ -38,7 +38,7 @@ def verify(
     registered: bool = False,
     path: str | None = None,
     tracking_uri: str | None = None,
-) -> list[Verified]:
+) -> list[VerifyResult]:
     """Whether code and data of runs can be had, and whether their records agree with themselves.
 
     Of ``refs`` (see :func:`~mlflow_dvc.recall.show.show`), of ``everything`` with a record on the
@@ -47,70 +47,73 @@ def verify(
     the run's own remote otherwise. Raises whatever ``show`` raises, and OSError where DVC cannot be
     asked.
     """
-    found = [carried(ref, tracking_uri) for ref in refs]
+    found = [load_record(ref, tracking_uri) for ref in refs]
     if everything:
-        found += [carried_by(run, tracking_uri) for run in tracking.recorded_runs(tracking_uri)]
-    gone: list[Verified] = []
-    for model in tracking.registered(tracking_uri) if registered else ():
+        found += [load_record_of(run, tracking_uri) for run in tracking.recorded_runs(tracking_uri)]
+    gone: list[VerifyResult] = []
+    for model in tracking.registered_model_uris(tracking_uri) if registered else ():
         try:
-            found.append(carried(model, tracking_uri))
+            found.append(load_record(model, tracking_uri))
         except RunNotFoundError as error:
-            gone.append(_verified("", model, (Item("record", model, "FAIL", error.problem),)))
+            gone.append(_result("", model, (Check("record", model, "FAIL", error.problem),)))
     runs = list({one.run_id: one for one in found}.values())
     with ExitStack() as stack:
-        homes = [_home(one, path, stack) for one in runs]
-        stores = _asked(runs, homes)
+        homes = [_locate(one, path, stack) for one in runs]
+        stores = _ask_stores(runs, homes)
         return [
-            _verified(one.run_id, one.name, tuple(_items(one, home, _of(home, stores))))
+            _result(one.run_id, one.name, tuple(_checks(one, home, _stores_of(home, stores))))
             for one, home in zip(runs, homes, strict=True)
         ] + gone
 
 
-def _of(home: Home, stores: Mapping[str, Stores]) -> Stores:
+def _stores_of(home: ProjectLocation, stores: Mapping[str, Stores]) -> Stores:
     return stores.get(home.dvc_root or "", ({}, []))
 
 
-def _home(run: Carried, path: str | None, stack: ExitStack) -> Home:
-    home = home_of(run, path)
-    return home if home.repository or home.dvc_root else stack.enter_context(cloned(run))
+def _locate(run: StoredRecord, path: str | None, stack: ExitStack) -> ProjectLocation:
+    home = locate_project(run, path)
+    return home if home.repository or home.dvc_root else stack.enter_context(clone_project(run))
 
 
-def _asked(runs: Sequence[Carried], homes: Sequence[Home]) -> dict[str, Stores]:
+def _ask_stores(
+    runs: Sequence[StoredRecord], homes: Sequence[ProjectLocation]
+) -> dict[str, Stores]:
     """One question to each project, about all data of its runs."""
-    wanted: dict[str, dict[str, Sought]] = {}
+    wanted: dict[str, dict[str, DataRef]] = {}
     for run, home in zip(runs, homes, strict=True):
         if home.dvc_root:
-            wanted.setdefault(home.dvc_root, {}).update(_questions(run))
-    foreign = {home.dvc_root for home in homes if home.foreign}
+            wanted.setdefault(home.dvc_root, {}).update(_data_refs(run))
+    foreign = {home.dvc_root for home in homes if home.untrusted}
     stores = {
-        root: exists(root, mine.values(), foreign=root in foreign) for root, mine in wanted.items()
+        root: find_available(root, mine.values(), foreign=root in foreign)
+        for root, mine in wanted.items()
     }
     for run, home in zip(runs, homes, strict=True):
-        if home.dvc_root and not home.foreign:
+        if home.dvc_root and not home.untrusted:
             kept, _ = stores[home.dvc_root]
-            lacking = [one for key, one in _questions(run).items() if kept[key].count]
-            kept |= found_by_commit(run, home, lacking)
+            lacking = [one for key, one in _data_refs(run).items() if kept[key].count]
+            kept |= find_in_commit_remotes(run, home, lacking)
     return stores
 
 
-def _questions(run: Carried) -> dict[str, Sought]:
-    return {one.key: one for entry in run.data() if (one := sought(run, entry))}
+def _data_refs(run: StoredRecord) -> dict[str, DataRef]:
+    return {one.key: one for entry in run.data() if (one := data_ref(run, entry))}
 
 
-def _verified(run_id: str, name: str, items: tuple[Item, ...]) -> Verified:
-    return Verified(run_id, name, worst(items), items)
+def _result(run_id: str, name: str, items: tuple[Check, ...]) -> VerifyResult:
+    return VerifyResult(run_id, name, overall(items), items)
 
 
-def _items(run: Carried, home: Home, stores: Stores) -> Iterator[Item]:
+def _checks(run: StoredRecord, home: ProjectLocation, stores: Stores) -> Iterator[Check]:
     if not run.snapshot:
-        yield Item("record", run.run_id, "UNVERIFIED", "the run carries no record")
+        yield Check("record", run.run_id, "UNVERIFIED", "the run carries no record")
         return
-    yield record_item(run)
+    yield check_record(run)
     if run.snapshot.git:
-        yield commit_item(run, home.repository)
-        yield from submodule_items(run, home.repository)
+        yield check_commit(run, home.repository)
+        yield from check_submodules(run, home.repository)
         if run.snapshot.git.dirty is not False or run.code_files:
-            yield patch_item(run, home.repository)
-    yield from lock_items(run)
-    yield from file_items(run)
-    yield from data_items(run, home, *stores)
+            yield check_patch(run, home.repository)
+    yield from check_locks(run)
+    yield from check_files(run)
+    yield from check_data(run, home, *stores)

@@ -5,57 +5,57 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from mlflow_dvc.capture.commits import Commits
-from mlflow_dvc.recall.carried import Carried
-from mlflow_dvc.recall.repository import Repository, commit_of
-from mlflow_dvc.recall.submodules import submodules
-from mlflow_dvc.recall.verdict import Item, Verdict
-from mlflow_dvc.recall.verify.record import patch_fault
+from mlflow_dvc.git.history import GitHistory
+from mlflow_dvc.git.repository import Repository, full_sha_or_none
+from mlflow_dvc.git.submodules import list_submodules
+from mlflow_dvc.recall.stored_record import StoredRecord
+from mlflow_dvc.recall.verdict import Check, Verdict
+from mlflow_dvc.recall.verify.record import find_patch_fault
 
-SECONDS_AT_MOST = 600.0
+MAX_GIT_SECONDS = 600.0
 
 
-def commit_item(run: Carried, repository: Repository | None) -> Item:
+def check_commit(run: StoredRecord, repository: Repository | None) -> Check:
     """Whether a branch or tag has it, here or on a remote: what none has, git drops one day."""
     git = run.snapshot.git
     said = git.sha if git else None
     if said is None:
-        return Item("commit", "none", "UNVERIFIED", "the repository had no commit yet")
-    sha = commit_of(said)
+        return Check("commit", "none", "UNVERIFIED", "the repository had no commit yet")
+    sha = full_sha_or_none(said)
     if sha is None:
-        return Item("commit", said, "TAMPERED", "this is no commit")
+        return Check("commit", said, "TAMPERED", "this is no commit")
     if repository is None:
         where = "no repository at hand: call it inside the project"
-        return Item("commit", sha, "UNVERIFIED", where)
+        return Check("commit", sha, "UNVERIFIED", where)
     url = git.remote_url if git else None
     remotes = repository.remotes() or ([url] if url else [])
-    return Item("commit", sha, *_judged(sha, repository, repository, remotes))
+    return Check("commit", sha, *_judge(sha, repository, repository, remotes))
 
 
-def submodule_items(run: Carried, repository: Repository | None) -> Iterator[Item]:
+def check_submodules(run: StoredRecord, repository: Repository | None) -> Iterator[Check]:
     """The same of each submodule of the commit."""
-    sha = commit_of(run.snapshot.git.sha) if run.snapshot.git else None
+    sha = full_sha_or_none(run.snapshot.git.sha) if run.snapshot.git else None
     if repository is None or sha is None or not repository.has(sha):
         return
-    for one in submodules(repository, sha):
+    for one in list_submodules(repository, sha):
         where = os.path.join(repository.root, one.path)
         here = Repository(where) if os.path.exists(os.path.join(where, ".git")) else None
         remotes = [one.url] if one.url else []
-        verdict, reason = _judged(one.sha, here, repository, remotes)
-        yield Item("commit", one.path, verdict, f"submodule at {one.sha}: {reason}")
+        verdict, reason = _judge(one.sha, here, repository, remotes)
+        yield Check("commit", one.path, verdict, f"submodule at {one.sha}: {reason}")
 
 
-def _judged(
+def _judge(
     sha: str, here: Repository | None, asking: Repository, remotes: Sequence[str]
 ) -> tuple[Verdict, str]:
     """``asking`` is the repository from which ``remotes`` are seen."""
     is_here = here is not None and here.has(sha)
-    if here and is_here and (ref := here.ref_with(sha)):
+    if here and is_here and (ref := here.ref_containing(sha)):
         return "PASS", f"on {ref}"
     said = ["it lies here, but on no branch or tag: git will drop it"] if is_here else []
     is_answered = True
     for source in remotes:
-        reason = asking.lacks_on(source, sha)
+        reason = asking.why_not_on_remote(source, sha)
         if reason is None:
             return "PASS", f"on {source}"
         said.append(f"{source}: {reason}")
@@ -64,24 +64,24 @@ def _judged(
     return ("FAIL" if is_answered else "UNVERIFIED"), reason
 
 
-def patch_item(run: Carried, repository: Repository | None) -> Item:
+def check_patch(run: StoredRecord, repository: Repository | None) -> Check:
     """Whether what is attached turns the commit into the code that ran."""
-    return Item("patch", "code.patch", *patch_verdict(run, repository))
+    return Check("patch", "code.patch", *patch_verdict(run, repository))
 
 
-def patch_verdict(run: Carried, repository: Repository | None) -> tuple[Verdict, str]:
+def patch_verdict(run: StoredRecord, repository: Repository | None) -> tuple[Verdict, str]:
     git = run.snapshot.git
-    if reason := patch_fault(run):
+    if reason := find_patch_fault(run):
         return "TAMPERED", reason
     if git is None or git.dirty is None:
         return "UNVERIFIED", "whether code was changed is not known"
     if not run.code_files:
         return "UNVERIFIED", "; ".join(git.omitted) or "the changed code is not attached"
-    sha = commit_of(git.sha)
+    sha = full_sha_or_none(git.sha)
     if repository is None or sha is None or not repository.has(sha):
         return "UNVERIFIED", "the commit is not at hand"
     try:
-        with Commits(repository.root, SECONDS_AT_MOST) as commits:
+        with GitHistory(repository.root, MAX_GIT_SECONDS) as commits:
             commits.tree(sha, run.patch())
     except OSError as error:
         return "FAIL", f"it does not apply: {error}"

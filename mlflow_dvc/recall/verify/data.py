@@ -7,15 +7,15 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mlflow_dvc.capture.commits import Commits
-from mlflow_dvc.capture.files import digest_of
-from mlflow_dvc.dvc_backend.exists import Kept, Sought, exists
-from mlflow_dvc.recall.carried import Carried
-from mlflow_dvc.recall.home import Home
-from mlflow_dvc.recall.origin import origin_of
-from mlflow_dvc.recall.repository import Repository, commit_of
-from mlflow_dvc.recall.verdict import Item, Verdict
-from mlflow_dvc.recall.verify.code import SECONDS_AT_MOST
+from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, find_available
+from mlflow_dvc.fingerprint import md5_of
+from mlflow_dvc.git.history import GitHistory
+from mlflow_dvc.git.repository import Repository, full_sha_or_none
+from mlflow_dvc.recall.imports import import_source
+from mlflow_dvc.recall.locate import ProjectLocation
+from mlflow_dvc.recall.stored_record import StoredRecord
+from mlflow_dvc.recall.verdict import Check, Verdict
+from mlflow_dvc.recall.verify.code import MAX_GIT_SECONDS
 from mlflow_dvc.snapshot import DataEntry
 from mlflow_dvc.tracking import write_files
 
@@ -23,19 +23,21 @@ _NO_GIT = b"[core]\nno_scm = true\n"
 _BY_CONTENT = ("md5", "md5-dos2unix")
 
 
-def sought(run: Carried, entry: DataEntry) -> Sought | None:
+def data_ref(run: StoredRecord, entry: DataEntry) -> DataRef | None:
     """The question for it; None where its hash is not one of its content."""
     if entry.algorithm not in _BY_CONTENT or entry.hash is None:
         return None
-    return Sought(entry.algorithm, entry.hash, origin_of(run, entry))
+    return DataRef(entry.algorithm, entry.hash, import_source(run, entry))
 
 
-def found_by_commit(run: Carried, home: Home, lacking: Sequence[Sought]) -> dict[str, Kept]:
+def find_in_commit_remotes(
+    run: StoredRecord, home: ProjectLocation, lacking: Sequence[DataRef]
+) -> dict[str, Availability]:
     """Of data that the project's remotes lack, what those have that the run's commit names.
 
     The checkout may be at a commit of before, or after, a remote was configured.
     """
-    sha = commit_of(run.snapshot.git.sha) if run.snapshot.git else None
+    sha = full_sha_or_none(run.snapshot.git.sha) if run.snapshot.git else None
     if not lacking or home.repository is None or sha is None or not home.repository.has(sha):
         return {}
     inside = os.path.normpath(os.path.join(run.snapshot.root or ".", ".dvc", "config"))
@@ -44,38 +46,41 @@ def found_by_commit(run: Carried, home: Home, lacking: Sequence[Sought]) -> dict
         return {}
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
         write_files(folder, {".dvc/config": config, ".dvc/config.local": _NO_GIT})
-        found, _ = exists(folder, lacking, foreign=True)
+        found, _ = find_available(folder, lacking, foreign=True)
     return {key: kept for key, kept in found.items() if not kept.count}
 
 
-def data_items(
-    run: Carried, home: Home, kept: Mapping[str, Kept], unasked: Sequence[str]
-) -> Iterator[Item]:
+def check_data(
+    run: StoredRecord,
+    home: ProjectLocation,
+    kept: Mapping[str, Availability],
+    unasked: Sequence[str],
+) -> Iterator[Check]:
     """``kept`` and ``unasked`` are the answer to all questions at once."""
     known = run.data()
     for entry in known:
-        yield Item("data", entry.path, *_judged(run, home, entry, kept, unasked))
-    yield from unknown_items(run)
+        yield Check("data", entry.path, *_judge(run, home, entry, kept, unasked))
+    yield from check_unknown(run)
 
 
-def unknown_items(run: Carried, *, outputs: bool = True) -> Iterator[Item]:
+def check_unknown(run: StoredRecord, *, outputs: bool = True) -> Iterator[Check]:
     """What the run read besides :meth:`~mlflow_dvc.recall.carried.Carried.data`."""
     paths = {entry.path for entry in run.data(outputs=outputs)}
     for entry in (*run.snapshot.deps, *run.snapshot.data):
         if entry.role == "input" and entry.path not in paths:
             paths.add(entry.path)
             why = "it is not in the project" if "://" in entry.path else "its hash is not known"
-            yield Item("data", entry.path, "UNVERIFIED", why)
+            yield Check("data", entry.path, "UNVERIFIED", why)
 
 
-def _judged(
-    run: Carried,
-    home: Home,
+def _judge(
+    run: StoredRecord,
+    home: ProjectLocation,
     entry: DataEntry,
-    kept: Mapping[str, Kept],
+    kept: Mapping[str, Availability],
     unasked: Sequence[str],
 ) -> tuple[Verdict, str]:
-    question = sought(run, entry)
+    question = data_ref(run, entry)
     if question is None:
         return "UNVERIFIED", f"by {entry.algorithm} alone nothing can be told from it"
     if home.dvc_root is None:
@@ -91,24 +96,24 @@ def _judged(
     return "FAIL", reason
 
 
-def _named(found: Kept) -> str:
+def _named(found: Availability) -> str:
     named = ", ".join(f"{name} {oid}".strip() for name, oid in found.missing)
     more = found.count - len(found.missing)
     return f"{named} and {more} more" if more else named
 
 
 def _in_git(
-    run: Carried, repository: Repository | None, entry: DataEntry
+    run: StoredRecord, repository: Repository | None, entry: DataEntry
 ) -> tuple[Verdict, str] | None:
     """What a stage reads need not be DVC's."""
-    sha = commit_of(run.snapshot.git.sha) if run.snapshot.git else None
+    sha = full_sha_or_none(run.snapshot.git.sha) if run.snapshot.git else None
     if repository is None or sha is None or entry.cached or not repository.has(sha):
         return None
     inside = os.path.normpath(os.path.join(run.snapshot.root or ".", entry.path))
-    with Commits(repository.root, SECONDS_AT_MOST) as commits:
+    with GitHistory(repository.root, MAX_GIT_SECONDS) as commits:
         content = commits.content(sha, run.patch(), inside.replace(os.sep, "/"))
         if content is None and commits.is_folder(sha, run.patch(), inside.replace(os.sep, "/")):
             return "UNVERIFIED", "a folder in git, which is not hashed as DVC does"
-    if content is None or digest_of(content) != entry.hash:
+    if content is None or md5_of(content) != entry.hash:
         return None
     return "PASS", "in git"

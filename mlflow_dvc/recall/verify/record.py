@@ -6,23 +6,23 @@ import posixpath
 from collections.abc import Iterator
 
 from mlflow_dvc import tags as tag
-from mlflow_dvc.capture.change import Patch
-from mlflow_dvc.capture.files import digest_of
-from mlflow_dvc.capture.lockfile import lock_of
-from mlflow_dvc.capture.tree import PIPELINE
-from mlflow_dvc.recall.carried import Carried
-from mlflow_dvc.recall.verdict import Item, Verdict
+from mlflow_dvc.dvcfiles.discovery import PIPELINE
+from mlflow_dvc.dvcfiles.stages import lock_path
+from mlflow_dvc.fingerprint import md5_of
+from mlflow_dvc.git.uncommitted import Patch
+from mlflow_dvc.recall.stored_record import StoredRecord
+from mlflow_dvc.recall.verdict import Check, Verdict
 from mlflow_dvc.snapshot import DataEntry
 
 _OURS = "dvc."
 
 
-def record_item(run: Carried) -> Item:
+def check_record(run: StoredRecord) -> Check:
     """Whether the record is whole, agrees with the run's tags, and was held against the disk."""
-    return Item("record", "snapshot.json", *_judged(run))
+    return Check("record", "snapshot.json", *_judge(run))
 
 
-def _judged(run: Carried) -> tuple[Verdict, str]:
+def _judge(run: StoredRecord) -> tuple[Verdict, str]:
     if "snapshot.json" not in run.files:
         return "UNVERIFIED", "it is not attached"
     faults = list(_tag_faults(run))
@@ -35,9 +35,9 @@ def _judged(run: Carried) -> tuple[Verdict, str]:
     return "PASS", ""
 
 
-def _tag_faults(run: Carried) -> Iterator[tuple[str, str]]:
+def _tag_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
     """Each tag that is not what the snapshot says."""
-    said = tag.ours(run.tags)
+    said = tag.own_tags(run.tags)
     attached = tag.to_tags(run.snapshot)
     for key, value in attached.items():
         if not key.startswith(tag.HASHES) and said.get(key) != value:
@@ -49,7 +49,7 @@ def _tag_faults(run: Carried) -> Iterator[tuple[str, str]]:
             yield key, f"the tag {key} is not in the snapshot"
 
 
-def patch_fault(run: Carried) -> str:
+def find_patch_fault(run: StoredRecord) -> str:
     """How the attached code is not what the snapshot says of it; empty where it is."""
     git = run.snapshot.git
     if git is None or not run.code_files:
@@ -62,7 +62,7 @@ def patch_fault(run: Carried) -> str:
     return f"its digest is {found}, recorded was {git.changes}"
 
 
-def file_items(run: Carried) -> Iterator[Item]:
+def check_files(run: StoredRecord) -> Iterator[Check]:
     """Every attached file that is none of DVC's, and no parameters of a stage."""
     if not run.project_files:
         return
@@ -72,31 +72,31 @@ def file_items(run: Carried) -> Iterator[Item]:
     for path in run.project_files:
         name = posixpath.basename(path)
         if path not in known and name != PIPELINE and not name.endswith((".dvc", ".lock")):
-            yield Item("file", path, "TAMPERED", "it is no file of DVC's, nor of parameters")
+            yield Check("file", path, "TAMPERED", "it is no file of DVC's, nor of parameters")
 
 
-def lock_items(run: Carried) -> Iterator[Item]:
+def check_locks(run: StoredRecord) -> Iterator[Check]:
     """Of every lock: whether its bytes are those recorded, and say what the snapshot says."""
     recorded = run.snapshot.locks or ({"dvc.lock": run.snapshot.lock} if run.snapshot.lock else {})
     wrong = dict(_contradicted(run))
     for path, digest in recorded.items():
         content = run.files.get(path)
         if content is None:
-            yield Item("lock", path, "UNVERIFIED", "it is not attached")
+            yield Check("lock", path, "UNVERIFIED", "it is not attached")
             continue
-        found = digest_of(content)
+        found = md5_of(content)
         if found != digest:
             reason = f"its md5 is {found}, recorded was {digest}"
-            yield Item("lock", path, "TAMPERED", reason)
+            yield Check("lock", path, "TAMPERED", reason)
         elif path in wrong:
-            yield Item("lock", path, "TAMPERED", wrong[path])
+            yield Check("lock", path, "TAMPERED", wrong[path])
         else:
-            yield Item("lock", path, "PASS")
+            yield Check("lock", path, "PASS")
 
 
-def _contradicted(run: Carried) -> Iterator[tuple[str, str]]:
+def _contradicted(run: StoredRecord) -> Iterator[tuple[str, str]]:
     """Of each lock that has another hash than the snapshot for the same output, which."""
-    said = {entry.path: entry for entry in run.snapshot.data if entry.known}
+    said = {entry.path: entry for entry in run.snapshot.data if entry.is_fact}
     is_sealed = run.snapshot.sealed_at is not None
     for lock, out in _locked(run):
         entry = said.get(out.path)
@@ -111,7 +111,7 @@ def _contradicted(run: Carried) -> Iterator[tuple[str, str]]:
             yield lock, f"{out.path} is {out.hash} there, recorded was {entry.hash}"
 
 
-def _locked(run: Carried) -> Iterator[tuple[str, DataEntry]]:
+def _locked(run: StoredRecord) -> Iterator[tuple[str, DataEntry]]:
     """Every output in the attached locks."""
     for stage in run.reading.stages:
-        yield from ((lock_of(stage.file), out) for out in stage.outs)
+        yield from ((lock_path(stage.file), out) for out in stage.outs)

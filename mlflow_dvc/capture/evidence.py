@@ -1,0 +1,175 @@
+"""What became of the claims of a start: what lay on disk then, what the stage has made since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import replace
+from typing import Any
+
+from mlflow_dvc.dvc_backend.hashing import Answer, HashQuery, HashResult
+from mlflow_dvc.dvc_backend.lock_entry import LockedStage
+from mlflow_dvc.dvcfiles import yaml12
+from mlflow_dvc.dvcfiles.reading import ProjectReading
+from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.fingerprint import md5_of
+from mlflow_dvc.snapshot import DataEntry, Snapshot, State, with_data_version
+
+ALGORITHMS = ("md5", "md5-dos2unix")
+# The worst that is known comes first; nobody knows whether what is not verified is worse.
+_WORST_FIRST: tuple[State, ...] = ("modified", "missing", "unverified", "clean")
+
+
+def stage_of(snapshot: Snapshot, reading: ProjectReading) -> Stage | None:
+    """The stage that the run is of, by DVC or by its script."""
+    address = snapshot.stage or snapshot.script_stage
+    return next((stage for stage in reading.stages if stage.address == address), None)
+
+
+def hash_queries(snapshot: Snapshot, reading: ProjectReading) -> dict[tuple[str, str], HashQuery]:
+    """What to look for on disk, by part (``data`` or ``deps``) and path; the run's inputs first."""
+    stage = stage_of(snapshot, reading)
+    locked = stage.locked_deps if stage else {}
+    asked = {}
+    for dep in snapshot.deps:
+        # DVC writes a new hash of the same kind as before, whatever the kind is elsewhere.
+        algorithm, value = locked.get(dep.path, ("md5", None))
+        asked["deps", dep.path] = HashQuery(dep.path, algorithm, value)
+    for entry in sorted(snapshot.data, key=lambda entry: entry.role != "input"):
+        if entry.is_fact:
+            asked["data", entry.path] = HashQuery(entry.path, entry.algorithm, entry.hash)
+    return {
+        key: question
+        for key, question in asked.items()
+        if question.algorithm in ALGORITHMS and "://" not in question.path
+    }
+
+
+def apply_disk_check(
+    snapshot: Snapshot,
+    asked: Mapping[tuple[str, str], HashQuery],
+    answer: Answer,
+    started: int | None,
+    missing: Set[str] = frozenset(),
+) -> Snapshot:
+    """``snapshot`` with what lay on disk when the run started, ``started`` ns after 1970.
+
+    What was touched since then may have been different: of that nothing new is said. None for the
+    present moment. ``missing`` are the paths at which nothing lay when the run had just started.
+    """
+
+    def found(part: str, path: str) -> HashResult | None:
+        question = asked.get((part, path))
+        row = answer.get(question.key) if question else None
+        return replace(row, changed=0) if row and row.missing and path in missing else row
+
+    data = tuple(_compare(entry, found("data", entry.path), started) for entry in snapshot.data)
+    by_path = {entry.path: entry for entry in data}
+    deps = tuple(
+        _copy_output_state(_compare(dep, found("deps", dep.path), started), by_path.get(dep.path))
+        for dep in snapshot.deps
+    )
+    checked = replace(snapshot, data=data, deps=deps)
+    checked = replace(checked, data_status=_status(checked))
+    was_known = snapshot.data_version or snapshot.stage or snapshot.script_stage
+    return with_data_version(checked) if was_known else checked
+
+
+def _compare(entry: DataEntry, found: HashResult | None, started: int | None) -> DataEntry:
+    if found is None:
+        return entry
+    if started is not None and found.changed > started:
+        return entry
+    if found.missing:
+        return replace(entry, state="missing")
+    if found.hash is None:  # there, and nobody can tell what it is
+        return replace(entry, hash=None)
+    same_kind = found.algorithm == entry.algorithm
+    differs = entry.hash is not None and same_kind and found.hash != entry.hash
+    return replace(
+        entry,
+        algorithm=found.algorithm,
+        hash=found.hash,
+        size=found.size,
+        nfiles=found.nfiles,
+        certainty="disk",
+        state="modified" if differs or (entry.hash and not same_kind) else "clean",
+    )
+
+
+def _copy_output_state(dep: DataEntry, out: DataEntry | None) -> DataEntry:
+    """Whether a dependency is as it was made, its maker's record tells."""
+    if out is None or out.certainty == "stale" or not dep.is_observed:
+        return dep
+    return replace(dep, state=out.state)
+
+
+def _status(snapshot: Snapshot) -> State:
+    """Of what the run reads: all of it is clean, or the worst that is known of a part."""
+    states = {entry.state for entry in (*snapshot.deps, *snapshot.data) if entry.role == "input"}
+    return next((state for state in _WORST_FIRST if state in states), "clean")
+
+
+def locked_entry(lock: bytes | None, name: str | None) -> Mapping[str, Any] | None:
+    """A stage's part of a lock; None where it has none, or the lock cannot be read."""
+    try:
+        entry = yaml12.parse(lock or b"")["stages"][name]
+    except Exception:  # of an old version of DVC, of a shared server, damaged
+        return None
+    return entry if isinstance(entry, Mapping) else None
+
+
+def entry_digest(entry: Mapping[str, Any] | None) -> str:
+    """Equal parts of locks have equal names; the name of none is a name too."""
+    return md5_of(json.dumps(entry, sort_keys=True, default=str).encode())
+
+
+def apply_stage_result(snapshot: Snapshot, seal: LockedStage, file: str, at: float) -> Snapshot:
+    """``snapshot`` after its stage, of the dvc.yaml ``file``, has run.
+
+    ``at`` is when that was found out, in seconds since 1970.
+    """
+    deps = {dep.path: dep for dep in seal.deps}
+    lock = md5_of(seal.lock)
+    return replace(
+        snapshot,
+        data=tuple(sorted(_with_outs(snapshot, seal), key=lambda entry: entry.path)),
+        deps=tuple(_take_hash(dep, deps.get(dep.path)) for dep in snapshot.deps),
+        lock=lock,
+        locks={**(snapshot.locks or {}), lock_path(file): lock},
+        seal="provisional",
+        sealed_at=at,
+        warnings=(*snapshot.warnings, *_changed_meanwhile(snapshot, deps)),
+    )
+
+
+def _with_outs(snapshot: Snapshot, seal: LockedStage) -> Iterator[DataEntry]:
+    made = {out.path: out for out in seal.outs}
+    for entry in snapshot.data:
+        out = made.pop(entry.path, None)
+        yield _take_hash(replace(entry, role="output") if out else entry, out)
+    yield from (replace(out, certainty="sealed", state="clean") for out in made.values())
+
+
+def _take_hash(entry: DataEntry, now: DataEntry | None) -> DataEntry:
+    if now is None:
+        return entry
+    is_output = entry.role == "output"
+    return replace(
+        entry,
+        algorithm=now.algorithm,
+        hash=now.hash,
+        size=now.size,
+        nfiles=now.nfiles,
+        certainty="sealed",
+        state="clean" if is_output else entry.state,
+    )
+
+
+def _changed_meanwhile(snapshot: Snapshot, now: Mapping[str, DataEntry]) -> Iterator[str]:
+    for dep in snapshot.deps:
+        end = now.get(dep.path)
+        if dep.certainty != "disk" or end is None:
+            continue
+        if (dep.algorithm, dep.hash) != (end.algorithm, end.hash):
+            yield f"{dep.path} changed while the stage ran; its hash is that of the end"

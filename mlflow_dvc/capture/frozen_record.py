@@ -1,0 +1,48 @@
+"""A record made beforehand, for where the code runs without its repository: an image, a worker.
+
+It is a ``snapshot.json`` with one field more: the files that belong to the record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from mlflow_dvc.snapshot import Snapshot
+
+_FILES = "files"
+_SOURCE = "MLFLOW_DVC_SNAPSHOT"
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenRecord:
+    """``files``: what is attached to a run, by its path below ``dvc/``."""
+
+    snapshot: Snapshot
+    files: Mapping[str, bytes] = field(repr=False)
+
+
+def dump(frozen: FrozenRecord) -> bytes:
+    """As it is kept in a file; bytes that are no text are escaped."""
+    files = {
+        path: content.decode("utf-8", "surrogateescape") for path, content in frozen.files.items()
+    }
+    return json.dumps({**frozen.snapshot.to_dict(), _FILES: files}, indent=1).encode() + b"\n"
+
+
+def load(content: bytes) -> FrozenRecord:
+    """Raises ValueError for what :func:`freeze` did not make."""
+    raw = json.loads(content)
+    if not isinstance(raw, dict):
+        raise ValueError("not a frozen record")
+    snapshot = Snapshot.from_dict(raw)
+    files = raw.get(_FILES)
+    if not snapshot or not isinstance(files, dict):
+        raise ValueError("not a frozen record (make one with `mlflow-dvc snapshot -o FILE`)")
+    if snapshot.git:
+        snapshot = replace(snapshot, git=replace(snapshot.git, source=_SOURCE))
+    return FrozenRecord(
+        replace(snapshot, frozen=True),
+        {str(path): str(text).encode("utf-8", "surrogateescape") for path, text in files.items()},
+    )

@@ -1,0 +1,191 @@
+"""What was read when a run started, and what it is worth to the run: a Snapshot, tags, files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from mlflow_dvc._version import __version__
+from mlflow_dvc.capture.claims import claim_data
+from mlflow_dvc.capture.evidence import locked_entry
+from mlflow_dvc.capture.frozen_record import FrozenRecord
+from mlflow_dvc.dvcfiles.reading import ProjectReading
+from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.git.uncommitted import Patch
+from mlflow_dvc.guard import warn_once
+from mlflow_dvc.project import Project
+from mlflow_dvc.snapshot import GitState, Snapshot
+from mlflow_dvc.tags import data_tags, git_tags
+
+_MAX_ATTACHED_BYTES = 50 * 1024 * 1024
+_MAX_DVC_FILES = 100
+# MLflow's local store lies in the project by default, and DVC reads every dvc.yaml there is.
+_DVCIGNORE = b"# Attached by mlflow-dvc: copies, not part of a pipeline.\n*\n"
+
+
+class DataCapture:
+    """What a reading is worth to the runs of one process; all but the git part of a record.
+
+    ``kept`` is what an earlier process of the same kind made of it. A ``frozen`` record takes the
+    place of it all.
+    """
+
+    def __init__(
+        self, project: Project, reading: ProjectReading | None, frozen: FrozenRecord | None = None
+    ) -> None:
+        self.project = project
+        self.reading = reading
+        self.frozen = frozen
+        self.is_saved = False  # by this process, for the next
+        memory = reading.cached if reading else None
+        run = run_key(project)
+        self.cached_tags = (
+            next((told for told in memory.tags_by_run if told.fits(run)), None) if memory else None
+        )
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        if self.frozen:
+            return self.frozen.snapshot
+        return claim_data(Snapshot(), self.project, self.reading) if self.reading else Snapshot()
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        return self.cached_tags.tags if self.cached_tags else data_tags(self.snapshot)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self.cached_tags.warnings) if self.cached_tags else self.snapshot.warnings
+
+
+@dataclass(frozen=True)
+class RunCapture:
+    """Everything that was read when a run started; ``faults`` is what could not be, besides data.
+
+    :func:`~mlflow_dvc.capture.workspace.completed` adds what takes longer. ``settled`` is what is
+    known of the data since it was looked at, ``sealed`` the locks, by their paths, that DVC is
+    about to write.
+    """
+
+    data_capture: DataCapture
+    git: GitState | None
+    faults: tuple[str, ...] = ()
+    patch: Patch | None = None
+    checked: Snapshot | None = None
+    sealed_locks: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def project(self) -> Project:
+        return self.data_capture.project
+
+    @property
+    def reading(self) -> ProjectReading | None:
+        return self.data_capture.reading
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to record: no commit, no DVC project."""
+        has_commit = self.git is not None and self.git.sha is not None
+        return self.reading is None and self.data_capture.frozen is None and not has_commit
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        omitted = self.patch.omitted if self.patch else ()
+        missing = (f"uncommitted code: {line}" for line in omitted)
+        of_data = self.checked.warnings if self.checked else self.data_capture.warnings
+        return (*self.faults, *missing, *of_data)
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """What the run is tagged with."""
+        if self.is_empty:
+            return {}
+        return git_tags(self.git) | (
+            data_tags(self.checked) if self.checked else self.data_capture.tags
+        )
+
+    def with_data(self, data: Snapshot, sealed: Mapping[str, bytes] | None = None) -> RunCapture:
+        """The same moment, with what became known of its data; ``sealed`` are new locks."""
+        return replace(self, checked=data, sealed_locks={**self.sealed_locks, **(sealed or {})})
+
+    @property
+    def data(self) -> Snapshot:
+        """What is known of the data: all of the record but git."""
+        return self.checked or self.data_capture.snapshot
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        return replace(self.data, git=self.git, warnings=self.warnings)
+
+    def lock_at_start(self, stage: Stage) -> Mapping[str, Any] | None:
+        """What the lock said of the stage when the run started."""
+        sources = self.reading.dvc_files if self.reading else ()
+        lock = next((one.lock_content for one in sources if one.file == stage.file), None)
+        return locked_entry(lock, stage.name)
+
+    @property
+    def project_files(self) -> Mapping[str, bytes]:
+        """Of the files, those of the project, as they were at the start."""
+        if self.data_capture.frozen:
+            return self.data_capture.frozen.files
+        return _dvc_files(self.reading) if self.reading is not None else {}
+
+    @property
+    def late_files(self) -> dict[str, bytes]:
+        """Of the files, those that tell what became known since the start."""
+        raw = {**self.snapshot.to_dict(), "mlflow_dvc": __version__}
+        text = json.dumps(raw, indent=1, ensure_ascii=True)
+        return {"snapshot.json": text.encode(), **self.sealed_locks}
+
+    @property
+    def all_files(self) -> dict[str, bytes]:
+        """Every file worth attaching, by its path below ``dvc/``, as it was at the start."""
+        ours = self.late_files
+        if self.reading is not None or self.data_capture.frozen:
+            ours[".dvcignore"] = _DVCIGNORE
+        if self.patch:
+            ours |= self.patch.files
+        found = self.project_files
+        return _limit_size(ours | {path: found[path] for path in found if path not in ours})
+
+
+def run_key(project: Project) -> list[str | None]:
+    """What tells the runs of one project apart."""
+    return [
+        project.relative_root,
+        project.directory,
+        project.script,
+        project.dvc_stage,
+        project.experiment,
+    ]
+
+
+def _dvc_files(reading: ProjectReading) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    singles = 0
+    for source in reading.dvc_files:
+        if source.lock_content is not None:
+            found[lock_path(source.file)] = source.lock_content
+        if source.file.endswith(".dvc"):
+            singles += 1
+        if singles <= _MAX_DVC_FILES or not source.file.endswith(".dvc"):
+            found[source.file] = source.content
+    return {**found, **reading.params}
+
+
+def _limit_size(found: dict[str, bytes]) -> dict[str, bytes]:
+    """The record must not flood an artifact store; the snapshot comes first and always goes."""
+    kept: dict[str, bytes] = {}
+    left = _MAX_ATTACHED_BYTES
+    for path, content in found.items():
+        if ".." in path.split("/") or path.startswith("/"):
+            continue  # of another project; it has no place below dvc/
+        if len(content) > left:
+            warn_once(f"{path} is too large to attach: the record of a run has 50 MiB")
+            continue
+        kept[path] = content
+        left -= len(content)
+    return kept

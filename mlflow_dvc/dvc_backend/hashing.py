@@ -1,0 +1,317 @@
+"""What lies on disk, hashed as DVC hashes it, and only where DVC or we do not know it already.
+
+A question goes to a child process, unless all of it was answered before and nothing was touched
+since: that costs a look at the time stamps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from mlflow_dvc import user_cache
+from mlflow_dvc.dvc_backend.child_process import DvcProcess
+from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
+from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, parent_mtime, stat_tree
+
+_KIND = "checked"
+_VERSION = 1
+_MAX_ROWS = 50_000
+# What was touched this recently may be touched again without showing it.
+_RACY_NS = 2_000_000_000
+LEGACY = "md5-dos2unix"
+
+
+@dataclass(frozen=True)
+class HashQuery:
+    """What is the hash of ``path``, relative to the DVC root? ``hash`` is what is claimed of it."""
+
+    path: str
+    algorithm: str
+    hash: str | None = None
+
+    @property
+    def key(self) -> str:
+        # Of text with line ends of its own, DVC keeps the old kind of hash only while it is right.
+        claim = self.hash if self.algorithm == LEGACY else ""
+        return f"{self.algorithm} {claim} {self.path}"
+
+
+@dataclass(frozen=True)
+class HashResult:
+    """What lies there. ``hash`` is None for what is missing, and for what cannot be hashed.
+
+    ``changed`` is when any of it was last touched, in nanoseconds since 1970; of what is missing,
+    when the folder was in which it should be.
+    """
+
+    algorithm: str
+    hash: str | None
+    size: int | None = None
+    nfiles: int | None = None
+    changed: int = 0
+    missing: bool = False
+
+
+Answer = Mapping[str, HashResult]
+
+
+def cached_hashes_or_none(root: str, questions: Iterable[HashQuery], files_at_most: int) -> Answer:
+    """As much of the answer as is known from before, by :attr:`Question.key`.
+
+    Only as much as is told by a look at ``files_at_most`` files.
+    """
+    return {question.key: found for question, found in _look_up(root, questions, files_at_most)}
+
+
+def cached_hashes(root: str, questions: Sequence[HashQuery], files_at_most: int) -> Answer | None:
+    """The same; None as soon as anything is not known."""
+    if len(questions) > files_at_most:
+        return None
+    answer = {}
+    for expected, (question, found) in zip(
+        questions, _look_up(root, questions, files_at_most), strict=False
+    ):
+        if question is not expected:
+            return None
+        answer[question.key] = found
+    return answer if len(answer) == len({question.key for question in questions}) else None
+
+
+def _look_up(
+    root: str, questions: Iterable[HashQuery], files_at_most: int
+) -> Iterator[tuple[HashQuery, HashResult]]:
+    memory = HashCache(root)
+    for question in questions:
+        if files_at_most <= 0:
+            return
+        try:
+            known = memory.recall(question, files_at_most)
+        except (OSError, TooManyFilesError):
+            continue
+        if known:
+            files_at_most -= max(known.nfiles or 1, 1)
+            yield question, known
+
+
+def start(
+    root: str,
+    questions: Sequence[HashQuery],
+    *,
+    bytes_at_most: int | None = None,
+    seconds: float | None = None,
+) -> DvcProcess:
+    """Ask; the answer is had by :func:`answer_of`. Raises OSError where DVC cannot be asked.
+
+    Of what DVC does not know yet, ``bytes_at_most`` are read, and for so many ``seconds``.
+    """
+    request = {
+        "root": root,
+        "questions": [asdict(question) for question in questions],
+        "bytes_at_most": bytes_at_most,
+        "seconds": seconds,
+    }
+    return DvcProcess(run_check, request, idle=True)
+
+
+def read_answer(child: DvcProcess) -> Answer:
+    """Raises OSError or ValueError where there is none. What could not be told is not in it."""
+    raw = child.result()
+    if not isinstance(raw, dict):
+        raise ValueError("not an answer of the check")
+    return {key: HashResult(*row) for key, row in raw.items()}
+
+
+def hash_now(root: str, questions: Iterable[HashQuery]) -> Answer:
+    """The whole answer, however long it takes."""
+    child = start(root, list(questions))
+    child.wait()
+    return read_answer(child)
+
+
+def run_check(
+    root: str,
+    questions: list[dict[str, Any]],
+    bytes_at_most: int | None = None,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """The same in this process: imports DVC if it must, and changes the working directory."""
+    asked = [HashQuery(**raw) for raw in questions]
+    memory = HashCache(root)
+    found: dict[str, HashResult] = {}
+    for question in asked:
+        try:
+            known = memory.recall(question)
+        except OSError:
+            known = HashResult(question.algorithm, None)
+        if known:
+            found[question.key] = known
+    rest = [question for question in asked if question.key not in found]
+    if rest:
+        budget = _Budget(
+            math.inf if bytes_at_most is None else bytes_at_most,
+            math.inf if seconds is None else time.monotonic() + seconds,
+        )
+        found |= _hash_all(root, rest, memory, budget)
+        memory.keep()
+    return {key: astuple(value) for key, value in found.items()}
+
+
+class _BudgetSpentError(Exception):
+    """More bytes, or more time, than may be spent."""
+
+
+@dataclass
+class _Budget:
+    bytes_left: float
+    deadline: float
+    # Who asked: an answer that nobody waits for any more is not worth the work.
+    parent: int = field(default_factory=os.getppid)
+
+    def spend(self, size: int) -> None:
+        self.bytes_left -= size
+        if self.bytes_left < 0 or time.monotonic() > self.deadline or os.getppid() != self.parent:
+            raise _BudgetSpentError
+
+
+@dataclass
+class _CountedFile:
+    """A file whose reading is paid for."""
+
+    file: Any
+    budget: _Budget
+
+    def read(self, size: int = -1) -> bytes:
+        content: bytes = self.file.read(size)
+        self.budget.spend(len(content))
+        return content
+
+
+def _hash_all(
+    root: str, questions: Iterable[HashQuery], memory: HashCache, budget: _Budget
+) -> dict[str, HashResult]:
+    from dvc_data.hashfile import hash as hashing
+
+    hash_stream = hashing.fobj_md5
+    hashing.fobj_md5 = lambda file, *args, **kwargs: hash_stream(
+        _CountedFile(file, budget), *args, **kwargs
+    )
+    found: dict[str, HashResult] = {}
+    with open_read_only(root) as repo:
+        for question in questions:
+            if time.monotonic() > budget.deadline or os.getppid() != budget.parent:
+                break
+            if result := _hash_one(repo, root, question, memory):
+                found[question.key] = result
+    return found
+
+
+def _hash_one(repo: Any, root: str, question: HashQuery, memory: HashCache) -> HashResult | None:
+    """None where it could not be told: too much to read, or it changes while it is read."""
+    where = os.path.join(root, question.path)
+    before: TreeStat | None = None
+    try:
+        before = stat_tree(where)
+        if before is None:
+            return _missing(question, where)
+        found = _build(repo, where, question, before)
+        if stat_tree(where) != before:
+            return None
+    except _BudgetSpentError:
+        return None
+    except Exception:  # no permission, or DVC refuses to hash it: then nobody knows its hash
+        found = HashResult(question.algorithm, None)
+        if before is None:
+            return found
+    memory.add(question, before, found)
+    return found
+
+
+def _build(repo: Any, where: str, question: HashQuery, seen: TreeStat) -> HashResult:
+    from dvc_data.hashfile.build import build
+
+    def hashed(algorithm: str) -> HashResult:
+        cache_of = repo.cache.legacy if algorithm == LEGACY else repo.cache.local
+        _, meta, tree = build(
+            cache_of, where, repo.fs, algorithm, ignore=repo.dvcignore, dry_run=True
+        )
+        value = tree.hash_info.value
+        return HashResult(algorithm, value, meta.size, meta.nfiles, seen.changed)
+
+    found = hashed(question.algorithm)
+    if question.algorithm == LEGACY and found.hash != question.hash:
+        return hashed("md5")  # what DVC would write from now on
+    return found
+
+
+def _missing(question: HashQuery, where: str) -> HashResult:
+    return HashResult(question.algorithm, None, changed=parent_mtime(where), missing=True)
+
+
+class HashCache:
+    """What was found of one project before, each with the stamp that it had."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._name = hashlib.sha256(os.fsencode(root)).hexdigest()
+        self._rules: dict[str, str] = {}
+        self._rows = dict(_rows_in(user_cache.read(_KIND, self._name) or b"{}"))
+
+    def recall(self, question: HashQuery, files_at_most: int | None = None) -> HashResult | None:
+        where = os.path.join(self._root, question.path)
+        row = self._rows.get(question.key)
+        if row is None:
+            return None if os.path.lexists(where) else _missing(question, where)
+        seen = stat_tree(where, files_at_most)
+        if seen is None:
+            return _missing(question, where)
+        mark, algorithm, value, size, nfiles = row
+        if mark != self._mark(question, seen):
+            return None
+        return HashResult(algorithm, value, size, nfiles, seen.changed)
+
+    def add(self, question: HashQuery, seen: TreeStat, found: HashResult) -> None:
+        if time.time_ns() - max(seen.written, seen.changed) > _RACY_NS:
+            facts = (found.algorithm, found.hash, found.size, found.nfiles)
+            self._rows.pop(question.key, None)
+            self._rows[question.key] = [self._mark(question, seen), *facts]
+
+    def keep(self) -> None:
+        newest = dict(list(self._rows.items())[-_MAX_ROWS:])
+        content = json.dumps({"by": _VERSION, "rows": newest}).encode()
+        user_cache.write(_KIND, self._name, content)
+
+    def _mark(self, question: HashQuery, seen: TreeStat) -> str:
+        """The stamp, and that of every rule that may hide a part of a folder."""
+        folders = list(_directories_of(question.path))
+        return "\0".join([seen.digest, *(self._rule(folder) for folder in folders)])
+
+    def _rule(self, folder: str) -> str:
+        if folder not in self._rules:
+            seen = stat_tree(os.path.join(self._root, folder, ".dvcignore"))
+            self._rules[folder] = seen.digest if seen else ""
+        return self._rules[folder]
+
+
+@lru_cache(maxsize=4)
+def _rows_in(content: bytes) -> Mapping[str, Any]:
+    try:
+        raw = json.loads(content)
+        return dict(raw["rows"]) if raw["by"] == _VERSION else {}
+    except (ValueError, TypeError, KeyError):  # empty or damaged: no memory
+        return {}
+
+
+def _directories_of(path: str) -> Iterator[str]:
+    """Those in which ``path`` lies, up to the root."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+    yield ""

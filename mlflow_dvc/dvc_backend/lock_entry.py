@@ -1,0 +1,135 @@
+"""A stage's entry in dvc.lock, computed by DVC's own code before DVC writes it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow_dvc.dvc_backend.child_process import DvcProcess, describe_dvc_error
+from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
+from mlflow_dvc.snapshot import DataEntry
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """A stage that has run. ``lock`` is the whole lock as DVC is about to write it.
+
+    Paths of ``outs`` and ``deps`` are relative to the DVC root, or URLs.
+    """
+
+    lock: bytes
+    outs: tuple[DataEntry, ...]
+    deps: tuple[DataEntry, ...]
+
+
+def start_sealing(
+    root: str, file: str, name: str, address: str, *, bytes_at_most: int
+) -> DvcProcess:
+    """Ask for the stage ``name`` of the dvc.yaml ``file``, which DVC knows as ``address``.
+
+    Nothing is answered where more than ``bytes_at_most`` lie there that DVC has not hashed yet.
+    Raises OSError where DVC cannot be asked.
+    """
+    request = {"root": root, "file": file, "name": name, "address": address}
+    return DvcProcess(run_seal, {**request, "bytes_at_most": bytes_at_most})
+
+
+def read_sealed(child: DvcProcess) -> LockedStage | str:
+    """The answer, or in words why there is none. Raises OSError or ValueError for neither."""
+    raw = child.result()
+    if not isinstance(raw, dict) or not {"lock", "fault"} & raw.keys():
+        raise ValueError("not an answer of the sealing")
+    if "fault" in raw:
+        return str(raw["fault"])
+    outs, deps = (tuple(DataEntry(**row) for row in raw[part]) for part in ("outs", "deps"))
+    return LockedStage(raw["lock"].encode(), outs, deps)
+
+
+def run_seal(root: str, file: str, name: str, address: str, bytes_at_most: int) -> dict[str, Any]:
+    """The same in this process: imports DVC and changes the working directory.
+
+    A run cache entry is not made (a script that fails after this would be skipped as done), nor is
+    an output put into the cache or a line into an ignore file.
+    """
+    try:
+        with open_read_only(root) as repo:
+            stage = repo.stage.load_one(os.path.join(root, file), name)
+            left = bytes_at_most - _unhashed(repo, stage.outs)
+            if left < 0:
+                return {"fault": f"{-left + bytes_at_most} bytes are too much to hash"}
+            stage.save(run_cache=False)
+            return {
+                "lock": _locked(repo, stage),
+                "outs": list(_rows(stage.outs, root, address, role="output")),
+                "deps": list(_rows(stage.deps, root, address, role=None)),
+            }
+    except Exception as error:  # an output is missing, say: then the stage has not done its work
+        return {"fault": describe_dvc_error(error)}
+
+
+def _unhashed(repo: Any, outs: Iterable[Any]) -> int:
+    """Bytes of ``outs`` that DVC's memory of hashes does not know."""
+    unknown = 0
+    for out in outs:
+        if out.fs.protocol != "local":
+            continue
+        for path in _files(out.fs_path):
+            status = os.stat(path)
+            known, _ = repo.state.get(path, repo.fs)
+            unknown += 0 if known else status.st_size
+    return unknown
+
+
+def _files(path: str) -> Iterator[str]:
+    if os.path.isfile(path):
+        yield path
+    for folder, _, names in os.walk(path):
+        yield from (os.path.join(folder, name) for name in names)
+
+
+def _locked(repo: Any, stage: Any) -> str:
+    """The text of the lock beside the stage's dvc.yaml, with the stage's new entry."""
+    from dvc.dvcfile import Lockfile
+
+    lock = os.path.splitext(stage.path)[0] + ".lock"
+    folder = tempfile.mkdtemp(prefix="mlflow-dvc-")
+    try:
+        copy = os.path.join(folder, "dvc.lock")
+        if os.path.exists(lock):
+            shutil.copyfile(lock, copy)
+        Lockfile(repo, copy).dump(stage)
+        with open(copy, encoding="utf-8", newline="") as file:
+            return file.read()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _rows(
+    outs: Iterable[Any], root: str, address: str, role: str | None
+) -> Iterator[dict[str, Any]]:
+    for out in outs:
+        if out.hash_name == "params" or not out.hash_info:
+            continue
+        yield {
+            "path": _path(out, root),
+            "algorithm": out.hash_name,
+            "hash": out.hash_info.value,
+            "size": out.meta.size if out.meta else None,
+            "nfiles": out.meta.nfiles if out.meta else None,
+            "cached": bool(out.use_cache),
+            "stage": address,
+            "role": role,
+        }
+
+
+def _path(out: Any, root: str) -> str:
+    if "://" in out.def_path:
+        return str(out.def_path)
+    inside = os.path.relpath(out.fs_path, root)
+    outside = inside == os.pardir or inside.startswith(os.pardir + os.sep)
+    absolute = outside and os.path.isabs(out.def_path)
+    return out.fs_path if absolute else inside.replace(os.sep, "/")

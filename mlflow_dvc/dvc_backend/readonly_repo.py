@@ -1,0 +1,81 @@
+"""A ``Repo`` of DVC that writes nothing into the project.
+
+DVC's own makes ``.dvc/tmp`` and lines in ignore files when it is only opened. What it knows of
+hashes already is used, and what is hashed here DVC need not hash again: that is kept outside of
+every project.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+# What may be said of a remote by a commit that anybody may have made. Files that are named there,
+# such as AWS's configuration, can name programs.
+_ALLOWED_REMOTE_OPTIONS = frozenset(
+    {"url", "endpointurl", "region", "version_aware", "worktree", "jobs"}
+)
+
+
+def strip_remote_config(repo: Any, trusted: Mapping[str, Any] | None = None) -> None:
+    """Let ``repo`` know of its remotes only what does no harm, and what the user says himself.
+
+    He does so in his own settings of DVC, and in those of a project of his, ``trusted``.
+    """
+    own = [repo.config.load_one(level)["remote"] for level in ("system", "global")]
+    for name, settings in repo.config["remote"].items():
+        said = {key: settings[key] for key in settings.keys() & _ALLOWED_REMOTE_OPTIONS}
+        settings.clear()
+        for source in (said, *(remotes.get(name, {}) for remotes in (*own, trusted or {}))):
+            settings.update(source)
+
+
+@contextmanager
+def open_read_only(root: str, *, foreign: bool = False) -> Iterator[Any]:
+    """The DVC project at ``root``; changes the working directory. DVC's lock is never taken.
+
+    What a ``foreign`` one has in its configuration is not trusted.
+    """
+    from dvc.output import Output
+    from dvc.repo import Repo
+
+    scratch = tempfile.mkdtemp(prefix="mlflow-dvc-")
+
+    class Aside(Repo):  # type: ignore[misc, unused-ignore]
+        tmp_dir = scratch
+
+        @property
+        def _btime(self) -> float | None:
+            """DVC finds its memory of hashes by the age of this file."""
+            try:
+                return os.path.getmtime(os.path.join(root, ".dvc", "tmp", "btime"))
+            except OSError:
+                return None
+
+        def _ignore(self) -> None:
+            pass
+
+    class Apart(Aside):
+        """The same where DVC's memory of hashes cannot be used: a full disk, no permission."""
+
+        site_cache_dir = scratch
+
+    os.chdir(root)
+    Output.ignore = lambda self: None
+    try:
+        try:
+            repo = Apart(root) if foreign else Aside(root)
+        except Exception:
+            repo = Apart(root)
+        if foreign:
+            strip_remote_config(repo)
+        try:
+            yield repo
+        finally:
+            repo.state.close()  # all of it would ask git, which may not be there
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Where a project keeps data by its hash: what is there, and how it is had back."""

@@ -1,0 +1,193 @@
+"""Whether data can still be had, by its hash, from a project's cache and remotes; no download.
+
+Only the listing of a folder is read, to ask for each of its files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
+from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, strip_remote_config
+from mlflow_dvc.dvc_backend.storage.stores import (
+    existing_hashes,
+    open_stores,
+    read_listing_anywhere,
+)
+
+_MAX_SECONDS = 24 * 3600.0
+_MAX_NAMED = 5
+_WEB_SECONDS = 30
+_ABSENT = (404, 410)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where imported data came from: what lies at ``path`` of a repository at a revision."""
+
+    url: str
+    rev: str | None
+    path: str
+
+
+@dataclass(frozen=True)
+class DataRef:
+    """Data that is asked for. ``origin`` is asked where neither cache nor remote has it."""
+
+    algorithm: str
+    hash: str
+    origin: Origin | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.algorithm}:{self.hash}"
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Where it lies; ``missing`` names some of the files that lie nowhere, ``count`` says how many.
+
+    A file is named by its path in the folder, and by its hash.
+    """
+
+    stores: tuple[str, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
+    count: int = 0
+
+
+def find_available(
+    root: str, sought: Iterable[DataRef], *, foreign: bool
+) -> tuple[dict[str, Availability], list[str]]:
+    """By :attr:`Sought.key`; and in words what could not be asked.
+
+    ``root`` is the project whose cache and remotes are asked; the configuration of a ``foreign``
+    one is not trusted. Raises OSError where DVC cannot be asked.
+    """
+    rows = [asdict(one) for one in sought]
+    if not rows:
+        return {}, []
+    answer = call_dvc(run_exists, {"root": root, "sought": rows, "foreign": foreign}, _MAX_SECONDS)
+    found = {
+        key: Availability(tuple(names), tuple((path, oid) for path, oid in missing), count)
+        for key, (names, missing, count) in answer["found"].items()
+    }
+    return found, list(answer["unasked"])
+
+
+def run_exists(root: str, sought: Sequence[Mapping[str, Any]], foreign: bool) -> dict[str, Any]:
+    """The same in this process: imports DVC and changes the working directory."""
+    asked = [DataRef(**{**row, "origin": _origin(row.get("origin"))}) for row in sought]
+    unasked: list[str] = []
+    found: dict[str, tuple[list[str], list[tuple[str, str]], int]] = {}
+    with open_read_only(root, foreign=foreign) as repo:
+        for algorithm in dict.fromkeys(one.algorithm for one in asked):
+            mine = [one for one in asked if one.algorithm == algorithm]
+            found |= _Search(repo, algorithm, unasked).all(mine)
+        for one in asked:
+            if found[one.key][2] and one.origin and (name := _available_at_source(one, unasked)):
+                found[one.key] = ([name], [], 0)
+    return {"found": found, "unasked": list(dict.fromkeys(unasked))}
+
+
+class _Search:
+    """Through everything that keeps data by one kind of hash."""
+
+    def __init__(self, repo: Any, algorithm: str, unasked: list[str]) -> None:
+        self._repo = repo
+        self._algorithm = algorithm
+        self._unasked = unasked
+
+    def all(self, sought: Sequence[DataRef]) -> dict[str, Any]:
+        files = {one.hash: list(self._files(one.hash)) for one in sought}
+        where = self._where({oid for rows in files.values() for _, oid in rows})
+        answer = {}
+        for one in sought:
+            rows = files[one.hash]
+            is_unlisted = one.hash.endswith(".dir") and len(rows) == 1  # or damaged: it has files
+            missing = [row for row in rows if row[1] not in where or is_unlisted]
+            names = list(dict.fromkeys(where[oid] for _, oid in rows if oid in where))
+            answer[one.key] = (names, missing[:_MAX_NAMED], len(missing))
+        return answer
+
+    def _files(self, value: str) -> Iterator[tuple[str, str]]:
+        """Of a folder its listing and every file, each with the name that it has there."""
+        yield "", value
+        if value.endswith(".dir"):
+            rows, _ = read_listing_anywhere(self._repo, self._algorithm, value)
+            yield from ((row["relpath"], row["md5"]) for row in rows or ())
+
+    def _where(self, oids: set[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, odb in open_stores(self._repo, self._algorithm, self._unasked.append):
+            left = oids - found.keys()
+            if not left:
+                break
+            try:
+                found |= dict.fromkeys(existing_hashes(odb, left), _store_label(name))
+                if fault := _fault(odb, left - found.keys()):
+                    self._unasked.append(f"{name}: {fault}")
+            except Exception as error:
+                self._unasked.append(f"{name}: {describe_dvc_error(error)}")
+        return found
+
+
+def _store_label(name: str) -> str:
+    """Without the address."""
+    return "cache" if name.startswith("cache ") else name.partition(" (")[0]
+
+
+def _fault(odb: Any, lacking: set[str]) -> str | None:
+    """Why a web server may have what it seems to lack: DVC takes every failure for an absence."""
+    if odb.fs.protocol not in ("http", "https") or not lacking:
+        return None
+    try:
+        request = Request(odb.oid_to_path(min(lacking)), method="HEAD")  # noqa: S310 - http(s)
+        urlopen(request, timeout=_WEB_SECONDS).close()  # noqa: S310
+    except HTTPError as error:
+        return None if error.code in _ABSENT else f"HTTP {error.code}"
+    except OSError as error:
+        return describe_dvc_error(error)
+    return None
+
+
+def _origin(raw: Mapping[str, Any] | None) -> Origin | None:
+    return Origin(**raw) if raw else None
+
+
+def _available_at_source(sought: DataRef, unasked: list[str]) -> str | None:
+    """The name of the repository that imported data came from, if it has it still."""
+    from dvc.repo import Repo
+
+    origin = sought.origin
+    if origin is None:
+        return None
+    name = f"{origin.url}@{origin.rev}" if origin.rev else origin.url
+    try:
+        with Repo.open(origin.url, rev=origin.rev, subrepos=True) as repo:
+            strip_remote_config(repo)
+            entry = repo.dvcfs.info(origin.path).get("dvc_info", {}).get("entry")
+            value = getattr(getattr(entry, "hash_info", None), "value", None)
+            if value is None:  # what git itself has there
+                return name if _hash_in_git(repo, origin.path, sought) else None
+            if value != sought.hash:
+                return None
+            _, _, lacking = _Search(repo, sought.algorithm, unasked).all([sought])[sought.key]
+            return None if lacking else name
+    except Exception as error:
+        unasked.append(f"{name}: {describe_dvc_error(error)}")
+        return None
+
+
+def _hash_in_git(repo: Any, path: str, sought: DataRef) -> bool:
+    from dvc.fs import localfs
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.db import get_odb
+
+    scratch = get_odb(localfs, os.path.join(os.sep, "nowhere"), hash_name=sought.algorithm)
+    _, _, found = build(scratch, path, repo.dvcfs, sought.algorithm, dry_run=True)
+    return bool(found.hash_info.value == sought.hash)

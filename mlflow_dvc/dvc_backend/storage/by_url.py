@@ -1,0 +1,29 @@
+"""A DVC remote of which nothing is known but its address: in a process without the project."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mlflow_dvc.dvc_backend.hashing import LEGACY
+
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+def open_remote_url(url: str, algorithm: str, endpoint: str | None = None) -> Any:
+    """DVC's object database there, of the hashes of that algorithm. Imports DVC.
+
+    Credentials are those of the environment, and so is the server of a bucket where it names one:
+    the same server may have another address there. Else it is ``endpoint``.
+    """
+    from dvc.fs import get_cloud_fs
+    from dvc_data.hashfile.db import get_odb
+
+    named = any(os.environ.get(name) for name in _ENDPOINTS)
+    where = {"endpointurl": endpoint} if endpoint and not named else {}
+    cls, config, path = get_cloud_fs({}, url=url, **where)
+    fs = cls(**config)
+    # As dvc.data_cloud lays a remote out.
+    path = path if algorithm == LEGACY else fs.join(path, "files", "md5")
+    return get_odb(fs, path, hash_name=algorithm)

@@ -1,0 +1,267 @@
+"""Data by its hash, from wherever it still lies: work tree, cache, DVC remote, git repository.
+
+Whatever is handed on was hashed after it was copied: a damaged object in a cache is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
+from mlflow_dvc.dvc_backend.hashing import LEGACY, HashQuery, run_check
+from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, strip_remote_config
+from mlflow_dvc.dvc_backend.storage.by_url import open_remote_url
+from mlflow_dvc.dvc_backend.storage.stores import Row, open_stores, read_listing
+
+_MAX_SECONDS = 24 * 3600.0
+_AT_ONCE = 16
+UNFINISHED = ".mlflow-dvc-"  # how the name of a folder begins that is being filled
+_HASHED = ("md5", LEGACY)
+
+Copy = Callable[[str], None]  # puts the data at a path
+
+
+@dataclass(frozen=True)
+class FetchRequest:
+    """One piece of data, and where to look for it. ``root`` is a project on this machine.
+
+    ``repo`` and ``rev`` name a git repository, in whose folder ``subdir`` the project is.
+    ``remote`` is the URL of a DVC remote, ``endpoint`` the server that has its bucket.
+    """
+
+    path: str
+    algorithm: str
+    hash: str
+    root: str | None = None
+    repo: str | None = None
+    rev: str | None = None
+    remote: str | None = None
+    subdir: str | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class TrackedData:
+    """What a revision of a project says of one path."""
+
+    path: str
+    algorithm: str
+    hash: str
+    size: int | None = None
+    nfiles: int | None = None
+
+
+def fetch(wanted: FetchRequest, target: str | None) -> tuple[str | None, list[str]]:
+    """Where it lies now, and in words what was wrong with each place that was tried before.
+
+    Copied to ``target``, where nothing is overwritten; with None it may stay in the work tree, and
+    goes to a new folder otherwise. Raises OSError where DVC cannot be asked.
+    """
+    answer = call_dvc(run_fetch, {"wanted": asdict(wanted), "target": target}, _MAX_SECONDS)
+    return answer["path"], list(answer["tried"])
+
+
+def locate(path: str, root: str | None, repo: str | None, rev: str | None) -> TrackedData | str:
+    """What DVC tracks at ``path`` of the project ``root``, or of ``repo``, at the revision.
+
+    In words why there is nothing. Raises OSError where DVC cannot be asked.
+    """
+    request = {"path": path, "root": root, "repo": repo, "rev": rev}
+    answer = call_dvc(run_locate, request, _MAX_SECONDS)
+    return TrackedData(**answer["found"]) if "found" in answer else str(answer["fault"])
+
+
+def run_fetch(wanted: Mapping[str, Any], target: str | None) -> dict[str, Any]:
+    """The same in this process: imports DVC and changes the working directory."""
+    with OpenStores() as sources:
+        path, tried = fetch_into(FetchRequest(**wanted), target, sources)
+    return {"path": path, "tried": tried}
+
+
+def fetch_into(
+    wanted: FetchRequest, target: str | None, sources: OpenStores
+) -> tuple[str | None, list[str]]:
+    """The same, with everything that is open already."""
+    if wanted.algorithm not in _HASHED:
+        return None, [f"by {wanted.algorithm} alone nothing can be told from it"]
+    if target is None and (here := _in_work_tree(wanted)):
+        return here, []
+    if target is not None and os.path.lexists(target):
+        if _hash(target, wanted.algorithm) == wanted.hash:
+            return target, []
+        return None, [f"{target} is there already, and something else"]
+    tried: list[str] = []
+    for name, copy in _places(wanted, sources, tried):
+        try:
+            return _copy_and_verify(wanted, copy, target), tried
+        except Exception as error:
+            tried.append(f"{name}: {describe_dvc_error(error)}")
+    return None, tried
+
+
+def run_locate(path: str, root: str | None, repo: str | None, rev: str | None) -> dict[str, Any]:
+    """The same in this process: imports DVC."""
+    from dvc.repo import Repo
+
+    try:
+        with Repo(root, rev=rev) if repo is None else Repo.open(repo, rev=rev) as opened:
+            info = opened.dvcfs.info(path)
+            entry = info.get("dvc_info", {}).get("entry")
+            hashed = getattr(entry, "hash_info", None)
+            if not hashed:
+                return {"fault": f"{path} is not tracked by DVC there"}
+            meta = entry.meta
+            found = TrackedData(path, hashed.name, hashed.value, meta.size, meta.nfiles)
+            return {"found": asdict(found)}
+    except Exception as error:
+        return {"fault": describe_dvc_error(error)}
+
+
+class OpenStores(ExitStack):
+    """Projects, remotes and repositories, each opened once."""
+
+    def __init__(self, *, foreign: bool = False) -> None:
+        """Of a ``foreign`` project the configuration is not trusted."""
+        super().__init__()
+        self._foreign = foreign
+        self._opened: dict[tuple[str | None, ...], Any] = {}
+
+    def project(self, root: str) -> Any:
+        return self._once(
+            (root,), lambda: self.enter_context(open_read_only(root, foreign=self._foreign))
+        )
+
+    def remote(self, url: str, algorithm: str, endpoint: str | None) -> Any:
+        return self._once(
+            (url, algorithm, endpoint), lambda: open_remote_url(url, algorithm, endpoint)
+        )
+
+    def repository(self, url: str, rev: str | None) -> Any:
+        from dvc.repo import Repo
+
+        def opened() -> Any:
+            repo = self.enter_context(Repo.open(url, rev=rev, subrepos=True))
+            strip_remote_config(repo)
+            return repo
+
+        return self._once((url, rev), opened)
+
+    def _once(self, key: tuple[str | None, ...], open_it: Callable[[], Any]) -> Any:
+        """What could not be opened is not tried again: its error is raised each time."""
+        if key not in self._opened:
+            try:
+                self._opened[key] = open_it()
+            except Exception as error:
+                self._opened[key] = error
+        found = self._opened[key]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def _places(
+    wanted: FetchRequest, sources: OpenStores, tried: list[str]
+) -> Iterator[tuple[str, Copy]]:
+    """Every place to look in, the nearest first; what cannot be opened is told in ``tried``."""
+
+    def opened(name: str, open_it: Callable[..., Any], *words_of: Any) -> Any:
+        try:
+            return open_it(*words_of)
+        except Exception as error:
+            tried.append(f"{name}: {describe_dvc_error(error)}")
+            return None
+
+    if wanted.root and (repo := opened(wanted.root, sources.project, wanted.root)):
+        here = os.path.join(wanted.root, wanted.path)
+        if os.path.lexists(here):
+            yield f"work tree {here}", lambda target: _copy_tree(here, target)
+        yield from _of_repo(repo, wanted, tried)
+    if wanted.remote:
+        about = (wanted.remote, wanted.algorithm, wanted.endpoint)
+        if odb := opened(wanted.remote, sources.remote, *about):
+            yield wanted.remote, partial(_copy_object, odb, wanted)
+    if wanted.repo:
+        name = f"{wanted.repo}@{wanted.rev}" if wanted.rev else wanted.repo
+        if clone := opened(name, sources.repository, wanted.repo, wanted.rev):
+            yield from _of_repo(clone, wanted, tried)
+            inside = os.path.normpath(os.path.join(wanted.subdir or "", wanted.path))
+            yield name, lambda target: clone.dvcfs.get(inside, target, recursive=True)
+
+
+def _of_repo(repo: Any, wanted: FetchRequest, tried: list[str]) -> Iterator[tuple[str, Copy]]:
+    """The cache of a project and all its remotes, the default one first."""
+    for name, odb in open_stores(repo, wanted.algorithm, tried.append):
+        yield name, partial(_copy_object, odb, wanted)
+
+
+def _in_work_tree(wanted: FetchRequest) -> str | None:
+    """The path there, if what lies there is what is wanted, as far as DVC knows or by its hash."""
+    if not wanted.root:
+        return None
+    question = HashQuery(wanted.path, wanted.algorithm, wanted.hash)
+    found = run_check(wanted.root, [asdict(question)])
+    row = found.get(question.key)
+    return os.path.join(wanted.root, wanted.path) if row and row[1] == wanted.hash else None
+
+
+def _copy_tree(path: str, target: str) -> None:
+    if os.path.isdir(path):
+        shutil.copytree(path, target)
+    else:
+        shutil.copyfile(path, target)
+
+
+def _copy_and_verify(wanted: FetchRequest, copy: Copy, target: str | None) -> str:
+    """The data at its target, whole and as it was hashed, or an error and no trace."""
+    folder = os.path.dirname(target) if target else tempfile.mkdtemp(prefix="mlflow-dvc-data-")
+    os.makedirs(folder, exist_ok=True)
+    target = target or os.path.join(folder, os.path.basename(wanted.path))
+    unfinished = tempfile.mkdtemp(prefix=UNFINISHED, dir=folder)
+    try:
+        copied = os.path.join(unfinished, "data")
+        copy(copied)
+        if (value := _hash(copied, wanted.algorithm)) != wanted.hash:
+            raise ValueError(f"what lies there has the hash {value}")
+        os.rename(copied, target)
+        return target
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        with suppress(OSError):
+            os.rmdir(folder)  # made for nothing
+
+
+def _copy_object(odb: Any, wanted: FetchRequest, target: str) -> None:
+    """From a store of objects by their hash; a folder is a list of objects."""
+    if not wanted.hash.endswith(".dir"):
+        odb.fs.get_file(odb.oid_to_path(wanted.hash), target)
+        return
+    rows = read_listing(odb, wanted.hash)
+    os.mkdir(target)
+
+    def copy(row: Row) -> None:
+        path = os.path.join(target, row["relpath"])
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        odb.fs.get_file(odb.oid_to_path(row["md5"]), path)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(copy, rows))
+
+
+def _hash(path: str, algorithm: str) -> str | None:
+    """Of what lies at ``path``, read whole and asked of nobody's memory."""
+    from dvc.fs import localfs
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.db import get_odb
+
+    scratch = get_odb(localfs, os.path.dirname(path), hash_name=algorithm)
+    _, _, found = build(scratch, path, localfs, algorithm, dry_run=True)
+    value: str | None = found.hash_info.value
+    return value

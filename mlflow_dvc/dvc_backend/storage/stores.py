@@ -1,0 +1,90 @@
+"""Where a project keeps data by its hash: the cache, and the remotes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mlflow_dvc.dvc_backend.child_process import describe_dvc_error
+from mlflow_dvc.dvc_backend.hashing import LEGACY
+from mlflow_dvc.paths import is_inside
+
+Row = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``
+Tell = Callable[[str], None]
+
+
+def open_stores(repo: Any, algorithm: str, tell: Tell) -> Iterator[tuple[str, Any]]:
+    """The cache of a project and all its remotes, the default one first, each with a name.
+
+    ``tell`` is called, in words, with what cannot be opened.
+    """
+    cache = repo.cache.legacy if algorithm == LEGACY else repo.cache.local
+    if cache is not None:  # a repository from elsewhere need not have one
+        yield f"cache {cache.path}", cache
+    yield from open_remotes(repo, algorithm, tell)
+
+
+def open_remotes(repo: Any, algorithm: str, tell: Tell) -> Iterator[tuple[str, Any]]:
+    """The same without the cache."""
+    default = repo.config["core"].get("remote")
+    for name in dict.fromkeys([*([default] if default else []), *repo.config["remote"]]):
+        try:
+            odb = repo.cloud.get_remote_odb(name, hash_name=algorithm)
+        except Exception as error:
+            tell(f"remote {name}: {describe_dvc_error(error)}")
+            continue
+        yield f"remote {name} ({odb.path})", odb
+
+
+def read_listing(odb: Any, value: str) -> list[Row]:
+    """The files of the folder whose hash is ``value``, as the store lists them.
+
+    Raises ValueError where the listing is not the one of that hash, or names a file outside of the
+    folder; whatever the store raises where it has none.
+    """
+    rows: list[Row] = json.loads(read_listing_bytes(odb, value))
+    if not isinstance(rows, list):
+        raise ValueError("what lies there is no list of files")
+    for row in rows:
+        if not is_inside(row["relpath"]):
+            raise ValueError(f"it names a file outside of itself, or of git's: {row['relpath']}")
+    return rows
+
+
+def existing_hashes(odb: Any, oids: set[str]) -> set[str]:
+    """Those that the store has.
+
+    On a local disk DVC's own way would hash what it finds, and delete what is damaged.
+    """
+    if odb.fs.protocol == "local":
+        return {oid for oid in oids if os.path.isfile(odb.oid_to_path(oid))}
+    return set(odb.oids_exist(sorted(oids)))
+
+
+def read_listing_bytes(odb: Any, value: str) -> bytes:
+    """The same as the JSON that the store has.
+
+    Raises ValueError where it is not the one of that hash; whatever the store raises where it has
+    none.
+    """
+    content: bytes = odb.fs.cat_file(odb.oid_to_path(value))
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if f"{found}.dir" != value:
+        raise ValueError(f"what lies there has the hash {found}.dir")
+    return content
+
+
+def read_listing_anywhere(
+    repo: Any, algorithm: str, value: str
+) -> tuple[list[Row] | None, list[str]]:
+    """The files of a folder from whichever store has it, or in words why none does."""
+    tried: list[str] = []
+    for name, odb in open_stores(repo, algorithm, tried.append):
+        try:
+            return read_listing(odb, value), tried
+        except Exception as error:
+            tried.append(f"{name}: {describe_dvc_error(error)}")
+    return None, tried

@@ -1,0 +1,1 @@
+"""What the files of a DVC project say, read without DVC."""

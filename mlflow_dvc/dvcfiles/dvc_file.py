@@ -1,0 +1,174 @@
+"""One DVC file with its lock, as the stages it stands for."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mlflow_dvc.dvc_backend.templates import ResolvedStages, cached_answer, resolve
+from mlflow_dvc.dvcfiles import schema
+from mlflow_dvc.dvcfiles.discovery import PIPELINE
+from mlflow_dvc.dvcfiles.output_hash import Raw
+from mlflow_dvc.dvcfiles.stages import (
+    PARAMS,
+    InvalidDvcFileError,
+    Stage,
+    StageParser,
+    lock_path,
+    templated_stages,
+)
+from mlflow_dvc.fingerprint import describe_error
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """The bytes of a file and what they mean as YAML."""
+
+    content: bytes
+    raw: Any = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class DvcFile:
+    """One ``.dvc`` file, or one dvc.yaml with its lock. Compared by identity: it is made anew when
+    its files change. ``pending``: DVC must fill in templates.
+    """
+
+    file: str
+    content: bytes
+    stages: tuple[Stage, ...]
+    faults: tuple[str, ...]
+    lock_content: bytes | None = None
+    pending: bool = False
+    answer: ResolvedStages | None = field(default=None, repr=False)
+    raw: Any = field(default=None, repr=False)
+    templated: frozenset[str] = frozenset()
+    lock: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def param_files(source: DvcFile) -> Iterator[str]:
+    """The files whose values went into the stages; vars files of a template among them."""
+    if os.path.basename(source.file) == PIPELINE:
+        yield posixpath.join(posixpath.dirname(source.file), PARAMS)
+    for path in (
+        *_read_digests(source),
+        *(path for stage in source.stages for path in stage.params),
+    ):
+        if not path.startswith(("/", "../")) and "://" not in path:
+            yield path
+
+
+def _read_digests(source: DvcFile) -> list[str]:
+    """The files, there now, that DVC filled the templates in from."""
+    return [path for path, md5 in source.answer.reads.items() if md5] if source.answer else []
+
+
+def is_stale(source: DvcFile, root: str) -> bool:
+    """Whether a template's answer may have changed: its parameters did, or it is known by now."""
+    if not source.pending and source.answer is None:
+        return False
+    return cached_answer(root, source.file, source.content) != source.answer
+
+
+def parse_dvc_file(root: str, file: str, loaded: ParsedFile) -> DvcFile:
+    """What a ``.dvc`` file says."""
+    raw, faults = _validate(file, loaded.raw, schema.SINGLE)
+    if faults:
+        return DvcFile(file, loaded.content, (), faults)
+    reader = StageParser(root)
+    try:
+        stage = reader.single(file, raw)
+    except InvalidDvcFileError as fault:
+        return DvcFile(file, loaded.content, (), (f"{file}: DVC refuses it: {fault}",))
+    return DvcFile(file, loaded.content, (stage,), tuple(reader.faults))
+
+
+def parse_pipeline(root: str, file: str, loaded: ParsedFile, lock: ParsedFile | None) -> DvcFile:
+    """What a dvc.yaml says together with its lock."""
+    raw, faults = _validate(file, loaded.raw, schema.PIPELINE)
+    locked, lock_faults = _locked(lock_path(file), lock) if lock else ({}, ())
+    source = DvcFile(
+        file=file,
+        content=loaded.content,
+        stages=(),
+        faults=faults + lock_faults,
+        lock_content=lock.content if lock else None,
+        raw=raw.get("stages") or {},
+        lock=locked.get("stages") or {},
+    )
+    source = replace(source, templated=templated_stages(loaded.content, source.raw))
+    if source.templated:
+        if known := cached_answer(root, file, loaded.content):
+            return _with_templates(root, source, known)
+        source = replace(source, pending=True)
+    return _read_plainly(root, source)
+
+
+def _read_plainly(root: str, source: DvcFile) -> DvcFile:
+    return _with_stages(root, source, _parse_again(source))
+
+
+def _parse_again(source: DvcFile) -> Raw:
+    if not source.templated:
+        return source.raw
+    return {name: raw for name, raw in source.raw.items() if name not in source.templated}
+
+
+def _with_templates(root: str, source: DvcFile, resolved: ResolvedStages) -> DvcFile:
+    """Stages that DVC could not resolve are read as far as their text goes."""
+    known = replace(
+        source,
+        pending=False,
+        answer=resolved,
+        faults=source.faults + tuple(f"{source.file}: {fault}" for fault in resolved.faults),
+    )
+    order = {name: position for position, name in enumerate(source.raw)}
+    stages = sorted(
+        {**_parse_again(source), **resolved.stages}.items(),
+        key=lambda item: order.get(item[0].rpartition("@")[0], order.get(item[0], 0)),
+    )
+    return _with_stages(root, known, dict(stages))
+
+
+def _with_stages(root: str, source: DvcFile, stages: Mapping[str, Any]) -> DvcFile:
+    reader = StageParser(root)
+    found = reader.pipeline(source.file, stages, source.lock)
+    return replace(source, stages=tuple(found), faults=source.faults + tuple(reader.faults))
+
+
+def resolve_templates(root: str, source: DvcFile) -> DvcFile:
+    """``source`` with its templates filled in; where DVC cannot, it says so and stays plain."""
+    if not source.pending:
+        return source
+    try:
+        return _with_templates(root, source, resolve(root, source.file, source.content))
+    except Exception as error:
+        fault = f"{source.file}: DVC could not resolve its templates ({describe_error(error)})"
+        return replace(source, pending=False, faults=(*source.faults, fault))
+
+
+def _validate(file: str, raw: Any, rule: schema.Rule) -> tuple[Raw, tuple[str, ...]]:
+    """What a file may say as DVC sees it; nothing, and the reason, where DVC refuses the file."""
+    raw = raw or {}  # an empty file, to DVC
+    fault = schema.find_fault(raw, rule)
+    return ({}, (f"{file}: DVC refuses it: {fault}",)) if fault else (raw, ())
+
+
+def _locked(file: str, lock: ParsedFile) -> tuple[Raw, tuple[str, ...]]:
+    raw, faults = _validate(file, lock.raw, schema.LOCK)
+    if faults and isinstance(lock.raw, Mapping) and not {"schema", "stages"} & lock.raw.keys():
+        hint = "it is of DVC 1; `dvc repro` or `dvc commit` with DVC 2 makes a new one"
+        return {}, (f"{faults[0]} ({hint})",)
+    return raw, faults
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the DVC files of a project say. ``params`` holds the parameter files' bytes."""
+
+    dvc_files: tuple[DvcFile, ...]
+    faults: tuple[str, ...] = ()
+    params: Mapping[str, bytes] = field(default_factory=dict, repr=False)

@@ -1,0 +1,100 @@
+"""One look at all DVC files of a project: its stages, what is wrong, and the bytes themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+
+from mlflow_dvc.dvcfiles import dvc_file as sources_of
+from mlflow_dvc.dvcfiles.dvc_file import Content, DvcFile
+from mlflow_dvc.dvcfiles.reading_cache import CachedReading
+from mlflow_dvc.dvcfiles.stage_graph import overlapping_outputs
+from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.fingerprint import UnreadableError, escape_unprintable, md5_of, read_bytes
+
+MAX_PARAMS_BYTES = 1024 * 1024
+
+
+class ProjectReading:
+    """What the DVC files of one root say at one moment. Paths are relative to ``root``.
+
+    Of one that an earlier process made, the content is only read if somebody asks for it.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        content: Content | None,
+        memory: CachedReading | None = None,
+        faults_of: Callable[[Sequence[DvcFile]], Iterable[str]] = lambda sources: (),
+    ) -> None:
+        self.root = root
+        self.cached = memory
+        self._faults_of = faults_of  # what is wrong with stages that become known later
+        if content is not None:
+            self.content = content
+
+    @cached_property
+    def content(self) -> Content:
+        return self.cached.content() if self.cached else Content(())
+
+    @property
+    def is_loaded(self) -> bool:
+        return "content" in vars(self)
+
+    @property
+    def dvc_files(self) -> tuple[DvcFile, ...]:
+        return self.content.dvc_files
+
+    @property
+    def params(self) -> Mapping[str, bytes]:
+        return self.content.params
+
+    @property
+    def pending(self) -> bool:
+        """Whether the stages of some dvc.yaml are not known yet; such a reading is never kept."""
+        return self.is_loaded and any(source.pending for source in self.dvc_files)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        return tuple(stage for source in self.dvc_files for stage in source.stages)
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        named = [fault for source in self.dvc_files for fault in source.faults]
+        found = (*self.content.faults, *named, *overlapping_outputs(self.stages))
+        return tuple(dict.fromkeys(escape_unprintable(fault) for fault in found))
+
+    @cached_property
+    def locks(self) -> dict[str, str]:
+        """The md5 of the bytes of each lock that counts, by its path."""
+        return {
+            lock_path(source.file): md5_of(source.lock_content)
+            for source in self.dvc_files
+            if source.lock_content is not None
+        }
+
+    def with_templates(self) -> ProjectReading:
+        """The same moment with every template filled in, by asking DVC where it must be (slow)."""
+        sources = tuple(
+            sources_of.resolve_templates(self.root, source) for source in self.dvc_files
+        )
+        params = dict(self.content.params)
+        for source in sources:
+            reads = source.answer.reads if source.answer else {}
+            for path, md5 in reads.items():
+                content = params.get(path) or _read_small(os.path.join(self.root, path))
+                if content and md5_of(content) == md5:
+                    params[path] = content
+        pairs = zip(sources, self.dvc_files, strict=True)
+        late = [source for source, before in pairs if source is not before]
+        faults = (*self.content.faults, *self._faults_of(late))
+        return ProjectReading(self.root, Content(sources, faults, params))
+
+
+def _read_small(path: str) -> bytes | None:
+    try:
+        return read_bytes(path) if os.stat(path).st_size <= MAX_PARAMS_BYTES else None
+    except (OSError, UnreadableError):
+        return None

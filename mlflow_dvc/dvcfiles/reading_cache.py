@@ -1,0 +1,211 @@
+"""What an earlier process read of a project, used again where every file is still as it was then.
+
+A start of a training script costs as much as it costs to look at the time stamps of the project's
+DVC files; to read the lock of ten thousand outputs takes a hundred times longer. The first line of
+the kept file says what must not have changed, and what was made of it for runs; the second line is
+all that was read, for those who need more than tags.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache as once
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from mlflow_dvc import user_cache
+from mlflow_dvc.dvc_backend.templates import ResolvedStages
+from mlflow_dvc.dvcfiles.discovery import digest_of_listing
+from mlflow_dvc.dvcfiles.dvc_file import Content, DvcFile
+from mlflow_dvc.dvcfiles.stages import Stage
+from mlflow_dvc.fingerprint import Fingerprint, file_md5
+from mlflow_dvc.snapshot import DataEntry
+
+_KIND = "projects"
+_MAX_CACHED_TAGS = 16
+_OUT_FIELDS = ("path", "algorithm", "hash", "size", "nfiles", "cached", "stage", "source")
+
+
+@dataclass(frozen=True)
+class ReadingInputs:
+    """Everything that had a say in a reading: files and folders, and where rules come from."""
+
+    config_locations: tuple[str | None, ...]
+    fingerprints: Mapping[str, Fingerprint]
+
+    def holds(self, places: tuple[str | None, ...], *, by_content: bool = False) -> bool:
+        """Whether the project would be read just the same now.
+
+        With ``by_content`` a file whose time stamps changed is read for that.
+        """
+        told_by = _current_digest if by_content else _listing_digest
+        return places == self.config_locations and all(
+            seen.fits(path, told_by) for path, seen in self.fingerprints.items()
+        )
+
+    @property
+    def detects_changes(self) -> bool:
+        """Whether later changes will show; not within the clock's tick of the last one."""
+        return all(
+            seen.missing or seen.signature or seen.digest for seen in self.fingerprints.values()
+        )
+
+
+@dataclass(frozen=True)
+class CachedTags:
+    """What a reading was worth to one kind of run: its tags and warnings, without those of git.
+
+    ``run`` is what the process was; ``folders`` are those that were looked at besides.
+    """
+
+    run: list[str | None]
+    tags: dict[str, str]
+    warnings: list[str]
+    folders: Mapping[str, Fingerprint] = field(default_factory=dict)
+
+    def fits(self, run: list[str | None]) -> bool:
+        return run == self.run and all(seen.fits(path) for path, seen in self.folders.items())
+
+
+@dataclass(frozen=True)
+class CachedReading:
+    """One kept reading."""
+
+    inputs: ReadingInputs
+    tags_by_run: tuple[CachedTags, ...]
+    body: bytes = field(repr=False)
+
+    def content(self) -> Content:
+        raw = json.loads(self.body)
+        return Content(
+            tuple(_file_from_row(row) for row in raw["sources"]),
+            tuple(raw["faults"]),
+            {path: _bytes(text) for path, text in raw["params"].items()},
+        )
+
+
+def load(root: str) -> CachedReading | None:
+    """What was kept of the project at ``root``, if by this very version of the package."""
+    kept = user_cache.read(_KIND, _key(root))
+    if kept is None:
+        return None
+    head, _, body = kept.partition(b"\n")
+    try:
+        raw = json.loads(head)
+        if raw["by"] != _package_version() or raw["check"] != crc32(body):
+            return None
+        witness = ReadingInputs(tuple(raw["places"]), _fingerprints_from_rows(raw["glimpses"]))
+        told = tuple(
+            CachedTags(
+                row["run"], row["tags"], row["warnings"], _fingerprints_from_rows(row["folders"])
+            )
+            for row in raw["told"]
+        )
+    except Exception:  # damaged, or of another make: whatever it is, it is no memory
+        return None
+    return CachedReading(witness, told, body)
+
+
+def save(root: str, memory: CachedReading) -> None:
+    """In place of what was kept of the project before."""
+    head = {
+        "by": _package_version(),
+        "check": crc32(memory.body),
+        "places": memory.inputs.config_locations,
+        "glimpses": _fingerprints_to_rows(memory.inputs.fingerprints),
+        "told": [
+            {**vars(told), "folders": _fingerprints_to_rows(told.folders)}
+            for told in memory.tags_by_run[:_MAX_CACHED_TAGS]
+        ],
+    }
+    user_cache.write(_KIND, _key(root), json.dumps(head).encode() + b"\n" + memory.body)
+
+
+def serialize(content: Content) -> bytes:
+    """``content`` as ``Memory`` holds it."""
+    raw = {
+        "sources": [_file_to_row(source) for source in content.dvc_files],
+        "faults": content.faults,
+        "params": {path: _text(value) for path, value in content.params.items()},
+    }
+    return json.dumps(raw).encode()
+
+
+def _file_to_row(source: DvcFile) -> dict[str, Any]:
+    return {
+        "file": source.file,
+        "content": _text(source.content),
+        "stages": [_stage_to_row(stage) for stage in source.stages],
+        "faults": source.faults,
+        "lock_content": None if source.lock_content is None else _text(source.lock_content),
+        "answer": asdict(source.answer) if source.answer else None,
+    }
+
+
+def _stage_to_row(stage: Stage) -> dict[str, Any]:
+    outs = [[getattr(out, name) for name in _OUT_FIELDS] for out in stage.outs]
+    return {**vars(stage), "outs": outs}
+
+
+def _file_from_row(row: dict[str, Any]) -> DvcFile:
+    lock, answer = row["lock_content"], row["answer"]
+    return DvcFile(
+        file=row["file"],
+        content=_bytes(row["content"]),
+        stages=tuple(_stage_from_row(stage) for stage in row["stages"]),
+        faults=tuple(row["faults"]),
+        lock_content=None if lock is None else _bytes(lock),
+        answer=ResolvedStages(**{**answer, "faults": tuple(answer["faults"])}) if answer else None,
+    )
+
+
+def _stage_from_row(row: dict[str, Any]) -> Stage:
+    outs = tuple(DataEntry(**dict(zip(_OUT_FIELDS, out, strict=True))) for out in row["outs"])
+    deps, params = tuple(row["deps"]), tuple(row["params"])
+    locked = {path: tuple(pair) for path, pair in row["locked_deps"].items()}
+    return Stage(**{**row, "deps": deps, "params": params, "outs": outs, "locked_deps": locked})
+
+
+def _fingerprints_to_rows(glimpses: Mapping[str, Fingerprint]) -> dict[str, Any]:
+    return {path: [seen.signature, seen.digest, seen.missing] for path, seen in glimpses.items()}
+
+
+def _fingerprints_from_rows(rows: Mapping[str, Any]) -> dict[str, Fingerprint]:
+    return {
+        path: Fingerprint(tuple(signature) if signature else None, digest, missing)
+        for path, (signature, digest, missing) in rows.items()
+    }
+
+
+def _current_digest(path: str) -> str:
+    return _listing_digest(path) or file_md5(path)
+
+
+def _listing_digest(path: str) -> str:
+    return digest_of_listing(path) if os.path.isdir(path) else ""
+
+
+def _key(root: str) -> str:
+    return hashlib.sha256(os.fsencode(root)).hexdigest()
+
+
+@once
+def _package_version() -> str:
+    """Of this package's own files: what another one made of a project is not trusted."""
+    package = Path(__file__).parents[1]
+    files: Iterable[Path] = sorted([*package.glob("*.py"), *package.glob("*/*.py")])
+    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(stamps).encode()).hexdigest()
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

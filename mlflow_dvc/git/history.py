@@ -1,0 +1,144 @@
+"""The code that a commit and a patch stand for, and how two such differ. Nothing is checked out."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+
+from mlflow_dvc.git.code_files import is_written_by_dvc
+from mlflow_dvc.git.head import is_sha
+from mlflow_dvc.git.scratch import ScratchGit
+
+_MAX_SUBJECTS = 50
+# Whatever the user's configuration says, a patch is taken as it is; what is larger is no code.
+_RAW_WORDS = ("-c", "apply.whitespace=nowarn", "-c", "apply.ignoreWhitespace=no")
+_SIZE_LIMIT_WORDS = ("-c", "core.bigFileThreshold=10m")
+_TEXT_WORDS = (
+    "-p", "--find-renames", "--no-relative", "--no-ext-diff", "--no-textconv", "--no-color",
+    "--unified=3", "--inter-hunk-context=0", "--submodule=short", "--src-prefix=a/",
+    "--dst-prefix=b/",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit, with the first line of its message."""
+
+    sha: str
+    subject: str
+
+
+@dataclass(frozen=True)
+class CommitRange:
+    """The commits that lead to one of two commits and not to the other, newest first.
+
+    ``commits`` are at most the first 50 of ``count``.
+    """
+
+    count: int
+    commits: tuple[Commit, ...]
+
+
+class GitHistory(ScratchGit):
+    """Those of the repository at ``root``; all questions together may take ``seconds``."""
+
+    def __enter__(self) -> GitHistory:
+        super().__enter__()
+        return self
+
+    def has(self, sha: str) -> bool:
+        if not is_sha(sha):
+            return False
+        asked = self._call("cat-file", "-t", sha)
+        return asked.returncode == 0 and asked.stdout == b"commit\n"
+
+    def commits_not_in(self, sha: str, other: str) -> CommitRange:
+        """What leads to ``sha`` and not to ``other``."""
+        found = f"{other}..{sha}"
+        count = int(self._run("rev-list", "--count", found, "--"))
+        limit = f"--max-count={_MAX_SUBJECTS}"
+        text = self._run("log", "-z", "--no-show-signature", limit, "--format=%H %s", found, "--")
+        rows = (row.decode("utf-8", "replace") for row in text.split(b"\0") if row)
+        return CommitRange(count, tuple(Commit(*row.partition(" ")[::2]) for row in rows))
+
+    def is_shallow(self) -> bool:
+        return self._run("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+    def tree(self, sha: str, patch: bytes | None) -> str:
+        """The code of the commit with the patch, as git names it, without what DVC keeps there.
+
+        Raises OSError, in git's words, where the patch does not fit or is none.
+        """
+        self._run("read-tree", sha)
+        if patch:
+            self._run(*_RAW_WORDS, "apply", "--cached", "-p1", "-", given=patch)
+        paths = map(os.fsdecode, self._run("ls-files", "--cached", "-z").split(b"\0"))
+        return self._tree_without(path for path in paths if is_written_by_dvc(path))
+
+    def content(self, sha: str, patch: bytes, path: str) -> bytes | None:
+        """Of the file at ``path`` in the commit with the patch; None where there is none."""
+        try:
+            return self._run("cat-file", "blob", f"{self.tree(sha, patch)}:{path}")
+        except OSError:
+            return None
+
+    def is_folder(self, sha: str, patch: bytes, path: str) -> bool:
+        return self._call("cat-file", "-e", f"{self.tree(sha, patch)}:{path}/").returncode == 0
+
+    def diff(self, old: str, new: str, outs: Set[str]) -> bytes:
+        """Of two trees, less ``outs`` (paths from the root of the repository), which are data."""
+        if old == new:
+            return b""
+        data = list(self._data(old, new, outs))
+        trees = []
+        for tree in (old, new):
+            self._run("read-tree", tree)
+            trees.append(self._tree_without(data))
+        return self._run(*_SIZE_LIMIT_WORDS, "diff-tree", *_TEXT_WORDS, *trees, "--")
+
+    def _tree_without(self, paths: Iterable[str]) -> str:
+        """The tree of what is in the index, without these."""
+        if given := b"".join(os.fsencode(path) + b"\0" for path in paths):
+            self._run("update-index", "--force-remove", "-z", "--stdin", given=given)
+        return self._run("write-tree", "--missing-ok").strip().decode()
+
+    def _data(self, old: str, new: str, outs: Set[str]) -> Iterator[str]:
+        """Each path that has changed and is no code."""
+        words = self._run(
+            "diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-abbrev", old, new, "--"
+        ).split(b"\0")
+        for row, name in zip(words[0:-1:2], words[1::2], strict=True):
+            path = os.fsdecode(name)
+            if _is_below_any(path, outs) or (
+                posixpath.basename(path) == ".gitignore" and self._is_of_dvc(row, path, outs)
+            ):
+                yield path
+
+    def _is_of_dvc(self, row: bytes, path: str, outs: Set[str]) -> bool:
+        """Whether all that changed in a ``.gitignore`` is lines that DVC keeps for outputs."""
+        blobs = row.split(b" ")[2:4]
+        old, new = (
+            Counter(self._run("cat-file", "blob", blob.decode()).splitlines())
+            if blob.strip(b"0")
+            else Counter[bytes]()
+            for blob in blobs
+        )
+        folder = posixpath.dirname(path)
+        changed = [*(old - new), *(new - old)]
+        return all(
+            line.startswith(b"/") and posixpath.join(folder, os.fsdecode(line[1:])) in outs
+            for line in changed
+            if line.strip()
+        )
+
+
+def _is_below_any(path: str, folders: Set[str]) -> bool:
+    """Whether ``path``, or a folder that it lies in, is one of these."""
+    while path:
+        if path in folders:
+            return True
+        path = path.rpartition("/")[0]
+    return False

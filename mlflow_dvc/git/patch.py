@@ -1,0 +1,53 @@
+"""The code that no commit holds: how the work tree differs from a commit, as a patch.
+
+Git's own index and object store stay as they are: git works on a copy of the index, which keeps its
+time stamp (by which git knows what it must look at again), and puts new objects into a folder that
+is thrown away. Data is no code: what DVC writes is left out. So is whatever gives something away.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator
+
+from mlflow_dvc.git.head import read_head
+from mlflow_dvc.git.uncommitted import Patch, PatchBudget, PatchOptions, UncommittedCode
+from mlflow_dvc.git.work_tree import WorkTree
+
+MAX_PATCH_SECONDS = 20.0
+_MAX_NAMED_PATHS = 200
+_MAX_SUBMODULE_DEPTH = 5
+
+
+def make_patch(root: str, sha: str, wanted: PatchOptions) -> Patch:
+    """How the code in the work tree at ``root`` differs from the commit ``sha``.
+
+    Raises OSError where git cannot tell, or not in time.
+    """
+    budget = PatchBudget(wanted.limit)
+    files: dict[str, bytes] = {}
+    omitted: list[str] = []
+    pending = [("", root, sha)]
+    while pending:
+        folder, where, commit = pending.pop(0)
+        with WorkTree(where, MAX_PATCH_SECONDS) as tree:
+            found = UncommittedCode(tree, where, commit, wanted, budget).patch()
+            if folder.count("submodules/") < _MAX_SUBMODULE_DEPTH:
+                pending += _submodules(folder, where, tree)
+        files |= {posixpath.join(folder, name): content for name, content in found.files.items()}
+        omitted += (posixpath.join(folder, line) for line in found.omitted)
+        if budget.left < 0:
+            changed = sorted(budget.changed)[:_MAX_NAMED_PATHS]
+            return Patch({}, (*omitted, *(f"{path}: the patch is too large" for path in changed)))
+    return Patch(files, tuple(omitted))
+
+
+def _submodules(folder: str, root: str, tree: WorkTree) -> Iterator[tuple[str, str, str]]:
+    """Each one that is checked out: where its patch goes, where it lies, and its commit."""
+    for path in tree.repositories():
+        where = os.path.join(root, path)
+        if os.path.exists(os.path.join(where, ".git")):
+            state, _ = read_head(where)
+            if state and state.sha:
+                yield posixpath.join(folder, f"submodules/{path}"), where, state.sha

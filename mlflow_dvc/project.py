@@ -1,0 +1,136 @@
+"""Where the code and the data of this process live: the git root and the DVC root."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from mlflow_dvc import settings
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where a process works, as absolute paths, and what DVC told it.
+
+    ``code_source`` says whose repository ``git_root`` is, in words. ``dvc_stage`` and
+    ``experiment`` are what ``dvc repro`` and ``dvc exp run`` set for the commands they run.
+    """
+
+    directory: str
+    git_root: str | None
+    dvc_root: str | None
+    script: str | None = None
+    code_source: str = "working directory"
+    dvc_stage: str | None = None
+    experiment: str | None = None
+
+    @property
+    def relative_root(self) -> str | None:
+        """The DVC root seen from its own git root: ``.`` when they are one, None without DVC."""
+        if self.dvc_root is None:
+            return None
+        home = find_git_root(self.dvc_root)
+        return relative(self.dvc_root, home) if home else "."
+
+
+def find_project(directory: str | None = None, script: str | None = None) -> Project:
+    """The project of a process that works in ``directory`` and runs ``script``.
+
+    Code is the script's repository; the working directory's where there is no script of the
+    user's, or where it lies in none. Data is the nearest ``.dvc`` above the working directory, then
+    above the script, then DVC_ROOT: under ``dvc exp run --temp`` that one names the parent project,
+    not the copy that is running.
+    """
+    directory = os.path.realpath(directory or _working_directory())
+    beside = os.path.dirname(os.path.realpath(script)) if script else None
+    git_root, code_source = None, "working directory"
+    if beside and (git_root := find_git_root(beside)):
+        code_source = "script"
+    dvc_root = _dvc_root(directory, beside)
+    by_dvc = _is_run_by_dvc(dvc_root)
+    return Project(
+        directory=directory,
+        git_root=git_root or find_git_root(directory),
+        dvc_root=dvc_root,
+        script=os.path.realpath(script) if script else None,
+        code_source=code_source,
+        dvc_stage=os.environ.get("DVC_STAGE") if by_dvc else None,
+        experiment=os.environ.get("DVC_EXP_NAME") if by_dvc else None,
+    )
+
+
+def find_git_root(directory: str) -> str | None:
+    return _nearest(directory, lambda path: os.path.exists(os.path.join(path, ".git")))
+
+
+def find_dvc_root(directory: str) -> str | None:
+    return _nearest(directory, lambda path: os.path.isdir(os.path.join(path, ".dvc")))
+
+
+def running_script() -> str | None:
+    """The user's script. None in a notebook, a console script, ``python -c``, a test runner."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not path or not os.path.isfile(path) or _is_installed(os.path.abspath(path)):
+        return None
+    return os.path.abspath(path)
+
+
+def relative(path: str, root: str) -> str:
+    """``path`` seen from ``root``, with forward slashes."""
+    return os.path.relpath(path, root).replace(os.sep, "/")
+
+
+def _dvc_root(directory: str, beside: str | None) -> str | None:
+    if chosen := settings.dvc_root():
+        return os.path.realpath(chosen) if os.path.isdir(os.path.join(chosen, ".dvc")) else None
+    for start in (directory, beside, os.environ.get("DVC_ROOT")):
+        if start and (found := find_dvc_root(os.path.realpath(start))):
+            return found
+    return None
+
+
+def _is_run_by_dvc(root: str | None) -> bool:
+    """Whether DVC_STAGE was set by a DVC that runs the project at ``root``, or a copy of it.
+
+    A stage may start a script in another project, which inherits the variable.
+    """
+    theirs = os.environ.get("DVC_ROOT")
+    if root is None or not theirs:
+        return root is not None
+    theirs = os.path.realpath(theirs)
+    return root == theirs or root.startswith(os.path.join(theirs, ".dvc") + os.sep)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # somebody removed it under the process
+        return os.environ.get("PWD") or os.sep
+
+
+def _nearest(directory: str, holds: Callable[[str], bool]) -> str | None:
+    return next((path for path in _upwards(directory) if holds(path)), None)
+
+
+def _upwards(directory: str) -> Iterator[str]:
+    while True:
+        yield directory
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return
+        directory = parent
+
+
+def _is_installed(path: str) -> bool:
+    """Whether ``path`` belongs to Python or to an installed package rather than to the user."""
+    homes = [sys.prefix, sys.base_prefix, sys.exec_prefix, site.getuserbase()]
+    real = os.path.realpath(path)
+    return any(
+        candidate == home or candidate.startswith(home.rstrip(os.sep) + os.sep)
+        for home in filter(None, homes)
+        for candidate in (path, real)
+        if home not in (os.sep, "/usr")  # a system Python's prefix holds all sorts of things
+    ) or any(name in real.split(os.sep) for name in ("site-packages", "dist-packages"))

@@ -1,0 +1,160 @@
+"""What one run tells of itself: its snapshots, and the locks attached to them."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
+from mlflow_dvc.capture.evidence import entry_digest, locked_entry
+from mlflow_dvc.dvcfiles.output_hash import output_hash
+from mlflow_dvc.dvcfiles.stages import lock_path
+from mlflow_dvc.paths import parents
+from mlflow_dvc.recall.stored_record import run_holding_record
+from mlflow_dvc.snapshot import DataEntry, Snapshot, StageNode
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+
+class RunEvidence:
+    """One record of a run: what it says of stages and data.
+
+    It comes from a shared server: what is not of the form that it should be is passed over.
+    """
+
+    def __init__(
+        self, run: Run, carrier: Run, snapshot: Snapshot, tracking_uri: str | None, has_locks: bool
+    ) -> None:
+        """``carrier`` is the run that the record is attached to: this, or a parent."""
+        self.run = run
+        self._carrier = carrier
+        self.snapshot = snapshot
+        self._uri = tracking_uri
+        self._has_locks = has_locks
+        self._locks: dict[str, bytes | None] = {}
+
+    @cached_property
+    def data(self) -> dict[str, DataEntry]:
+        """Every output that the project had, by its path."""
+        return {entry.path: entry for entry in self.snapshot.data if _is_sound(entry)}
+
+    @cached_property
+    def deps(self) -> list[DataEntry]:
+        """What the stage of the run declares to read."""
+        return [entry for entry in self.snapshot.deps if _is_sound(entry)]
+
+    @cached_property
+    def observed_data(self) -> list[DataEntry]:
+        """All data whose hash is a fact about the run."""
+        return [entry for entry in self.snapshot.observed_data if _is_sound(entry)]
+
+    @cached_property
+    def stages(self) -> dict[str, StageNode]:
+        return {stage.address: stage for stage in self.snapshot.stages}
+
+    @property
+    def stage(self) -> str | None:
+        """The stage that the run is of, by DVC's word or by its script."""
+        found = self.snapshot.stage or self.snapshot.script_stage
+        return found if isinstance(found, str) else None
+
+    @cached_property
+    def outs(self) -> list[DataEntry]:
+        """What the stage of the run makes; only what is sealed is known to be of this run."""
+        entries = self.data.values()
+        return [one for one in entries if one.role == "output" and one.stage == self.stage]
+
+    def made(self, path: str, hash_: str) -> bool:
+        """Whether the run's own stage made this, by the word of the record."""
+        return any(
+            (out.path, out.hash, out.certainty) == (path, hash_, "sealed") for out in self.outs
+        )
+
+    def ran_identically(self, other: RunEvidence, address: str) -> bool:
+        """Whether the locks of both tell of one execution of a stage, or of two equal ones."""
+        mine = self.lock(address)
+        return mine is not None and mine == other.lock(address)
+
+    def is_in_checkout_of(self, other: RunEvidence) -> bool:
+        mine, theirs = self.snapshot.workspace, other.snapshot.workspace
+        return mine is not None and mine == theirs
+
+    def is_of_project(self, other: RunEvidence) -> bool:
+        """As far as is known: by the checkout, or by where the repository is pushed to."""
+        mine, theirs = (one.snapshot.git for one in (self, other))
+        same_remote = mine and theirs and mine.remote_url and mine.remote_url == theirs.remote_url
+        return self.is_in_checkout_of(other) or bool(same_remote)
+
+    def enclosing_output(self, path: str) -> DataEntry | None:
+        """The output that is at ``path``, or the folder that it lies in."""
+        return next((self.data[one] for one in (path, *parents(path)) if one in self.data), None)
+
+    def outputs_under(self, path: str) -> list[DataEntry]:
+        """The outputs that lie in the folder ``path``."""
+        inside = path.rstrip("/") + "/"
+        return [entry for entry in self.data.values() if entry.path.startswith(inside)]
+
+    def lock(self, address: str) -> Mapping[str, Any] | None:
+        """The part of a stage in the attached locks."""
+        file, _, name = address.rpartition(":")
+        path = lock_path(file or "dvc.yaml")
+        if path not in self._locks:
+            read = self._has_locks and path in (self.snapshot.locks or {})
+            self._locks[path] = (
+                tracking.read_attached(self._carrier, path, self._uri) if read else None
+            )
+        return locked_entry(self._locks[path], name)
+
+    def stage_inputs(self, address: str) -> dict[str, str | None]:
+        """Every dependency of a stage, with the hash that it had when the stage ran.
+
+        None where no lock tells.
+        """
+        stage = self.stages.get(address)
+        deps = [dep for dep in stage.deps if isinstance(dep, str)] if stage else []
+        locked = _hashes(self.lock(address), "deps")
+        for folder in dict.fromkeys(("", *(above for dep in deps for above in parents(dep)))):
+            seen = {posixpath.normpath(posixpath.join(folder, path)): path for path in locked}
+            if set(deps) == set(seen):  # paths in a lock are seen from the folder of the stage
+                return {dep: locked[seen[dep]] for dep in deps}
+        return dict.fromkeys(deps)
+
+    def execution(self, address: str) -> str:
+        """A name for one execution of a stage, the same in every record of it."""
+        entry = self.lock(address)
+        return entry_digest(entry) if entry is not None else str(self.run.info.run_id)
+
+
+def load_evidence(run: Run, tracking_uri: str | None) -> Iterator[RunEvidence]:
+    """The record of the start, and those of when the run was resumed on other data."""
+    carrier = run_holding_record(run, tracking_uri) if tag.MLFLOW_PARENT in run.data.tags else run
+    first = tracking.load_snapshot(carrier, tracking_uri)
+    account = RunEvidence(run, carrier, first, tracking_uri, has_locks=True)
+    yield account
+    known = {entry.hash for entry in (*account.data.values(), *account.deps)}
+    if first and not tag.hashes_in(run.data.tags) <= known:
+        for snapshot in tracking.load_resumed(run, tracking_uri):
+            yield RunEvidence(run, run, snapshot, tracking_uri, has_locks=False)
+
+
+def _hashes(entry: Mapping[str, Any] | None, part: str) -> dict[str, str | None]:
+    """By path as the lock spells it."""
+    found = {}
+    rows = (entry or {}).get(part)
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, Mapping) and isinstance(row.get("path"), str):
+            try:
+                _, value = output_hash(row["path"], row["path"], row)
+            except (TypeError, ValueError, AttributeError):  # not as DVC writes it
+                value = None
+            found[row["path"]] = value if isinstance(value, str) else None
+    return found
+
+
+def _is_sound(entry: DataEntry) -> bool:
+    texts = (entry.hash, entry.stage, entry.source)
+    return isinstance(entry.path, str) and all(isinstance(one, str | None) for one in texts)

@@ -1,0 +1,261 @@
+"""Where things came from: from a run up to its code, its stage, and the data above them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
+from mlflow_dvc.git.code_files import is_program
+from mlflow_dvc.recall.lineage import nodes
+from mlflow_dvc.recall.lineage.graph import GraphBuilder
+from mlflow_dvc.recall.lineage.run_evidence import RunEvidence, load_evidence
+from mlflow_dvc.snapshot import DataEntry
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_MAX_INPUTS = 200  # of a run whose stage is not known: everything that lay there
+_ELSEWHERE = "an equal lock, but of another checkout, and perhaps of another project"
+_SEALED = ("provisional", "confirmed", "contradicted")
+
+
+class _Step(NamedTuple):
+    """Data to be traced, as one record tells of it."""
+
+    key: str
+    account: RunEvidence
+    entry: DataEntry
+
+
+class UpstreamTracer:
+    """Adds to a graph what runs and data came from. Nothing is followed twice."""
+
+    def __init__(self, graph: GraphBuilder, tracking_uri: str | None) -> None:
+        self._graph = graph
+        self._uri = tracking_uri
+        self._names = nodes.Experiments(tracking_uri)
+        self._accounts: dict[str, list[RunEvidence]] = {}
+        self._of_stage: dict[str, list[Run]] = {}
+        self._pending: deque[_Step] = deque()
+        self._followed: set[tuple[str, str]] = set()
+        self._above: set[str] = set()
+
+    def accounts(self, run: Run) -> list[RunEvidence]:
+        """The records that a run carries."""
+        run_id = run.info.run_id
+        if run_id not in self._accounts:
+            self._accounts[run_id] = list(load_evidence(run, self._uri))
+        return self._accounts[run_id]
+
+    def run(self, run: Run) -> str:
+        """Add ``run`` and everything above it; the key of its node."""
+        key = self._run(run)
+        self._work()
+        return key
+
+    def output(self, account: RunEvidence, entry: DataEntry) -> str:
+        """Add an output of the project that a run was in, and everything above it; its key."""
+        key = self._data(account, entry)
+        self._work()
+        return key
+
+    def data(self, account: RunEvidence, path: str, value: str) -> str:
+        """The same for whatever a run saw at ``path``, with the hash ``value``."""
+        known = account.data.get(path)
+        if known is not None and known.is_fact and known.hash == value:
+            return self.output(account, known)
+        key = self._whole(account, path, value)
+        self._work()
+        return key
+
+    def _work(self) -> None:
+        while self._pending:
+            step = self._pending.popleft()
+            mark = (step.key, step.account.run.info.run_id)
+            if mark not in self._followed:
+                self._followed.add(mark)
+                self._follow(step)
+
+    # --- a run ---
+
+    def _run(self, run: Run) -> str:
+        key = self._graph.add(nodes.of_run(run, self._names))
+        if key in self._above:
+            return key
+        self._above.add(key)
+        for account in self.accounts(run):
+            for warning in account.snapshot.warnings:
+                self._graph.warn(f"run {run.info.run_id}: {warning}", key)
+            if not account.snapshot:
+                self._graph.warn(f"run {run.info.run_id} carries no record of ours", key)
+                continue
+            if (git := account.snapshot.git) is not None and git.sha:
+                self._graph.link(self._graph.add(nodes.of_code(git)), key, "code of")
+            self._inputs(key, account)
+        return key
+
+    def _inputs(self, run_key: str, account: RunEvidence) -> None:
+        """What the run's stage reads; where none is known, what lay there when it started."""
+        if account.stage is not None:
+            node = nodes.of_stage(account.stage, account.run.info.run_id)
+            stage = self._graph.add(node)
+            self._graph.link(stage, run_key, "ran")
+            for dep in account.deps:
+                is_data = dep.role == "input" or (dep.role is None and not is_program(dep.path))
+                if is_data:
+                    self._read(stage, account, dep.path, dep.hash, _doubt_of(dep))
+            return
+        lay_there = [
+            entry
+            for entry in account.data.values()
+            if entry.role != "output" and entry.cached and entry.is_fact
+        ]
+        for entry in lay_there[:_MAX_INPUTS]:
+            self._graph.link(self._data(account, entry), run_key, "saw", _doubt_of(entry))
+        if (left := len(lay_there) - _MAX_INPUTS) > 0:
+            run_id = account.run.info.run_id
+            self._graph.warn(f"run {run_id} saw {left} more outputs, which are left out", run_key)
+
+    # --- what a stage read ---
+
+    def _read(
+        self, stage: str, account: RunEvidence, path: str, value: str | None, doubt: str
+    ) -> None:
+        """``value`` is the hash of the dependency when the stage read it."""
+        around = account.enclosing_output(path)
+        if around is not None and around.path == path:
+            entry = around if around.hash == value else _other(around, value)
+            self._graph.link(self._data(account, entry), stage, "read", doubt)
+            return
+        if around is None and not account.outputs_under(path) and is_program(path):
+            return  # in the commit
+        self._graph.link(self._whole(account, path, value), stage, "read", doubt)
+
+    def _whole(self, account: RunEvidence, path: str, value: str | None) -> str:
+        """A file within an output, or a folder with outputs in it, or what DVC does not track."""
+        key = self._graph.add(nodes.of_data(DataEntry(path, "md5", value), account))
+        around = account.enclosing_output(path)
+        # In which version, the one hash does not tell of the other.
+        if around is not None:
+            self._graph.link(self._data(account, around), key, "holds", "by its path alone")
+            return key
+        for part in account.outputs_under(path):
+            self._graph.link(self._data(account, part), key, "part of", "by its path alone")
+        return key
+
+    def _data(self, account: RunEvidence, entry: DataEntry) -> str:
+        key = self._graph.add(nodes.of_data(entry, account))
+        self._pending.append(_Step(key, account, entry))
+        return key
+
+    # --- what made data ---
+
+    def _follow(self, step: _Step) -> None:
+        entry, account = step.entry, step.account
+        if entry.source:
+            self._graph.link(self._graph.add(nodes.of_source(entry.source)), step.key, "imported")
+        if not entry.is_fact or entry.state == "modified":  # then nobody knows who made it so
+            return
+        makers = self.makers(account, entry)
+        for maker, doubt in makers:
+            self._graph.link(self._run(maker), step.key, "made", doubt)
+        if not makers and entry.stage in account.stages and _is_locked(account, entry):
+            self._stage(step.key, account, entry.stage)
+
+    def _stage(self, made: str, account: RunEvidence, address: str) -> None:
+        """A stage that logged no run of its own, as the lock tells of it."""
+        node = nodes.of_stage(address, account.execution(address))
+        self._graph.link(self._graph.add(node), made, "made")
+        if node.key in self._above:
+            return
+        self._above.add(node.key)
+        for path, value in account.stage_inputs(address).items():
+            known = account.data.get(path)
+            if value is None and known is not None and known.is_fact:
+                doubt = "as it lay there: no lock tells what the stage read"
+                self._read(node.key, account, path, known.hash, doubt)
+            else:
+                self._read(node.key, account, path, value, "" if value else nodes.UNKNOWN)
+
+    def makers(self, account: RunEvidence, entry: DataEntry) -> list[tuple[Run, str]]:
+        """The runs of the execution of a stage that made this, each with why it may be another.
+
+        By the lock of whoever read it: it tells what the stage had read, whatever else makes data
+        of this hash. Of equal executions it is the last before, in the same checkout if there.
+        """
+        if entry.hash is None or entry.stage is None:
+            return []
+        if account.made(entry.path, entry.hash):
+            return [(account.run, "")]
+        if entry.stage not in account.stages or account.lock(entry.stage) is None:
+            return []
+        found: list[tuple[Run, RunEvidence]] = []
+        for run, one in self._candidates(account, entry):
+            is_here = one.is_in_checkout_of(account)
+            if found and is_here == found[0][1].is_in_checkout_of(account):
+                if one.snapshot.sealed_at != found[0][1].snapshot.sealed_at:
+                    break
+                found.append((run, one))
+            elif not found or is_here:
+                found = [(run, one)]
+        return [(run, "" if one.is_of_project(account) else _ELSEWHERE) for run, one in found]
+
+    def _candidates(
+        self, account: RunEvidence, entry: DataEntry
+    ) -> Iterator[tuple[Run, RunEvidence]]:
+        """Runs that made the same from the same, newest first."""
+        for run in self._runs_of(entry.stage or ""):
+            if not _may_have_made(run, entry.hash or "", account.run):
+                continue
+            for one in self.accounts(run):
+                is_again = tag.REPRODUCES in run.data.tags and not one.is_in_checkout_of(account)
+                did = one.made(entry.path, entry.hash or "")
+                if did and not is_again and one.ran_identically(account, entry.stage or ""):
+                    yield run, one
+
+    def _runs_of(self, address: str) -> list[Run]:
+        """The runs of a stage, newest first."""
+        if "'" in address:  # it would end the filter
+            return []
+        if address not in self._of_stage:
+            found = tracking.find_runs(f"tags.`{tag.STAGE}` = '{address}'", self._uri)
+            self._of_stage[address] = sorted(found, key=lambda run: -(run.info.start_time or 0))
+        return self._of_stage[address]
+
+
+def _may_have_made(run: Run, hash_: str, reader: Run) -> bool:
+    """As far as tags tell; what is made after it was read is not what was read."""
+    tags = run.data.tags
+    return (
+        (run.info.start_time or 0) <= (reader.info.start_time or 0)
+        and tags.get(tag.ROOT) == reader.data.tags.get(tag.ROOT)
+        and tags.get(tag.SEAL) in _SEALED
+        and hash_ in tag.hashes_in(tags)
+    )
+
+
+def _is_locked(account: RunEvidence, entry: DataEntry) -> bool:
+    """Whether it is what the locks of the record are about, and not another version of it."""
+    there = account.data.get(entry.path)
+    return there is not None and there.hash == entry.hash and there.state != "modified"
+
+
+def _other(entry: DataEntry, hash_: str | None) -> DataEntry:
+    """What else lay at the path of ``entry`` once: nothing more is known of it."""
+    return DataEntry(entry.path, entry.algorithm, hash_, stage=entry.stage)
+
+
+def _doubt_of(entry: DataEntry) -> str:
+    """Why the hash is no fact about the run; empty where it is one."""
+    if entry.hash is None:
+        return nodes.UNKNOWN
+    if entry.certainty == "stale":
+        return "only the lock of an earlier run tells its hash"
+    if entry.state == "missing":
+        return "it did not lie on disk: the hash is what its lock says"
+    if entry.is_observed or entry.state == "clean":
+        return ""
+    return "not verified: the hash is what its lock says"

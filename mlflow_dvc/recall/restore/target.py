@@ -1,0 +1,178 @@
+"""The directory that a run is restored into, and how far that has come."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mlflow_dvc.errors import CommitLostError, MlflowDvcError, TargetExistsError
+from mlflow_dvc.git.head import common_dir, find_git_dir
+from mlflow_dvc.git.repository import Repository, full_sha_or_none
+from mlflow_dvc.paths import safe_join
+from mlflow_dvc.recall.locate import ProjectLocation
+from mlflow_dvc.recall.stored_record import StoredRecord
+from mlflow_dvc.recall.verdict import Check
+
+_MARK = "mlflow-dvc-restore.json"  # in the git directory of the tree
+_BEGUN = "begun"  # from then on what lies there is ours
+_SHORT = 8
+
+
+@dataclass
+class RestoreTarget:
+    """``sha`` is the commit that is laid out, the run's own unless another was asked for."""
+
+    run: StoredRecord
+    location: ProjectLocation
+    directory: str
+    sha: str
+    steps: dict[str, list[Check]] = field(default_factory=dict)
+
+    @cached_property
+    def repository(self) -> Repository:
+        return Repository(self.directory)
+
+    @property
+    def dvc_root(self) -> str | None:
+        """The DVC project in the tree; None where the run had none, or names one elsewhere."""
+        root = self.run.snapshot.root
+        if root is None:
+            return None
+        where = self.inside(".")
+        if where is None:
+            return None
+        # DVC would write through such a link.
+        ours = (os.path.join(where, ".dvc"), os.path.join(where, ".dvc", "config.local"))
+        return None if any(map(os.path.islink, ours)) else where
+
+    def inside(self, path: str) -> str | None:
+        """Where ``path``, seen from the DVC root, lies in the tree; None where it leads out."""
+        seen = posixpath.normpath(posixpath.join(self.run.snapshot.root or ".", path))
+        return self.directory if seen == "." else safe_join(self.directory, seen)
+
+    def run_step(self, step: str, work: Callable[[], Iterator[Check]]) -> list[Check]:
+        """What ``work`` has found, now or in an attempt before."""
+        if step not in self.steps:
+            self.steps[step] = list(work())
+            self.save_progress()
+        return self.steps[step]
+
+    def save_progress(self) -> None:
+        steps = {step: [asdict(item) for item in items] for step, items in self.steps.items()}
+        raw = {"run": self.run.run_id, "sha": self.sha, "steps": steps}
+        path = Path(find_git_dir(self.directory), _MARK)
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(json.dumps(raw), encoding="utf-8")
+        unfinished.replace(path)
+
+
+def plan_target(
+    run: StoredRecord, home: ProjectLocation, to: str | None, at: str | None
+) -> RestoreTarget:
+    """Where ``run`` is to be restored. Raises OccupiedError, or CommitLostError."""
+    directory = os.path.abspath(to) if to else _default(run, home)
+    sha = run.snapshot.git.sha if run.snapshot.git else None
+    if home.repository:
+        sha = _had(run, home.repository, at)
+    elif at:
+        sha = full_sha_or_none(at)
+    if sha is None:
+        raise MlflowDvcError(f"{at!r} is no commit", "Give a revision of the repository")
+    place = RestoreTarget(run, home, directory, sha)
+    mark = _mark(directory)
+    if mark is not None and (mark.get("run"), mark.get("sha")) == (run.run_id, sha):
+        place.steps = {
+            step: [Check(**item) for item in items] for step, items in mark["steps"].items()
+        }
+    if not place.steps and not _is_free(directory, home, mark):
+        raise TargetExistsError(directory)
+    return place
+
+
+def prepare_target(place: RestoreTarget) -> None:
+    """Let ``directory`` be a work tree with the commit, in which nothing is checked out yet."""
+    if place.steps:
+        with suppress(FileNotFoundError):  # of a git that was killed
+            os.unlink(os.path.join(find_git_dir(place.directory), "index.lock"))
+        return
+    if place.location.repository is None:
+        Repository.create(place.directory, place.sha)
+        _fetch_clone(place)
+    elif not os.path.lexists(os.path.join(place.directory, ".git")):
+        place.location.repository.add_work_tree(place.directory, place.sha)
+    place.steps[_BEGUN] = []
+    place.save_progress()
+
+
+def _fetch_clone(place: RestoreTarget) -> None:
+    git = place.run.snapshot.git
+    url = git.remote_url if git else None
+    if url is None:
+        raise MlflowDvcError(
+            f"run {place.run.run_id} names no repository to clone",
+            "Call it inside the project whose run it is",
+        )
+    repository = place.repository
+    if "origin" not in repository.remotes():
+        repository.git("remote", "add", "--", "origin", url)
+    if not repository.has(place.sha) and (reason := repository.fetch(place.sha, "origin")):
+        if os.listdir(place.directory) == [".git"]:
+            shutil.rmtree(place.directory)
+        raise CommitLostError(place.sha, [f"{url}: {reason}"])
+
+
+def _had(run: StoredRecord, repository: Repository, at: str | None) -> str | None:
+    """The commit, in the repository: fetched where it was not there."""
+    if at is not None:
+        return repository.resolve(at)
+    git = run.snapshot.git
+    sha = (git.sha if git else None) or ""
+    if repository.has(sha):
+        return sha
+    tried = [f"{repository.root} does not have it"]
+    for source in repository.remotes():
+        reason = repository.fetch(sha, source)
+        if reason is None:
+            return sha
+        tried.append(f"{source}: {reason}")
+    started = (run.run.info.start_time or 0) / 1000
+    nearest = repository.latest_before(started, git.branch if git else None)
+    raise CommitLostError(sha, tried, nearest)
+
+
+def _default(run: StoredRecord, home: ProjectLocation) -> str:
+    name = f"{run.stage or 'run'}-{run.run_id[:_SHORT]}"
+    safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
+    if home.repository is None:
+        return os.path.abspath(safe)
+    folder, project = os.path.split(os.path.abspath(home.repository.root))
+    return os.path.join(folder, f"{project}-{safe}")
+
+
+def _mark(directory: str) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError):
+        raw = json.loads(Path(find_git_dir(directory), _MARK).read_bytes())
+        return raw if isinstance(raw, dict) else None
+    return None
+
+
+def _is_free(directory: str, home: ProjectLocation, mark: Any) -> bool:
+    """Whether nothing could be lost: it is empty, or was broken off before any file was there."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return not os.path.lexists(directory)
+    except NotADirectoryError:
+        return False
+    if names != [".git"] or home.repository is None or os.path.isdir(f"{directory}/.git"):
+        return not names or (names == [".git"] and mark is not None)
+    theirs, ours = (common_dir(find_git_dir(root)) for root in (directory, home.repository.root))
+    return os.path.realpath(theirs) == os.path.realpath(ours)

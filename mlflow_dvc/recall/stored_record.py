@@ -1,0 +1,137 @@
+"""What a run carries of its record, read once: the value that all ways back begin with."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
+from mlflow_dvc.dvcfiles.reader import ProjectReader
+from mlflow_dvc.dvcfiles.reading import ProjectReading
+from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError
+from mlflow_dvc.git.uncommitted import PATCH
+from mlflow_dvc.paths import is_inside
+from mlflow_dvc.snapshot import DataEntry, Snapshot
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_MAX_PARENTS = 10
+_NOT_OF_THE_PROJECT = frozenset({"snapshot.json", "record.md", "report.html", ".dvcignore", PATCH})
+SUBMODULES = "submodules/"
+_RAW, _WRONG = "code/", "contradicted/"
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """A run and its record. ``files`` are those below ``dvc/``, by their path there."""
+
+    run: Run
+    snapshot: Snapshot
+    files: Mapping[str, bytes]
+
+    @property
+    def run_id(self) -> str:
+        return str(self.run.info.run_id)
+
+    @property
+    def name(self) -> str:
+        return self.run.info.run_name or ""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        tags: Mapping[str, str] = self.run.data.tags
+        return tags
+
+    @property
+    def stage(self) -> str | None:
+        return self.snapshot.stage or self.snapshot.script_stage
+
+    @cached_property
+    def project_files(self) -> dict[str, bytes]:
+        """DVC's files and the parameters, by their path in the project. Paths are not checked."""
+        ours = (_RAW, SUBMODULES, _WRONG)
+        return {
+            path: content
+            for path, content in self.files.items()
+            if path not in _NOT_OF_THE_PROJECT and not path.startswith(ours)
+        }
+
+    @cached_property
+    def reading(self) -> ProjectReading:
+        """Of the project's files, read as a project's own are."""
+        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+            files = {path: text for path, text in self.project_files.items() if is_inside(path)}
+            with suppress(FileExistsError, IsADirectoryError, NotADirectoryError):  # odd names
+                tracking.write_files(folder, files)
+            os.makedirs(os.path.join(folder, ".dvc"), exist_ok=True)
+            reading = ProjectReader(folder).read().with_templates()
+            return ProjectReading(
+                reading.root, reading.content
+            )  # all of it, before the folder goes
+
+    @cached_property
+    def code_files(self) -> dict[str, bytes]:
+        """What turns the commit into the work tree, as it is attached."""
+        return {
+            path: content
+            for path, content in self.files.items()
+            if path == PATCH or path.startswith((_RAW, SUBMODULES))
+        }
+
+    def patch(self, folder: str = "") -> bytes:
+        """Of the repository, or of the submodule attached below ``folder``; empty for none."""
+        return self.files.get(posixpath.join(folder, PATCH), b"")
+
+    def raw(self, folder: str = "") -> dict[str, bytes]:
+        """Files whose bytes a patch cannot carry, by their path in that repository."""
+        inside = posixpath.join(folder, _RAW)
+        return {
+            path.removeprefix(inside): content
+            for path, content in self.files.items()
+            if path.startswith(inside)
+        }
+
+    def data(self, *, outputs: bool = True) -> tuple[DataEntry, ...]:
+        """The data that the run saw; without ``outputs`` only what was there when it began."""
+        return tuple(
+            entry
+            for entry in self.snapshot.observed_data
+            if "://" not in entry.path and (outputs or entry.role != "output")
+        )
+
+
+def load_record(ref: str, tracking_uri: str | None = None) -> StoredRecord:
+    """By any name of a run. Raises what :func:`~mlflow_dvc.tracking.get_run` raises."""
+    return load_record_of(tracking.get_run(ref, tracking_uri), tracking_uri)
+
+
+def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
+    """The record of ``run``."""
+    carrier = run_holding_record(run, tracking_uri)
+    files = tracking.read_all_attached(carrier, tracking_uri)
+    return StoredRecord(run, tracking.load_snapshot(carrier, tracking_uri), files)
+
+
+def run_holding_record(run: Run, tracking_uri: str | None) -> Run:
+    """The run that has the record of ``run``: a parent, where its record is the same."""
+    found = run
+    for _ in range(_MAX_PARENTS):
+        parent = found.data.tags.get(tag.MLFLOW_PARENT)
+        if not parent or tracking.list_attached(found, tracking_uri):
+            break
+        try:
+            above = tracking.get_run(parent, tracking_uri)
+        except (RunNotFoundError, AmbiguousRunError):  # deleted, or the tag is somebody's own
+            break
+        if tag.identity(above.data.tags) != tag.identity(run.data.tags):
+            break
+        found = above
+    return found

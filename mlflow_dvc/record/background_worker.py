@@ -1,0 +1,153 @@
+"""Work beside the training: one thread, there only while there is something to do.
+
+It must not outlive its work: from Python 3.12 a process with more than one thread warns at every
+``fork``, and data loaders fork.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextvars
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+
+from mlflow_dvc import settings
+from mlflow_dvc.guard import guard, warn_once
+
+Job = Callable[[], None]
+_MAX_QUEUED = 1000
+
+
+class BackgroundWorker:
+    """Jobs one after another, each belonging to a run that may be waited for."""
+
+    def __init__(self, last_jobs: Callable[[], bool], last_of_all: Job) -> None:
+        """``last_jobs`` submits what can only be done when the process ends, and answers whether to
+        come back later, when other threads have ended. ``last_of_all`` is called after that.
+        """
+        self._last_jobs = last_jobs
+        self._last_of_all = last_of_all
+        self._exits_with_process = False
+        self._ending = False
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """In a forked child: what was queued is the parent's to do, and so is its thread."""
+        self._jobs: deque[tuple[str, Job]] = deque()
+        self._unfinished: Counter[str] = Counter()
+        self._errors: list[Exception] = []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._running: Job | None = None
+        self._stuck: Job | None = None
+        self._given_up = False
+
+    def submit(self, run_id: str, doing: str, job: Job) -> None:
+        """Do ``job`` soon, guarded, in the context variables of the caller.
+
+        Raises RuntimeError where no thread can be started.
+        """
+        context = contextvars.copy_context()
+
+        def guarded() -> None:
+            with guard(doing) as watched:
+                watched.silent = lambda: self._given_up
+                job()
+
+        with self._changed:
+            if len(self._jobs) >= _MAX_QUEUED:
+                warn_once("too many runs wait for their record; some will stay without")
+                return
+            self._jobs.append((run_id, lambda: context.run(guarded)))
+            self._unfinished[run_id] += 1
+            if self._thread is None:
+                self._start()
+        if not self._exits_with_process:
+            self._exits_with_process = True
+            _at_exit(self.finish)
+
+    def wait(self, run_id: str) -> None:
+        """Until the run's jobs are done, MLFLOW_DVC_WAIT seconds at most. Strict mode raises."""
+        self._wait(lambda: not self._unfinished[run_id])
+
+    def finish(self) -> None:
+        """The same for all jobs, when the process ends."""
+        with guard("wait for the record"):
+            self._wait(lambda: not self._unfinished.total())
+        with guard("finish the record"):
+            self._ending = True
+            if self._last_jobs():
+                atexit.register(self.finish)
+                return
+            self._wait(lambda: not self._unfinished.total())
+        self._given_up = True
+        with guard("end what is still under way"):
+            self._last_of_all()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="mlflow-dvc", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._thread = None
+            if self._ending:  # Python starts no more threads; nobody else has anything to do either
+                self._work()
+                return
+            self._jobs.clear()
+            self._unfinished.clear()
+            raise
+
+    def _wait(self, done: Callable[[], bool]) -> None:
+        """One job that hangs is waited for once, however many runs and exits come after it."""
+        if threading.current_thread() is self._thread:
+            return
+        limit = settings.wait_seconds()
+        with self._changed:
+            hopeless = self._running is not None and self._running is self._stuck
+            if not hopeless and not self._changed.wait_for(done, limit):
+                self._stuck = self._running
+                warn_once(
+                    f"the record of a run is not complete after {limit:g} s and may stay so "
+                    "(MLFLOW_DVC_WAIT=<seconds> waits longer)"
+                )
+            errors, self._errors = self._errors, []
+        if errors:
+            raise errors[0]
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._running = None
+                if not self._jobs:
+                    self._thread = None
+                    return
+                run_id, self._running = self._jobs.popleft()
+                job = self._running
+            try:
+                job()
+            except Exception as error:  # only in strict mode does the guard let one through
+                self._errors.append(error)
+            except BaseException as error:  # a store that exits or panics ends its job, not ours
+                warn_once(f"the record of run {run_id} was broken off: {error!r}")
+            finally:
+                with self._changed:
+                    self._unfinished[run_id] -= 1
+                    if not self._unfinished[run_id]:
+                        del self._unfinished[run_id]
+                    self._changed.notify_all()
+
+
+def _at_exit(callback: Job) -> None:
+    """Before thread pools are closed, where Python allows it: uploads to S3 need one.
+
+    https://github.com/python/cpython/issues/86813
+    """
+    early = getattr(threading, "_register_atexit", None)
+    try:
+        if early is not None:
+            early(callback)
+            return
+    except RuntimeError:  # the process is ending already
+        pass
+    atexit.register(callback)

@@ -1,0 +1,106 @@
+"""What lay on disk when a run started: asked beside the training, told when the run ends.
+
+While the child process works, no thread of ours waits for it: from Python 3.12 every ``fork`` of
+the training would warn.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from mlflow_dvc import settings
+from mlflow_dvc.capture import evidence
+from mlflow_dvc.capture.run_capture import RunCapture
+from mlflow_dvc.dvc_backend import hashing
+from mlflow_dvc.dvc_backend.child_process import DvcProcess
+from mlflow_dvc.dvc_backend.tree_stat import parent_mtime
+from mlflow_dvc.record.run_records import PendingCheck, RunRecordState
+from mlflow_dvc.snapshot import Snapshot
+
+# To look at so many files in the training's own process takes a hundredth of a second.
+_MAX_FILES = 1000
+_MAX_BYTES = 50 * 10**9
+_MAX_SECONDS = 900.0
+
+# By the DVC root; one at a time, and each remembers for the next.
+_children: dict[str, DvcProcess] = {}
+
+
+def start(record: RunRecordState) -> None:
+    """Settle what is known already, and start to look at the rest."""
+    moment = record.capture
+    reading = moment.reading
+    if reading is None or moment.data_capture.frozen or not settings.check_enabled():
+        return
+    asked = evidence.hash_queries(moment.data, reading)
+    known = hashing.cached_hashes(reading.root, list(asked.values()), _MAX_FILES)
+    if known is not None:
+        data = evidence.apply_disk_check(moment.data, asked, known, record.started)
+        record.capture = moment.with_data(data)
+        return
+    paths = {path: os.path.join(reading.root, path) for _, path in asked}
+    missing = {
+        path
+        for path, where in paths.items()
+        if not os.path.lexists(where) and parent_mtime(where) <= record.started
+    }
+    pending = PendingCheck(asked, missing)
+    pending.child = _start(record, pending)
+    record.pending = pending
+
+
+def finish(record: RunRecordState, seconds: float) -> Snapshot | None:
+    """What came of it; None where nothing did within ``seconds``, and it is looked at further.
+
+    Raises OSError or ValueError where there is no answer.
+    """
+    pending = record.pending
+    if pending is None:
+        return None
+    end = time.monotonic() + seconds
+    if pending.child is None:
+        pending.child = _start_when_free(record, pending, seconds)
+    if pending.child is None or not pending.child.wait(max(end - time.monotonic(), 0)):
+        return None
+    record.pending = None
+    answer = hashing.read_answer(pending.child)
+    data, started = record.capture.data, record.started
+    return evidence.apply_disk_check(data, pending.asked, answer, started, pending.missing)
+
+
+def stop() -> None:
+    """At the end of the process: what is not known by now stays unverified."""
+    for child in _children.values():
+        child.stop()
+
+
+def after_fork() -> None:
+    for child in _children.values():
+        child.after_fork()
+    _children.clear()
+
+
+def _start_when_free(
+    record: RunRecordState, pending: PendingCheck, seconds: float
+) -> DvcProcess | None:
+    other = _children.get(_root(record.capture))
+    if other is not None and not other.wait(seconds):
+        return None
+    return _start(record, pending)
+
+
+def _start(record: RunRecordState, pending: PendingCheck) -> DvcProcess | None:
+    """None while another run's check of the same project is under way."""
+    root = _root(record.capture)
+    other = _children.get(root)
+    if other is not None and not other.wait(0):
+        return None
+    questions = list(pending.asked.values())
+    child = hashing.start(root, questions, bytes_at_most=_MAX_BYTES, seconds=_MAX_SECONDS)
+    _children[root] = child
+    return child
+
+
+def _root(moment: RunCapture) -> str:
+    return moment.reading.root if moment.reading else ""

@@ -1,0 +1,85 @@
+"""The runs of this process, and what is done for them when they end and when it ends."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from mlflow_dvc import settings
+from mlflow_dvc.guard import guard
+from mlflow_dvc.record import disk_check, inputs, stage_seal, write_record
+from mlflow_dvc.record.background_worker import BackgroundWorker
+from mlflow_dvc.record.process_exit import user_threads_running
+from mlflow_dvc.record.run_records import RunRecordState, RunRegistry
+
+_FAILURES = frozenset({"FAILED", "KILLED"})
+_WAIT_SHARE = 0.8
+_FAILURE_WAIT_SECONDS = 1.0  # seconds: whoever has pressed Ctrl-C does not want to wait
+
+registry = RunRegistry()
+
+
+def on_run_end(run_id: str, status: Any) -> None:
+    """A run has: wait for its record, and tell what lay on disk when it started."""
+    worker.wait(run_id)
+    for record in registry.primary_records(run_id):
+        record.failed = str(status).upper() in _FAILURES
+        if record.pending:
+            _submit_disk_check(record, _time_limit(failed=record.failed))
+        worker.submit(run_id, f"log the inputs of run {run_id}", partial(inputs.log_inputs, record))
+        worker.submit(
+            run_id, f"draw the record of run {run_id}", partial(write_record.write_reports, record)
+        )
+    worker.wait(run_id)
+
+
+def _time_limit(*, failed: bool) -> float:
+    """Seconds for what takes long; the rest of MLFLOW_DVC_WAIT is for telling it."""
+    seconds = settings.wait_seconds() * _WAIT_SHARE
+    return min(seconds, _FAILURE_WAIT_SECONDS) if failed else seconds
+
+
+def _submit_disk_check(record: RunRecordState, seconds: float) -> None:
+    def conclude() -> None:
+        if data := disk_check.finish(record, seconds):
+            write_record.write_update(record, data)
+
+    worker.submit(record.run_id, f"check the data of run {record.run_id}", conclude)
+
+
+def _at_exit_jobs() -> bool:
+    """What is left to do at the end of the process; true if that is to come once more."""
+    if user_threads_running():
+        return True
+    outcome = stage_seal.exit_watcher.exit_outcome()
+    seconds = _time_limit(failed=outcome == "failed")
+    records = registry.all()
+    sealings: list[stage_seal.StageSeal] = []
+    if outcome == "well" and seconds > 0:
+        with guard("record what the stage has made"):
+            sealings = stage_seal.start(records, seconds)
+    if outcome == "failed":
+        for record in filter(stage_seal.is_due, records):
+            doing = f"note that the stage of run {record.run_id} failed"
+            worker.submit(record.run_id, doing, partial(stage_seal.mark_failed, record))
+    for record in records:
+        if record.pending:
+            _submit_disk_check(record, seconds)
+    for sealing in sealings:
+        worker.submit(
+            sealing.records[0].run_id,
+            f"record what stage {sealing.stage.address} has made",
+            partial(stage_seal.finish, sealing, seconds),
+        )
+    return False
+
+
+worker = BackgroundWorker(_at_exit_jobs, last_of_all=disk_check.stop)
+
+
+def after_fork() -> None:
+    """In a forked child: the runs are the parent's to finish."""
+    worker.after_fork()
+    registry.after_fork()
+    disk_check.after_fork()
+    stage_seal.exit_watcher.after_fork()

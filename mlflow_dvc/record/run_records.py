@@ -1,0 +1,106 @@
+"""The runs that this process started or resumed, and what was recorded of each."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc.capture.run_capture import RunCapture
+from mlflow_dvc.dvc_backend.child_process import DvcProcess
+from mlflow_dvc.dvc_backend.hashing import HashQuery
+
+_MAX_RUNS = 1000
+
+
+@dataclass
+class PendingCheck:
+    """A check under way. ``child`` is None where one of another run must end first.
+
+    ``missing`` are the paths at which nothing lay when the run had just started.
+    """
+
+    asked: dict[tuple[str, str], HashQuery]
+    missing: set[str]
+    child: DvcProcess | None = None
+
+
+@dataclass
+class RunRecordState:
+    """One run's record. ``tags`` are those of ours that the run carries.
+
+    ``new`` until the run becomes active for the first time; ``models`` are the ids of models that
+    were logged in the run; ``started`` is in nanoseconds since 1970. ``folder`` is where the record
+    is attached, ``pending`` the check of its data, ``ours`` whether this process started or resumed
+    the run and not one that it was forked from. ``leads``: the run's tags are of this record, which
+    is not so where it has an earlier one; ``before`` is what this process knew of the run then.
+    """
+
+    run_id: str
+    tracking_uri: str
+    capture: RunCapture
+    tags: dict[str, str]
+    started: int
+    experiment_id: str = ""
+    awaiting_activation: bool = True
+    models: list[str] = field(default_factory=list)
+    folder: str | None = None
+    pending: PendingCheck | None = None
+    failed: bool = False
+    started_here: bool = True
+    is_primary: bool = False
+    previous: RunRecordState | None = None
+
+
+class RunRegistry:
+    """Records by run id; the oldest are forgotten, as a service may start runs for ever."""
+
+    def __init__(self) -> None:
+        self._records: OrderedDict[str, RunRecordState] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, record: RunRecordState) -> RunRecordState:
+        with self._lock:
+            self._records[record.run_id] = record
+            while len(self._records) > _MAX_RUNS:
+                self._records.popitem(last=False)
+        return record
+
+    def get(self, run_id: str | None) -> RunRecordState | None:
+        return self._records.get(run_id) if run_id else None
+
+    def all(self) -> list[RunRecordState]:
+        """Those of this process that lead, oldest first."""
+        with self._lock:
+            records = list(self._records.values())
+        return [record for last in records for record in _primary(last) if record.started_here]
+
+    def primary_records(self, run_id: str) -> list[RunRecordState]:
+        return _primary(self.get(run_id))
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
+        for last in self._records.values():
+            for record in _primary(last):
+                record.started_here, record.pending = False, None
+
+
+def _primary(record: RunRecordState | None) -> list[RunRecordState]:
+    found = []
+    while record is not None:
+        found += [record] if record.is_primary else []
+        record = record.previous
+    return found
+
+
+def is_same_identity(one: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether two runs' tags tell of the same code and the same data.
+
+    A data version may become known only later: it tells nothing where one has none.
+    """
+    first, second = tag.identity(one), tag.identity(other)
+    if tag.DATA_VERSION in first.keys() ^ second.keys():
+        first.pop(tag.DATA_VERSION, None)
+        second.pop(tag.DATA_VERSION, None)
+    return first == second

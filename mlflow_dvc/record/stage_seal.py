@@ -1,0 +1,103 @@
+"""What a stage has made, told when its process ends: DVC itself writes it down a moment later.
+
+Not of a process that failed: DVC will write nothing then. Not of workers that end without exit
+handlers. ``mlflow-dvc sync`` makes up for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from mlflow_dvc import settings
+from mlflow_dvc.capture import evidence
+from mlflow_dvc.dvc_backend import lock_entry
+from mlflow_dvc.dvc_backend.child_process import DvcProcess
+from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.guard import warn_once
+from mlflow_dvc.record import write_record
+from mlflow_dvc.record.process_exit import ExitWatcher
+from mlflow_dvc.record.run_records import RunRecordState
+
+_BYTES_A_SECOND = 400 * 10**6  # of hashing on a slow disk; more than fits is left to `sync`
+
+
+@dataclass
+class StageSeal:
+    """A stage being sealed, with the runs that it is of."""
+
+    stage: Stage
+    child: DvcProcess
+    records: list[RunRecordState]
+
+
+exit_watcher = ExitWatcher()
+
+
+def watch(record: RunRecordState) -> None:
+    """A run of a stage has started: whether its process fails will count."""
+    if settings.seal_enabled() and record.capture.project.dvc_stage:
+        exit_watcher.watch()
+
+
+def start(records: Iterable[RunRecordState], seconds: float) -> list[StageSeal]:
+    """Start to seal what is due, at the end of a process that ended well."""
+    due = [record for record in records if is_due(record)]
+    found: dict[tuple[str, str], StageSeal] = {}
+    for record in due:
+        reading, data = record.capture.reading, record.capture.data
+        stage = evidence.stage_of(data, reading) if reading else None
+        if reading is None or stage is None or stage.name is None:
+            continue
+        key = (reading.root, stage.address)
+        if key not in found:
+            limit = int(_BYTES_A_SECOND * seconds)
+            child = lock_entry.start_sealing(
+                reading.root, stage.file, stage.name, stage.address, bytes_at_most=limit
+            )
+            found[key] = StageSeal(stage, child, [])
+        found[key].records.append(record)
+    return list(found.values())
+
+
+def finish(sealing: StageSeal, seconds: float) -> None:
+    """Give the runs what their stage has made. Raises OSError or ValueError without an answer."""
+    if not sealing.child.wait(seconds):
+        sealing.child.stop()
+        _warn_unsealed(sealing, f"it takes longer than {seconds:g} s")
+        return
+    answer = lock_entry.read_sealed(sealing.child)
+    if isinstance(answer, str):
+        _warn_unsealed(sealing, answer)
+        return
+    now = time.time()  # the same for all of them: they are of one execution of the stage
+    for record in sealing.records:
+        before = record.capture.lock_at_start(sealing.stage)
+        data = evidence.apply_stage_result(record.capture.data, answer, sealing.stage.file, now)
+        data = replace(data, stage_before=evidence.entry_digest(before))
+        write_record.write_update(record, data, {lock_path(sealing.stage.file): answer.lock})
+        write_record.write_reports(record)
+
+
+def mark_failed(record: RunRecordState) -> None:
+    """So that no later lock is taken for that of a stage that failed."""
+    write_record.write_update(record, replace(record.capture.data, stage_failed=True))
+
+
+def _warn_unsealed(sealing: StageSeal, why: str) -> None:
+    warn_once(
+        f"what stage {sealing.stage.address} made is not recorded yet: {why} "
+        "(`mlflow-dvc sync` may, after DVC has ended)"
+    )
+
+
+def is_due(record: RunRecordState) -> bool:
+    """Whether the run is of a stage that may be sealed, as far as the run itself tells."""
+    return (
+        settings.seal_enabled()
+        and not record.failed
+        and record.capture.reading is not None
+        and record.capture.project.dvc_stage is not None
+        and record.capture.data.stage is not None
+    )

@@ -1,0 +1,207 @@
+"""What is done for a run beside the training: late facts as tags, files as artifacts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
+from mlflow_dvc.capture import workspace
+from mlflow_dvc.capture.run_capture import RunCapture
+from mlflow_dvc.guard import guard, warn_once
+from mlflow_dvc.record import disk_check
+from mlflow_dvc.record.run_records import RunRecordState, RunRegistry, is_same_identity
+from mlflow_dvc.report.record_html import report_html
+from mlflow_dvc.report.record_markdown import record_md
+from mlflow_dvc.snapshot import Snapshot
+
+FOLDER = "dvc"
+_SHOWN = ("code.patch", "dvc.lock")
+_WARNINGS_SHOWN = 2
+
+
+def write_initial(
+    record: RunRecordState, parent: str | None, ledger: RunRegistry, *, artifacts: bool
+) -> None:
+    """Complete the record of a new run, and attach it unless the parent run carries the same."""
+    with guard(f"complete the tags of run {record.run_id}"):
+        _write_complete(record)
+        sync_tags(record)
+    if artifacts and not _same_as_parent(record, parent, ledger):
+        _attach(record, FOLDER)
+    with guard("remember what was read of the project"):
+        workspace.save_cache(record.capture)
+
+
+def write_resumed(
+    record: RunRecordState,
+    existing: dict[str, str],
+    before: RunRecordState | None,
+    *,
+    artifacts: bool,
+) -> None:
+    """A run goes on: its first record stays; a different one is put beside it.
+
+    ``before`` is what this process recorded of the run when it was started or resumed last.
+    """
+    if not _is_recorded(record, existing):
+        record.tags = {}  # what stands there under a name of ours is the user's
+        _write_complete(record)
+        late = record.capture.tags | tag.mlflow_git_tags(record.capture.git)
+        _set_tags(record, {key: late[key] for key in late if key not in existing})
+        if artifacts:
+            _attach(record, FOLDER)
+        return
+    record.capture = workspace.add_slow_facts(record.capture, record.started / 1e9)
+    found = record.capture.tags
+    if not (
+        is_same_identity(tag.own_tags(existing), found)
+        and _same_changes(record, record.run_id, before)
+    ):
+        _add_hashes(record, existing, found)
+        if artifacts:
+            number = tracking.count_artifacts(record.tracking_uri, record.run_id, FOLDER, "resume-")
+            _attach(record, f"{FOLDER}/resume-{number + 1}")
+
+
+def _write_complete(record: RunRecordState) -> None:
+    """Facts that cost too much for the start of a run: templates, git's part, what lies on disk."""
+    record.is_primary = True
+    record.capture = workspace.add_slow_facts(record.capture, record.started / 1e9)
+    with guard(f"check the data of run {record.run_id}"):
+        disk_check.start(record)
+    log_warnings(record.capture)
+
+
+def write_update(
+    record: RunRecordState, data: Snapshot, sealed: Mapping[str, bytes] | None = None
+) -> None:
+    """Give a run what became known of its data since it was attached; ``sealed`` are new locks."""
+    record.capture = record.capture.with_data(data, sealed)
+    sync_tags(record)
+    if record.folder is not None:
+        _upload(record, record.capture.late_files, record.folder)
+
+
+def write_reports(record: RunRecordState) -> None:
+    """Attach the record's pages for people: they say what is known when the run ends."""
+    moment = record.capture
+    if record.folder is None or moment.is_empty:
+        return
+    patch = moment.patch.files if moment.patch else {}
+    files = {**moment.project_files, **moment.sealed_locks, **patch}
+    shown = {name: files[name].decode("utf-8", "replace") for name in _SHOWN if name in files}
+    snapshot = moment.snapshot
+    pages = {
+        "record.md": record_md(snapshot, record.experiment_id).encode(),
+        "report.html": report_html(snapshot, shown).encode(),
+    }
+    _upload(record, pages, record.folder)
+
+
+def sync_tags(record: RunRecordState) -> None:
+    """Bring the run's tags to what is known now."""
+    found = record.capture.tags
+    late = {key: value for key, value in found.items() if record.tags.get(key) != value}
+    if late:
+        _set_tags(record, late)
+    if gone := [key for key in record.tags if key not in found]:
+        _remove_tags(record, gone)
+
+
+def log_warnings(moment: RunCapture) -> None:
+    """One line about everything that could not be read or is not clear."""
+    if warnings := moment.warnings:
+        more = len(warnings) - _WARNINGS_SHOWN
+        tail = f" (and {more} more: run `mlflow-dvc status`)" if more > 0 else ""
+        warn_once("; ".join(warnings[:_WARNINGS_SHOWN]) + tail)
+
+
+def tag_model(
+    tracking_uri: str,
+    run_id: str,
+    model_id: str,
+    there: dict[str, str],
+    record: RunRecordState | None,
+) -> None:
+    """Give a logged model what it lacks of the record of its run, by now or by another process."""
+    found = record.tags if record else tag.own_tags(tracking.run_tags(tracking_uri, run_id))
+    missing = {key: found[key] for key in found if key not in there}
+    if missing:
+        tracking.set_model_tags(tracking_uri, model_id, missing)
+
+
+def _is_recorded(record: RunRecordState, existing: dict[str, str]) -> bool:
+    """A ``git_sha`` alone may be the user's own, or the record of a project without DVC."""
+    if tag.has_record(existing):
+        return True
+    uri, run_id = record.tracking_uri, record.run_id
+    return tracking.count_artifacts(uri, run_id, FOLDER, "snapshot.json") > 0
+
+
+def _same_as_parent(record: RunRecordState, parent: str | None, ledger: RunRegistry) -> bool:
+    if parent is None:
+        return False
+    known = ledger.get(parent)
+    if not _same_changes(record, parent, known):
+        return False
+    theirs = known.tags if known else tag.own_tags(tracking.run_tags(record.tracking_uri, parent))
+    return is_same_identity(theirs, record.tags)
+
+
+def _same_changes(record: RunRecordState, run_id: str, other: RunRecordState | None) -> bool:
+    """Whether the run ``run_id`` saw the same uncommitted code: tags tell only that there is some.
+
+    ``other`` is what this process recorded of it; another one's record is in its artifacts.
+    """
+    mine = record.capture.patch
+    if mine is None or not mine.is_dirty:
+        return True  # or the tags differ
+    if mine.digest is None:
+        return False  # what is missing may differ
+    if other is not None:
+        return other.capture.patch == mine
+    return tracking.read_changes(record.tracking_uri, run_id) == mine.digest
+
+
+def _set_tags(record: RunRecordState, found: dict[str, str]) -> None:
+    """On the run and its models; what the user has set under such a name meanwhile stays."""
+    there = tracking.run_tags(record.tracking_uri, record.run_id)
+    mine = {key: found[key] for key in found if there.get(key) in (None, record.tags.get(key))}
+    if not mine:
+        return
+    tracking.set_run_tags(record.tracking_uri, record.run_id, mine)
+    record.tags |= mine
+    for model_id in record.models:
+        tracking.set_model_tags(record.tracking_uri, model_id, mine)
+
+
+def _remove_tags(record: RunRecordState, keys: Iterable[str]) -> None:
+    there = tracking.run_tags(record.tracking_uri, record.run_id)
+    for key in keys:
+        if there.get(key) == record.tags[key]:
+            tracking.delete_run_tag(record.tracking_uri, record.run_id, key)
+            for model_id in record.models:
+                tracking.delete_model_tag(record.tracking_uri, model_id, key)
+        del record.tags[key]
+
+
+def _add_hashes(record: RunRecordState, existing: dict[str, str], found: dict[str, str]) -> None:
+    """So that the run is found by the data of its second part as well."""
+    known = tag.hashes_in(existing)
+    fresh = [value for value in tag.hashes_in(found) if value not in known]
+    used = sum(tag.hashes_key(number) in existing for number in range(1, tag.MAX_HASH_TAGS + 1))
+    if fresh:
+        _set_tags(record, tag.hash_tags(sorted(fresh), first=used + 1))
+
+
+def _attach(record: RunRecordState, folder: str) -> None:
+    _upload(record, record.capture.all_files, folder)
+    record.folder = folder
+
+
+def _upload(record: RunRecordState, files: Mapping[str, bytes], folder: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
+        tracking.write_files(directory, files)
+        tracking.attach(record.tracking_uri, record.run_id, directory, folder)

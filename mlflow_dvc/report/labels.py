@@ -1,0 +1,66 @@
+"""Facts of a Snapshot in words, the same on every page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlflow_dvc.snapshot import GitState, Snapshot
+
+MARKS = {  # of data that is not as its lock says, not by colour alone
+    "modified": "\N{BLACK UP-POINTING TRIANGLE} modified",
+    "missing": "\N{MULTIPLICATION SIGN} missing",
+}
+
+
+def code_facts(git: GitState | None) -> Iterator[tuple[str, str]]:
+    if git is None or git.sha is None:
+        yield "code", "no commit"
+        return
+    yield "commit", git.sha + (f" ({git.describe})" if git.describe else "")
+    if git.branch:
+        yield "branch", git.branch
+    if git.remote_url:
+        yield "repository", git.remote_url
+    changes = {True: "yes, in code.patch", False: "none", None: "not known"}[git.dirty]
+    yield "uncommitted code", changes
+
+
+def data_facts(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    if snapshot.root is None:
+        return
+    if snapshot.stage or snapshot.script_stage:
+        by = "" if snapshot.stage else " (by its script)"
+        yield "stage", f"{snapshot.stage or snapshot.script_stage}{by}"
+    if snapshot.experiment:
+        yield "experiment", snapshot.experiment
+    yield "data version", snapshot.data_version or "not known"
+    yield "data on disk", snapshot.data_status or "unverified"
+    if snapshot.lock:
+        yield "dvc.lock", snapshot.lock
+    yield "what the stage made", _SEALS.get(snapshot.seal or "none", "")
+
+
+_SEALS = {
+    "none": "not recorded",
+    "provisional": "recorded when its process ended (mlflow-dvc sync confirms it)",
+    "confirmed": "as DVC wrote it",
+    "contradicted": "mended: another command of the stage had changed it",
+}
+
+
+def size_in_words(size: int | None) -> str:
+    if size is None:
+        return ""
+    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while amount >= 1000 and len(units) > 1:
+        amount /= 1000
+        units.pop(0)
+    return f"{amount:.0f} B" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+
+
+def short_hash(value: str | None) -> str:
+    """The first 8 digits of a hash, and what kind it is."""
+    if not value:
+        return "-"
+    head, dot, tail = value.partition(".")
+    return head[:8] + dot + tail

@@ -1,0 +1,126 @@
+"""The record that a run carries, read back, and amended."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc.snapshot import Snapshot
+from mlflow_dvc.tracking.run_writes import (
+    attach,
+    delete_run_tag,
+    set_model_tags,
+    set_run_tags,
+    write_files,
+)
+from mlflow_dvc.tracking.server import SNAPSHOT, client_for, read_artifact, read_artifacts, walk
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+
+def load_snapshot(run: Run, tracking_uri: str | None = None) -> Snapshot:
+    """The Snapshot of a run: the attached one, else what its tags tell. Falsy where there is none.
+
+    What is attached comes from a shared server: one that cannot be read as a snapshot is passed
+    over, and ``warnings`` says so.
+    """
+    by_tags = tag.from_tags(run.data.tags)
+    if not tag.own_tags(run.data.tags):
+        return Snapshot()
+    with client_for(tracking_uri) as client:
+        try:
+            content = read_artifact(client, run.info.run_id, SNAPSHOT)
+        except Exception as error:
+            return _with_warning(by_tags, f"{SNAPSHOT} could not be downloaded: {error}")
+    if content is None:
+        return _with_warning(by_tags, f"the run has no {SNAPSHOT}; this is what its tags say")
+    try:
+        attached = Snapshot.from_dict(json.loads(content))
+    except ValueError as error:
+        return _with_warning(by_tags, f"{SNAPSHOT} is not readable: {error}")
+    # What became known after the start is in the tags alone.
+    return replace(
+        attached,
+        data_version=by_tags.data_version or attached.data_version,
+        data_status=by_tags.data_status or attached.data_status,
+        seal=by_tags.seal or attached.seal,
+    )
+
+
+def load_resumed(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
+    """The Snapshots that a run got when it was resumed on other code or data, in no order."""
+    found = []
+    with client_for(tracking_uri) as client:
+        for entry in client.list_artifacts(run.info.run_id, "dvc"):
+            if entry.is_dir and entry.path.startswith("dvc/resume-"):
+                content = read_artifact(client, run.info.run_id, f"{entry.path}/snapshot.json")
+                with suppress(ValueError):  # not ours, or damaged: it answers nothing
+                    found.append(Snapshot.from_dict(json.loads(content or b"")))
+    return found
+
+
+def read_attached(run: Run, path: str, tracking_uri: str | None = None) -> bytes | None:
+    """The attached file ``path`` of the record; None where there is none that could be had."""
+    if path.startswith(("/", "../")):
+        return None
+    with client_for(tracking_uri) as client:
+        try:
+            return read_artifact(client, run.info.run_id, f"dvc/{path}")
+        except Exception:  # larger than any record, or its store is gone
+            return None
+
+
+def read_all_attached(run: Run, tracking_uri: str | None = None) -> dict[str, bytes]:
+    """Every file of the record, by its path below ``dvc/``; empty where the run has none.
+
+    A later record of a resumed run is left out. Raises TrackingUnavailableError where the files
+    cannot be had, or are more than any record.
+    """
+    with client_for(tracking_uri) as client:
+        return read_artifacts(client, run.info.run_id, "dvc", skip="dvc/resume-")
+
+
+def update_record(
+    run: Run,
+    before: Snapshot,
+    after: Snapshot,
+    files: Mapping[str, bytes],
+    tracking_uri: str | None = None,
+) -> None:
+    """Let ``run``, recorded as ``before``, say ``after``; ``files`` replace what is attached.
+
+    What the user has put under a name of ours stays. Models logged in the run get the same tags.
+    """
+    old, new = tag.data_tags(before), tag.data_tags(after)
+    there = run.data.tags
+    late = {key: new[key] for key in new if there.get(key) in (None, old.get(key))}
+    late = {key: value for key, value in late.items() if there.get(key) != value}
+    gone = [key for key in old if key not in new and there.get(key) == old[key]]
+    attached = {**files, "snapshot.json": json.dumps(after.to_dict(), indent=1).encode()}
+    with client_for(tracking_uri) as client:
+        where, run_id = client.tracking_uri, run.info.run_id
+        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
+            write_files(directory, attached)
+            attach(where, run_id, directory, "dvc")
+        set_run_tags(where, run_id, late)
+        for key in gone:
+            delete_run_tag(where, run_id, key)
+        outputs = getattr(run, "outputs", None)
+        for model in getattr(outputs, "model_outputs", None) or ():
+            set_model_tags(where, model.model_id, late)
+
+
+def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:
+    """The paths of every artifact below ``dvc/``."""
+    with client_for(tracking_uri) as client:
+        return sorted(path for path, _ in walk(client, run.info.run_id, "dvc"))
+
+
+def _with_warning(snapshot: Snapshot, warning: str) -> Snapshot:
+    return replace(snapshot, warnings=(*snapshot.warnings, warning))
