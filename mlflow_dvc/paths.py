@@ -1,4 +1,7 @@
-"""Paths out of a record, which is other people's input: none leaves the folder it belongs to."""
+"""Relative paths with slashes: what lies above one, and which may be taken from a record.
+
+A record is other people's input: no path of it leaves the folder that it belongs to.
+"""
 
 from __future__ import annotations
 

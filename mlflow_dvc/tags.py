@@ -15,6 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from mlflow_dvc.paths import parents
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, inputs
 
 GIT_SHA = "git_sha"
@@ -187,7 +188,7 @@ def path_tags(prefix: str, values: Mapping[str, str]) -> dict[str, str]:
     """One tag per path. A key that is another's too, or a folder of another's, gets a suffix."""
     keys = {path: path_key(prefix, path) for path in values}
     taken = Counter(keys.values())
-    taken.update({parent for key in keys.values() for parent in _parents(key)})
+    taken.update({parent for key in keys.values() for parent in parents(key)})
     tags = {}
     for path, value in values.items():
         in_the_way = taken[keys[path]] > 1
@@ -263,12 +264,6 @@ def _paths(prefix: str, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key in sorted(tags):
         if key.startswith(prefix):
             yield key[len(prefix) :], tags[key]
-
-
-def _parents(key: str) -> Iterator[str]:
-    while "/" in key:
-        key = key.rpartition("/")[0]
-        yield key
 
 
 def _fitted(part: str, size: int) -> str:

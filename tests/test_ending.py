@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import mlflow_dvc.record.process_exit as module
 import pytest
 from conftest import PYTHON
+
+import mlflow_dvc.record.process_exit as module
 
 pytestmark = [pytest.mark.fresh, pytest.mark.hosts]
 

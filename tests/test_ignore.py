@@ -68,6 +68,8 @@ def test_as_git(directory: Project, lines: list[str], paths: list[str]):
 
     def hidden(path: str) -> bool:
         where = Path(root, path)
-        return rules.ignores_any_parent(str(where.parent)) or rules.ignores(str(where), is_dir=False)
+        return rules.ignores_any_parent(str(where.parent)) or rules.ignores(
+            str(where), is_dir=False
+        )
 
     assert {path for path in paths if hidden(path)} == theirs

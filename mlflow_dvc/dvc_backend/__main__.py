@@ -1,4 +1,4 @@
-"""``python -m mlflow_dvc.dvc_backend MODULE:TASK [idle]``: JSON on stdin, one JSON answer on stdout."""
+"""``python -m mlflow_dvc.dvc_backend MODULE:TASK [idle]``: one JSON request, one JSON answer."""
 
 import json
 import os

@@ -20,6 +20,7 @@ from mlflow_dvc import user_cache
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, parent_mtime, stat_tree
+from mlflow_dvc.paths import parents
 
 _KIND = "checked"
 _VERSION = 1
@@ -290,7 +291,7 @@ class HashCache:
 
     def _mark(self, question: HashQuery, seen: TreeStat) -> str:
         """The stamp, and that of every rule that may hide a part of a folder."""
-        folders = list(_directories_of(question.path))
+        folders = [*parents(question.path), ""]
         return "\0".join([seen.digest, *(self._rule(folder) for folder in folders)])
 
     def _rule(self, folder: str) -> str:
@@ -307,11 +308,3 @@ def _rows_in(content: bytes) -> Mapping[str, Any]:
         return dict(raw["rows"]) if raw["by"] == _VERSION else {}
     except (ValueError, TypeError, KeyError):  # empty or damaged: no memory
         return {}
-
-
-def _directories_of(path: str) -> Iterator[str]:
-    """Those in which ``path`` lies, up to the root."""
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
-    yield ""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 from mlflow_dvc.dvcfiles import ignore_rules
 from mlflow_dvc.dvcfiles.ignore_rules import IgnoreRules
+from mlflow_dvc.dvcfiles.remotes import config_paths
 from mlflow_dvc.fingerprint import Fingerprint, file_md5
 from mlflow_dvc.git.config import last_value
 from mlflow_dvc.project import find_git_root
 
 IGNORE_FILES = frozenset({".gitignore", ".dvcignore"})
-_DVC_CONFIGS = ("config", "config.local")
 
 
 class IgnoreChecker:
@@ -48,8 +48,12 @@ class IgnoreChecker:
         self._watched = {path: Fingerprint.with_content(path) for path in self._elsewhere()}
 
     def config_locations(self) -> tuple[str | None, ...]:
-        """Where rules come from beside the tree: the git repository, and the user's settings."""
-        return (find_git_root(self.root), *ignore_rules.user_configs())
+        """Where rules come from beside the tree: the repository, the settings of git and DVC."""
+        return (
+            find_git_root(self.root),
+            *ignore_rules.user_configs(),
+            *config_paths(self.root),
+        )
 
     def fingerprints(self) -> Iterator[tuple[str, Fingerprint]]:
         """Every file that has a say in what is hidden, as it was when it was looked at."""
@@ -118,16 +122,13 @@ class IgnoreChecker:
     def _without_git(self) -> bool:
         """As ``dvc init --no-scm`` leaves it: DVC then looks at no rule of git's."""
         chosen = None
-        for path in self._dvc_configs():
+        for path in config_paths(self.root):
             chosen = last_value(path, "core", "no_scm") or chosen
         return chosen is not None and chosen.is_true
 
-    def _dvc_configs(self) -> list[str]:
-        return [os.path.join(self.root, ".dvc", name) for name in _DVC_CONFIGS]
-
     def _elsewhere(self) -> Iterator[str]:
         """Files outside the tree that have a say in it."""
-        yield from self._dvc_configs()
+        yield from config_paths(self.root)
         yield from ignore_rules.user_configs()
         for rules in self._git:
             yield ignore_rules.repository_config(rules.root)

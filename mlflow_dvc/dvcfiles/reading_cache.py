@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache as once
 from pathlib import Path
@@ -198,8 +198,11 @@ def _key(root: str) -> str:
 def _package_version() -> str:
     """Of this package's own files: what another one made of a project is not trusted."""
     package = Path(__file__).parents[1]
-    files: Iterable[Path] = sorted([*package.glob("*.py"), *package.glob("*/*.py")])
-    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stats = [(file, file.stat()) for file in sorted(package.rglob("*.py"))]
+    stamps = [
+        (file.relative_to(package).as_posix(), stat.st_size, stat.st_mtime_ns)
+        for file, stat in stats
+    ]
     return hashlib.sha256(repr(stamps).encode()).hexdigest()
 
 

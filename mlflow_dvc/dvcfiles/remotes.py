@@ -47,7 +47,7 @@ def read_remotes(root: str) -> Remotes:
     default = None
     urls: dict[str, str] = {}
     endpoints: dict[str, str] = {}
-    for path in _config_paths(root):
+    for path in config_paths(root):
         with suppress(OSError, UnreadableError):
             for setting in read_settings(path):
                 if (setting.section, setting.key) == ("core", "remote"):
@@ -69,8 +69,8 @@ def _url(value: str, folder: str) -> str:
     return os.path.normpath(os.path.join(folder, value))
 
 
-def _config_paths(root: str) -> Iterator[str]:
-    """As ``dvc/dirs.py`` has them."""
+def config_paths(root: str) -> Iterator[str]:
+    """Of the machine, the user and the project; what is said later counts (``dvc/dirs.py``)."""
     yield os.path.join(os.environ.get("DVC_SYSTEM_CONFIG_DIR") or _machine_config(), "config")
     yield os.path.join(os.environ.get("DVC_GLOBAL_CONFIG_DIR") or _user_config(), "config")
     yield os.path.join(root, ".dvc", "config")

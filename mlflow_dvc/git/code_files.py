@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
+from collections.abc import Callable, Iterable
 
 # Programs, and what configures them. JSON and plain text are as often data: they count as such.
 _SUFFIXES = frozenset({
@@ -30,3 +32,13 @@ def is_program(path: str) -> bool:
     """Whether a file of this name is a program, or configures one."""
     name = posixpath.basename(path).lower()
     return name in _NAMES or posixpath.splitext(name)[1] in _SUFFIXES
+
+
+def are_ignores_of_dvc(path: str, lines: Iterable[bytes], is_output: Callable[[str], bool]) -> bool:
+    """Whether these lines of the ``.gitignore`` at ``path`` are DVC's, for its outputs."""
+    folder = posixpath.dirname(path)
+    return all(
+        line.startswith(b"/") and is_output(posixpath.join(folder, os.fsdecode(line[1:])))
+        for line in lines
+        if line.strip()
+    )

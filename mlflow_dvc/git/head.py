@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
 from mlflow_dvc.fingerprint import read_bytes
 from mlflow_dvc.git.config import read_settings
+from mlflow_dvc.git.run import git_output
 from mlflow_dvc.snapshot import GitState
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MAX_SYMREFS = 5
+_MAX_DESCRIBE_SECONDS = 20.0
 _MAX_SHOWN_CHARACTERS = 80
 
 
@@ -101,20 +102,8 @@ def _mtime_or_zero(path: str) -> int:
 
 @lru_cache(maxsize=256)
 def _describe(root: str, sha: str, stamps: tuple[int, ...]) -> str | None:
-    command = ["git", "-C", root, "describe", "--tags", "--abbrev=7", sha]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=20,
-            check=False,
-            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    text = done.stdout.decode("utf-8", "replace").strip()
-    return text if done.returncode == 0 and text else None
+    said = git_output(root, "describe", "--tags", "--abbrev=7", sha, seconds=_MAX_DESCRIBE_SECONDS)
+    return said.decode("utf-8", "replace").strip() or None
 
 
 def _resolve_head(git_dir: str, common: str) -> tuple[str | None, str | None]:

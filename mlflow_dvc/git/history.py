@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
-from mlflow_dvc.git.code_files import is_written_by_dvc
+from mlflow_dvc.git.code_files import are_ignores_of_dvc, is_written_by_dvc
 from mlflow_dvc.git.head import is_sha
 from mlflow_dvc.git.scratch import ScratchGit
+from mlflow_dvc.paths import parents
 
 _MAX_SUBJECTS = 50
 # Whatever the user's configuration says, a patch is taken as it is; what is larger is no code.
@@ -126,19 +127,9 @@ class GitHistory(ScratchGit):
             else Counter[bytes]()
             for blob in blobs
         )
-        folder = posixpath.dirname(path)
-        changed = [*(old - new), *(new - old)]
-        return all(
-            line.startswith(b"/") and posixpath.join(folder, os.fsdecode(line[1:])) in outs
-            for line in changed
-            if line.strip()
-        )
+        return are_ignores_of_dvc(path, [*(old - new), *(new - old)], outs.__contains__)
 
 
 def _is_below_any(path: str, folders: Set[str]) -> bool:
     """Whether ``path``, or a folder that it lies in, is one of these."""
-    while path:
-        if path in folders:
-            return True
-        path = path.rpartition("/")[0]
-    return False
+    return path in folders or any(parent in folders for parent in parents(path))

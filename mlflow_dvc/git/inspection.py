@@ -10,10 +10,9 @@ from functools import cached_property
 from shlex import quote
 
 from mlflow_dvc.git.head import is_sha
+from mlflow_dvc.git.run import run_git
 
 _MAX_SECONDS = 60
-# A hook of git's, in which we may be called, names its own repository and index.
-_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 _DVC_FILES = (":(glob)**/dvc.yaml", ":(glob)**/dvc.lock", ":(glob)**/*.dvc")
 # The description is absent where nothing is checked out.
 _SUBMODULE = re.compile(r"(?P<state>.)[0-9a-f]+ (?P<path>.+?)(?: \([^()]*\))?")
@@ -32,7 +31,7 @@ class GitInspection:
             done = self._run("rev-parse", "--git-dir")
         except FileNotFoundError:
             return "there is no git on the PATH"
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except OSError as error:
             return str(error)
         if done.returncode == 0:
             return None
@@ -103,23 +102,9 @@ class GitInspection:
             return b""
         try:
             done = self._run(*words, given=given)
-        except (OSError, subprocess.TimeoutExpired):
+        except OSError:
             return b""
         return done.stdout if done.returncode == 0 else b""
 
     def _run(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        kept = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
-        return subprocess.run(
-            ["git", "-C", self.root, "-c", "core.fsmonitor=false", *words],
-            capture_output=True,
-            input=given,
-            check=False,
-            timeout=_MAX_SECONDS,
-            env=kept
-            | {
-                "GIT_OPTIONAL_LOCKS": "0",
-                "GIT_TERMINAL_PROMPT": "0",
-                "GIT_NO_LAZY_FETCH": "1",
-                "LC_ALL": "C",
-            },
-        )
+        return run_git(self.root, *words, given=given, seconds=_MAX_SECONDS)

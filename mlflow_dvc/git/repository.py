@@ -13,9 +13,11 @@ import tempfile
 
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.git.head import is_sha
-from mlflow_dvc.git.scratch import GIT_SETTINGS, NOT_INHERITED
+from mlflow_dvc.git.run import fault_line, run_git
 
-_PROTOCOLS = "file:git:http:https:ssh"
+_SETTINGS = ("core.sparseCheckout=false", "protocol.ext.allow=never")
+# A person waits for it: what a partial clone lacks is fetched.
+_ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_NO_LAZY_FETCH": "0"}
 _MAX_TIPS = 1000
 _SHA256_DIGITS = 64  # digits
 _APPLY_WORDS = ("apply", "--cached", "--binary", "--whitespace=nowarn", "-")
@@ -187,9 +189,7 @@ class Repository:
         done = self._call(words, given, env)
         if done.returncode == 0:
             return done.stdout
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
-        raise GitError([*fatal, *lines, f"git {words[0]} failed"][0])
+        raise GitError(fault_line(done.stderr) or f"git {words[0]} failed")
 
     def _succeeds(self, *words: str) -> bool:
         return self._call(words, b"", None).returncode == 0
@@ -197,29 +197,9 @@ class Repository:
     def _call(
         self, words: tuple[str, ...], given: bytes, env: dict[str, str] | None
     ) -> subprocess.CompletedProcess[bytes]:
-        settings = [
-            word
-            for setting in (*GIT_SETTINGS, "core.sparseCheckout=false", "protocol.ext.allow=never")
-            for word in ("-c", setting)
-        ]
         try:
-            return subprocess.run(
-                ["git", *settings, *words],
-                cwd=self.root,
-                env=self._environment(env),
-                input=given,
-                capture_output=True,
-                check=False,
+            return run_git(
+                self.root, *words, given=given, settings=_SETTINGS, env=_ENVIRONMENT | (env or {})
             )
         except OSError as error:
             raise GitError(f"git cannot be called: {error.strerror}") from error
-
-    def _environment(self, more: dict[str, str] | None) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        return kept | {
-            "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
-            "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_TERMINAL_PROMPT": "0",
-            "LC_ALL": "C",
-            **(more or {}),
-        }

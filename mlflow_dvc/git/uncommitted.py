@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlflow_dvc.fingerprint import describe_error
-from mlflow_dvc.git.code_files import is_program, is_written_by_dvc
-from mlflow_dvc.git.scratch import GitTimeoutError
+from mlflow_dvc.git.code_files import are_ignores_of_dvc, is_program, is_written_by_dvc
+from mlflow_dvc.git.run import GitTimeoutError
 from mlflow_dvc.git.secrets import is_secret_name, redact
 from mlflow_dvc.git.work_tree import WorkTree
 
@@ -193,12 +193,7 @@ class UncommittedCode:
         """Whether all that changed in a ``.gitignore`` is lines that DVC keeps for outputs."""
         body = part.partition(b"\n@@")[2].splitlines()
         changed = [line[1:] for line in body if line.startswith((b"+", b"-"))]
-        folder = posixpath.dirname(path)
-        return all(
-            line.startswith(b"/") and self._is_data(posixpath.join(folder, os.fsdecode(line[1:])))
-            for line in changed
-            if line.strip()
-        )
+        return are_ignores_of_dvc(path, changed, self._is_data)
 
     def _filtered_files(self, paths: list[str]) -> Iterator[tuple[str, bytes]]:
         """Files whose bytes a patch does not carry, as git changes the ends of their lines.

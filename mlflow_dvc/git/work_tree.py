@@ -10,7 +10,8 @@ from contextlib import suppress
 from functools import cached_property
 
 from mlflow_dvc.git.head import find_git_dir
-from mlflow_dvc.git.scratch import GitTimeoutError, ScratchGit
+from mlflow_dvc.git.run import GitTimeoutError
+from mlflow_dvc.git.scratch import ScratchGit
 
 _DIFF_WORDS = (
     "diff",
@@ -31,9 +32,13 @@ class WorkTree(ScratchGit):
 
     def __enter__(self) -> WorkTree:
         super().__enter__()
-        with suppress(FileNotFoundError):  # nothing was ever checked out or added
-            shutil.copy2(os.path.join(find_git_dir(self._root), "index"), self._index)
-        self._look_again()
+        try:
+            with suppress(FileNotFoundError):  # nothing was ever checked out or added
+                shutil.copy2(os.path.join(find_git_dir(self._root), "index"), self._index)
+            self._look_again()
+        except BaseException:
+            self._scratch.cleanup()
+            raise
         return self
 
     def changed(self, sha: str) -> dict[str, int]:

@@ -1,0 +1,78 @@
+"""The one place where git is run: with which settings, in which environment, for how long."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+
+# What `git rev-parse --local-env-vars` names, and what changes what a word means. In a hook of a
+# linked work tree, git says by these that every question is about its own repository. Settings that
+# a user makes by GIT_CONFIG_COUNT stay: safe.directory may be among them.
+_NOT_INHERITED = frozenset({
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
+    "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS",
+    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
+})  # fmt: skip
+# No program of the user's is run, and nothing of theirs written: a split index has files beside it.
+_SETTINGS = (
+    "core.fsmonitor=false", "core.quotePath=false", "core.safecrlf=false", "core.splitIndex=false",
+    f"core.hooksPath={os.devnull}", f"diff.orderFile={os.devnull}",
+)  # fmt: skip
+_ENVIRONMENT = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_LAZY_FETCH": "1",
+    "LC_ALL": "C",
+}
+
+
+class GitTimeoutError(OSError):
+    """Git was not done in time."""
+
+
+def run_git(
+    root: str,
+    *words: str,
+    given: bytes = b"",
+    seconds: float | None = None,
+    settings: tuple[str, ...] = (),
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """``git WORDS`` in the directory ``root``, whatever repository the environment names.
+
+    ``given`` is its input. ``settings`` (``core.x=y``) and ``env`` are added to those that every
+    call has. Raises GitTimeoutError after ``seconds``, FileNotFoundError where there is no git.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    options = [word for setting in (*_SETTINGS, *settings) for word in ("-c", setting)]
+    try:
+        return subprocess.run(
+            ["git", *options, *words],
+            cwd=root,
+            env={**kept, **_ENVIRONMENT, **(env or {})},
+            input=given,
+            capture_output=True,
+            check=False,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise GitTimeoutError(f"git needs more than {seconds:g} s") from error
+
+
+def git_output(root: str, *words: str, seconds: float | None = None) -> bytes:
+    """What git answers; empty where it has no answer, or is not there."""
+    try:
+        done = run_git(root, *words, seconds=seconds)
+    except OSError:
+        return b""
+    return done.stdout if done.returncode == 0 else b""
+
+
+def fault_line(stderr: bytes) -> str:
+    """What git says is wrong, on one line; empty where it says nothing."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
+    return next(iter([*fatal, *lines]), "")

@@ -1,0 +1,35 @@
+"""What became of a run that was held against DVC's lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["confirmed", "completed", "contradicted", "left"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An output whose hash was not what DVC wrote; None for one that was not known."""
+
+    path: str
+    recorded: str | None
+    locked: str | None
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """What became of one run.
+
+    ``verdict``: its record is what DVC wrote (``confirmed``), is so now (``completed``, from
+    nothing; ``contradicted``, mended), or nothing can be said of it (``left``, and ``reason``).
+    ``changed``: whether the run was touched just now.
+    """
+
+    run_id: str
+    run_name: str
+    stage: str
+    verdict: Verdict
+    reason: str = ""
+    changed: bool = False
+    differences: tuple[Difference, ...] = ()
