@@ -6,6 +6,8 @@ import signal
 import sys
 from importlib import import_module
 
+from mlflow_dvc.dvc_backend.api import HOST_CHANGED, HostChangedError, require
+
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
     if "idle" in sys.argv and hasattr(os, "nice"):  # not on Windows
@@ -15,4 +17,9 @@ if __name__ == "__main__":
     request = json.load(sys.stdin)
     # What DVC prints is no part of the answer.
     answer, sys.stdout = sys.stdout, sys.stderr
-    json.dump(task(**request), answer, default=str)
+    try:
+        require(*task.features)
+        json.dump(task(**request), answer, default=str)
+    except HostChangedError as error:
+        json.dump(str(error), answer)
+        sys.exit(HOST_CHANGED)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mlflow_dvc.dvc_backend.api import HOST_CHANGED
+
 _TO_CLEAN_UP = 0.5  # seconds
 _PLUGIN = re.compile(r"\bdvc-(\w+)")
 
@@ -58,6 +60,8 @@ class DvcProcess:
         code = self._process.wait()
         with self._answer:
             self._answer.seek(0)
+            if code == HOST_CHANGED:
+                raise OSError(json.loads(self._answer.read()))
             if code != 0:
                 raise OSError(f"DVC could not be asked (exit code {code})")
             return json.loads(self._answer.read())

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from mlflow_dvc import user_cache
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, parent_mtime, stat_tree
@@ -137,6 +138,7 @@ def hash_now(root: str, questions: Iterable[HashQuery]) -> Answer:
     return read_answer(child)
 
 
+@api.task()
 def run_check(
     root: str,
     questions: list[dict[str, Any]],
@@ -198,10 +200,10 @@ class _CountedFile:
 def _hash_all(
     root: str, questions: Iterable[HashQuery], memory: HashCache, budget: _Budget
 ) -> dict[str, HashResult]:
-    from dvc_data.hashfile import hash as hashing
 
-    hash_stream = hashing.fobj_md5
-    hashing.fobj_md5 = lambda file, *args, **kwargs: hash_stream(
+    api.require("repo", "hash")
+    hash_stream = api.hash_module.fobj_md5
+    api.hash_module.fobj_md5 = lambda file, *args, **kwargs: hash_stream(
         _CountedFile(file, budget), *args, **kwargs
     )
     found: dict[str, HashResult] = {}
@@ -236,11 +238,10 @@ def _hash_one(repo: Any, root: str, question: HashQuery, memory: HashCache) -> H
 
 
 def _build(repo: Any, where: str, question: HashQuery, seen: TreeStat) -> HashResult:
-    from dvc_data.hashfile.build import build
 
     def hashed(algorithm: str) -> HashResult:
         cache_of = repo.cache.legacy if algorithm == LEGACY else repo.cache.local
-        _, meta, tree = build(
+        _, meta, tree = api.build(
             cache_of, where, repo.fs, algorithm, ignore=repo.dvcignore, dry_run=True
         )
         value = tree.hash_info.value

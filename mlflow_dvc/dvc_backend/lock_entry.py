@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import DvcProcess, describe_dvc_error
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.snapshot import DataEntry
@@ -49,6 +50,7 @@ def read_sealed(child: DvcProcess) -> LockedStage | str:
     return LockedStage(raw["lock"].encode(), outs, deps)
 
 
+@api.task("repo", "hash", "seal")
 def run_seal(root: str, file: str, name: str, address: str, bytes_at_most: int) -> dict[str, Any]:
     """The same in this process: imports DVC and changes the working directory.
 
@@ -93,15 +95,13 @@ def _files(path: str) -> Iterator[str]:
 
 def _locked(repo: Any, stage: Any) -> str:
     """The text of the lock beside the stage's dvc.yaml, with the stage's new entry."""
-    from dvc.dvcfile import Lockfile
-
     lock = os.path.splitext(stage.path)[0] + ".lock"
     folder = tempfile.mkdtemp(prefix="mlflow-dvc-")
     try:
         copy = os.path.join(folder, "dvc.lock")
         if os.path.exists(lock):
             shutil.copyfile(lock, copy)
-        Lockfile(repo, copy).dump(stage)
+        api.Lockfile(repo, copy).dump(stage)
         with open(copy, encoding="utf-8", newline="") as file:
             return file.read()
     finally:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc
 
 _MAX_SECONDS = 60
@@ -21,11 +22,9 @@ def read_params(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[st
     return dict(raw)
 
 
+@api.task("params")
 def run_params(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
     """The same in this process: imports DVC."""
-    from dvc.dependency.param import read_param_file
-    from dvc.fs import localfs
-
     found = {}
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
         for number, (path, (text, keys)) in enumerate(files.items()):
@@ -34,7 +33,7 @@ def run_params(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str
             with open(copy, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
             try:
-                found[path] = dict(read_param_file(localfs, copy, keys, flatten=True))
+                found[path] = dict(api.read_param_file(api.localfs, copy, keys, flatten=True))
             except Exception:  # noqa: S112 - what DVC cannot read agrees with nothing
                 continue
     return found

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from mlflow_dvc.dvc_backend import api
+
 # What may be said of a remote by a commit that anybody may have made. Files that are named there,
 # such as AWS's configuration, can name programs.
 _ALLOWED_REMOTE_OPTIONS = frozenset(
@@ -22,9 +24,9 @@ _ALLOWED_REMOTE_OPTIONS = frozenset(
 
 
 def strip_remote_config(repo: Any, trusted: Mapping[str, Any] | None = None) -> None:
-    """Let ``repo`` know of its remotes only what does no harm, and what the user says himself.
+    """Keep the allowed options of each remote of ``repo``, then add what the user configured.
 
-    He does so in his own settings of DVC, and in those of a project of his, ``trusted``.
+    That is in the user's own settings of DVC, and in those of a project of theirs, ``trusted``.
     """
     own = [repo.config.load_one(level)["remote"] for level in ("system", "global")]
     for name, settings in repo.config["remote"].items():
@@ -40,12 +42,9 @@ def open_read_only(root: str, *, foreign: bool = False) -> Iterator[Any]:
 
     What a ``foreign`` one has in its configuration is not trusted.
     """
-    from dvc.output import Output
-    from dvc.repo import Repo
-
     scratch = tempfile.mkdtemp(prefix="mlflow-dvc-")
 
-    class Aside(Repo):  # type: ignore[misc, unused-ignore]
+    class ReadOnlyRepo(api.Repo):  # type: ignore[misc, unused-ignore]
         tmp_dir = scratch
 
         @property
@@ -59,23 +58,23 @@ def open_read_only(root: str, *, foreign: bool = False) -> Iterator[Any]:
         def _ignore(self) -> None:
             pass
 
-    class Apart(Aside):
+    class ReadOnlyRepoWithoutState(ReadOnlyRepo):
         """The same where DVC's memory of hashes cannot be used: a full disk, no permission."""
 
         site_cache_dir = scratch
 
     os.chdir(root)
-    Output.ignore = lambda self: None
+    api.Output.ignore = lambda self: None
     try:
         try:
-            repo = Apart(root) if foreign else Aside(root)
+            repo = (ReadOnlyRepoWithoutState if foreign else ReadOnlyRepo)(root)
         except Exception:
-            repo = Apart(root)
+            repo = ReadOnlyRepoWithoutState(root)
         if foreign:
             strip_remote_config(repo)
         try:
             yield repo
         finally:
-            repo.state.close()  # all of it would ask git, which may not be there
+            repo.state.close()  # repo.close() would open git as well, which may not be there
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 
@@ -33,6 +34,7 @@ def stage_command(root: str, address: str) -> StageCommand | str:
     return StageCommand(tuple(answer["lines"]), answer["directory"], tuple(answer["outs"]))
 
 
+@api.task("repo", "stage")
 def run_command(root: str, address: str) -> dict[str, object]:
     """The same in this process: imports DVC and changes the working directory."""
     try:

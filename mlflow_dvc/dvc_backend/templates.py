@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from mlflow_dvc import user_cache
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 
 _VERSION = 2
@@ -66,16 +67,15 @@ def resolve(root: str, file: str, content: bytes) -> ResolvedStages:
     return resolved
 
 
+@api.task("templates")
 def run_resolve(root: str, file: str, text: str) -> dict[str, Any]:
     """The same in this process: imports DVC, changes the working directory and traces ``open``."""
     os.chdir(root)
     opened: set[str] = set()
     sys.addaudithook(lambda event, args: _note_open(event, args, opened))
 
-    from dvc.fs import localfs
-    from dvc.parsing import DataResolver
-    from dvc.utils.serialize import parse_yaml
-
+    # Imported before ``open`` is watched.
+    localfs, resolver_class, parse_yaml = api.localfs, api.DataResolver, api.parse_yaml
     stages: dict[str, Any] = {}
     faults: list[str] = []
     opened.clear()
@@ -85,7 +85,7 @@ def run_resolve(root: str, file: str, text: str) -> dict[str, Any]:
         # The resolver wants a file system and a configuration of the Repo, whose making would
         # write into the project.
         repo = SimpleNamespace(fs=localfs, config={})
-        resolver = DataResolver(repo, os.path.dirname(file), raw)
+        resolver = resolver_class(repo, os.path.dirname(file), raw)
         names = list(resolver.get_keys())
     except Exception as error:
         faults.append(describe_dvc_error(error))

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, strip_remote_config
 from mlflow_dvc.dvc_backend.storage.stores import (
@@ -79,6 +80,7 @@ def find_available(
     return found, list(answer["unasked"])
 
 
+@api.task("repo", "hash", "stores")
 def run_exists(root: str, sought: Sequence[Mapping[str, Any]], foreign: bool) -> dict[str, Any]:
     """The same in this process: imports DVC and changes the working directory."""
     asked = [DataRef(**{**row, "origin": _origin(row.get("origin"))}) for row in sought]
@@ -161,14 +163,12 @@ def _origin(raw: Mapping[str, Any] | None) -> Origin | None:
 
 def _available_at_source(sought: DataRef, unasked: list[str]) -> str | None:
     """The name of the repository that imported data came from, if it has it still."""
-    from dvc.repo import Repo
-
     origin = sought.origin
     if origin is None:
         return None
     name = f"{origin.url}@{origin.rev}" if origin.rev else origin.url
     try:
-        with Repo.open(origin.url, rev=origin.rev, subrepos=True) as repo:
+        with api.Repo.open(origin.url, rev=origin.rev, subrepos=True) as repo:
             strip_remote_config(repo)
             entry = repo.dvcfs.info(origin.path).get("dvc_info", {}).get("entry")
             value = getattr(getattr(entry, "hash_info", None), "value", None)
@@ -184,10 +184,7 @@ def _available_at_source(sought: DataRef, unasked: list[str]) -> str | None:
 
 
 def _hash_in_git(repo: Any, path: str, sought: DataRef) -> bool:
-    from dvc.fs import localfs
-    from dvc_data.hashfile.build import build
-    from dvc_data.hashfile.db import get_odb
 
-    scratch = get_odb(localfs, os.path.join(os.sep, "nowhere"), hash_name=sought.algorithm)
-    _, _, found = build(scratch, path, repo.dvcfs, sought.algorithm, dry_run=True)
+    scratch = api.get_odb(api.localfs, os.path.join(os.sep, "nowhere"), hash_name=sought.algorithm)
+    _, _, found = api.build(scratch, path, repo.dvcfs, sought.algorithm, dry_run=True)
     return bool(found.hash_info.value == sought.hash)

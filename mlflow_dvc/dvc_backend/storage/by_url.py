@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.hashing import LEGACY
 
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
@@ -17,13 +18,10 @@ def open_remote_url(url: str, algorithm: str, endpoint: str | None = None) -> An
     Credentials are those of the environment, and so is the server of a bucket where it names one:
     the same server may have another address there. Else it is ``endpoint``.
     """
-    from dvc.fs import get_cloud_fs
-    from dvc_data.hashfile.db import get_odb
-
     named = any(os.environ.get(name) for name in _ENDPOINTS)
     where = {"endpointurl": endpoint} if endpoint and not named else {}
-    cls, config, path = get_cloud_fs({}, url=url, **where)
+    cls, config, path = api.get_cloud_fs({}, url=url, **where)
     fs = cls(**config)
     # As dvc.data_cloud lays a remote out.
     path = path if algorithm == LEGACY else fs.join(path, "files", "md5")
-    return get_odb(fs, path, hash_name=algorithm)
+    return api.get_odb(fs, path, hash_name=algorithm)

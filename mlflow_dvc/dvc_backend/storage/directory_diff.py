@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Literal
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.hashing import LEGACY
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
@@ -87,6 +88,7 @@ def compare_directories(
     }
 
 
+@api.task("repo", "stores")
 def run_diff(root: str, folders: list[dict[str, str]]) -> dict[str, Any]:
     """The same in this process: imports DVC and changes the working directory."""
     gc.disable()  # a million rows, none of them in a cycle: it would look at each again and again

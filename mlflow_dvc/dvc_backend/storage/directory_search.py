@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.hashing import LEGACY
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
@@ -48,6 +49,7 @@ def search_directories(
     return DirectoryMatches(found, answer["unknown"])
 
 
+@api.task("repo", "stores")
 def run_contains(
     root: str, folders: Sequence[str], md5: str | None, paths: Mapping[str, str]
 ) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.hashing import LEGACY, HashQuery, run_check
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, strip_remote_config
@@ -79,6 +80,7 @@ def locate(path: str, root: str | None, repo: str | None, rev: str | None) -> Tr
     return TrackedData(**answer["found"]) if "found" in answer else str(answer["fault"])
 
 
+@api.task()
 def run_fetch(wanted: Mapping[str, Any], target: str | None) -> dict[str, Any]:
     """The same in this process: imports DVC and changes the working directory."""
     with OpenStores() as sources:
@@ -94,6 +96,7 @@ def fetch_into(
         return None, [f"by {wanted.algorithm} alone nothing can be told from it"]
     if target is None and (here := _in_work_tree(wanted)):
         return here, []
+    api.require("repo", "hash", "stores")
     if target is not None and os.path.lexists(target):
         if _hash(target, wanted.algorithm) == wanted.hash:
             return target, []
@@ -107,12 +110,11 @@ def fetch_into(
     return None, tried
 
 
+@api.task("stores")
 def run_locate(path: str, root: str | None, repo: str | None, rev: str | None) -> dict[str, Any]:
     """The same in this process: imports DVC."""
-    from dvc.repo import Repo
-
     try:
-        with Repo(root, rev=rev) if repo is None else Repo.open(repo, rev=rev) as opened:
+        with api.Repo(root, rev=rev) if repo is None else api.Repo.open(repo, rev=rev) as opened:
             info = opened.dvcfs.info(path)
             entry = info.get("dvc_info", {}).get("entry")
             hashed = getattr(entry, "hash_info", None)
@@ -145,10 +147,9 @@ class OpenStores(ExitStack):
         )
 
     def repository(self, url: str, rev: str | None) -> Any:
-        from dvc.repo import Repo
 
         def opened() -> Any:
-            repo = self.enter_context(Repo.open(url, rev=rev, subrepos=True))
+            repo = self.enter_context(api.Repo.open(url, rev=rev, subrepos=True))
             strip_remote_config(repo)
             return repo
 
@@ -257,11 +258,7 @@ def _copy_object(odb: Any, wanted: FetchRequest, target: str) -> None:
 
 def _hash(path: str, algorithm: str) -> str | None:
     """Of what lies at ``path``, read whole and asked of nobody's memory."""
-    from dvc.fs import localfs
-    from dvc_data.hashfile.build import build
-    from dvc_data.hashfile.db import get_odb
-
-    scratch = get_odb(localfs, os.path.dirname(path), hash_name=algorithm)
-    _, _, found = build(scratch, path, localfs, algorithm, dry_run=True)
+    scratch = api.get_odb(api.localfs, os.path.dirname(path), hash_name=algorithm)
+    _, _, found = api.build(scratch, path, api.localfs, algorithm, dry_run=True)
     value: str | None = found.hash_info.value
     return value

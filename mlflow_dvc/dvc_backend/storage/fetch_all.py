@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc
 from mlflow_dvc.dvc_backend.readonly_repo import strip_remote_config
 from mlflow_dvc.dvc_backend.storage.availability import Origin
@@ -42,6 +43,7 @@ def fetch_all(
     return answer
 
 
+@api.task("repo", "hash", "stores", "share")
 def run_fetch_all(
     root: str, project: str | None, orders: Sequence[Mapping[str, Any]]
 ) -> list[list[str] | None]:
@@ -90,12 +92,10 @@ def _share(root: str, project: str) -> dict[str, Any]:
     The commit may be older than a remote, one that is a folder is named relative to the project,
     and what is secret is nowhere else. Returns the remotes.
     """
-    from dvc.config import Config, merge
-
-    theirs = Config(os.path.join(project, ".dvc"))
+    theirs = api.Config(os.path.join(project, ".dvc"))
     shared = theirs.load_one("repo")
-    merge(shared, theirs.load_one("local"))
-    with Config(os.path.join(root, ".dvc")).edit("local") as local:
+    api.merge_config(shared, theirs.load_one("local"))
+    with api.Config(os.path.join(root, ".dvc")).edit("local") as local:
         for name, settings in shared["remote"].items():
             local["remote"][name] = dict(settings)
         if default := shared["core"].get("remote"):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.hashing import LEGACY
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
@@ -46,6 +47,7 @@ def read_push_status(root: str) -> PushStatus:
     return PushStatus(tuple(UnpushedOutput(**row) for row in raw["absent"]), tuple(raw["faults"]))
 
 
+@api.task("repo", "stores", "push")
 def run_pushed(root: str) -> dict[str, Any]:
     """The same in this process: imports DVC and changes the working directory."""
     found: list[UnpushedOutput] = []

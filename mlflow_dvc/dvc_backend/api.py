@@ -1,0 +1,175 @@
+"""Everything that this package uses of DVC, most of it private: named once, looked for at once.
+
+DVC promises none of it. A process that works with DVC looks first for what its task needs. Where a
+newer DVC lacks something, that task says so and does nothing, rather than something else: a
+``Repo`` whose ``_ignore`` has another name would write into the project.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OBJECTS = {
+    "CacheManager": "dvc.cachemgr:CacheManager",
+    "Config": "dvc.config:Config",
+    "DataCloud": "dvc.data_cloud:DataCloud",
+    "DataResolver": "dvc.parsing:DataResolver",
+    "Lockfile": "dvc.dvcfile:Lockfile",
+    "Output": "dvc.output:Output",
+    "Remote": "dvc.data_cloud:Remote",
+    "Repo": "dvc.repo:Repo",
+    "Stage": "dvc.stage:Stage",
+    "StageLoad": "dvc.repo.stage:StageLoad",
+    "State": "dvc_data.hashfile.state:State",
+    "build": "dvc_data.hashfile.build:build",
+    "get_cloud_fs": "dvc.fs:get_cloud_fs",
+    "get_odb": "dvc_data.hashfile.db:get_odb",
+    "hash_module": "dvc_data.hashfile.hash",
+    "localfs": "dvc.fs:localfs",
+    "merge_config": "dvc.config:merge",
+    "parse_yaml": "dvc.utils.serialize:parse_yaml",
+    "read_param_file": "dvc.dependency.param:read_param_file",
+}
+
+# By feature: in words what is lost without it, and what it needs. `A.b` is an attribute of A, of
+# the class or made by its __init__; `A.b(c, d)` has these parameters.
+FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "repo": (
+        "a project cannot be opened without writing into it",
+        (
+            "Output.ignore", "Repo(root_dir)", "Repo._btime", "Repo._ignore", "Repo.cache",
+            "Repo.config", "Repo.dvcignore", "Repo.fs", "Repo.site_cache_dir", "Repo.state",
+            "Repo.tmp_dir", "State.close", "Config.load_one(level)",
+        ),
+    ),
+    "hash": (
+        "what lies on disk is not hashed",
+        (
+            "CacheManager.__getattr__", "CacheManager.legacy", "hash_module.fobj_md5",
+            "build(odb, path, fs, name, dry_run, ignore)", "get_odb(fs, path)", "localfs",
+        ),
+    ),
+    "seal": (
+        "what a stage made is not recorded at its end",
+        (
+            "Lockfile(repo, path)", "Lockfile.dump(stage)", "Repo.stage", "Stage.save(run_cache)",
+            "StageLoad.load_one(path, name)", "State.get(path, fs)", "Output.hash_name",
+            "Output.hash_info", "Output.meta", "Output.use_cache", "Output.def_path",
+        ),
+    ),
+    "templates": (
+        "templates in dvc.yaml are not filled in",
+        (
+            "DataResolver(repo, wdir, d)", "DataResolver.get_keys",
+            "DataResolver.resolve_one(name)", "localfs", "parse_yaml(text, path)",
+        ),
+    ),
+    "params": (
+        "parameters are not compared",
+        ("localfs", "read_param_file(fs, path, key_paths, flatten)"),
+    ),
+    "stage": (
+        "the command of a stage is not known",
+        ("Repo.stage", "Stage.cmd", "Stage.outs", "Stage.wdir", "StageLoad.collect(target)"),
+    ),
+    "stores": (
+        "caches and remotes are not asked",
+        (
+            "CacheManager.__getattr__", "CacheManager.legacy",
+            "DataCloud.get_remote_odb(name, hash_name)", "Repo.cloud", "Repo.dvcfs", "Repo.open", "get_cloud_fs", "get_odb(fs, path)",
+        ),
+    ),
+    "push": (
+        "whether data was pushed is not known",
+        (
+            "DataCloud.get_remote(name)", "Output.can_push", "Output.remote", "Output.is_in_repo",
+            "Remote.legacy_odb", "Remote.odb", "Remote.worktree", "Repo.index",
+        ),
+    ),
+    "share": (
+        "a restored tree does not know the project's remotes",
+        ("Config.edit(level)", "merge_config(into, update)"),
+    ),
+}  # fmt: skip
+
+
+HOST_CHANGED = 3  # the exit code of a process whose DVC lacks what its task needs
+
+
+class HostChangedError(Exception):
+    """This DVC lacks what a task needs; the message says what is off."""
+
+
+def __getattr__(name: str) -> Any:
+    """What ``_OBJECTS`` names, imported when it is first used."""
+    if name not in _OBJECTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _OBJECTS[name].partition(":")
+    found = import_module(module)
+    return getattr(found, attribute) if attribute else found
+
+
+def task(*features: str) -> Callable[[F], F]:
+    """Mark what a process with DVC is asked to do by the features that it needs."""
+
+    def mark(work: F) -> F:
+        setattr(work, "features", features)  # noqa: B010 - a function has no such attribute
+        return work
+
+    return mark
+
+
+def require(*features: str) -> None:
+    """Raise HostChangedError where this DVC lacks something that one of these features needs."""
+    for feature in features:
+        if lacking := list(missing(feature)):
+            loss, _ = FEATURES[feature]
+            raise HostChangedError(f"this DVC has no {', '.join(lacking)}: {loss}")
+
+
+def missing(feature: str) -> Iterator[str]:
+    """What the feature needs and this DVC does not have. Imports DVC."""
+    _, needs = FEATURES[feature]
+    for need in needs:
+        name, _, parameters = need.removesuffix(")").partition("(")
+        if not _has(name, [word for word in parameters.split(", ") if word]):
+            yield need
+
+
+@task()
+def run_missing() -> list[str]:
+    """In words what is off with this DVC, one line for each feature."""
+    lines = []
+    for feature in FEATURES:
+        try:
+            require(feature)
+        except HostChangedError as error:
+            lines.append(str(error))
+    return lines
+
+
+def _has(name: str, parameters: list[str]) -> bool:
+    top, _, member = name.partition(".")
+    try:
+        found = __getattr__(top)
+    except (ImportError, AttributeError):
+        return False
+    if member and not hasattr(found, member):
+        # What a class makes in its __init__.
+        made = getattr(getattr(found, "__init__", None), "__code__", None)
+        return made is not None and member in (*made.co_names, *made.co_consts)
+    wanted = getattr(found, member) if member else found
+    return not parameters or _takes(wanted, parameters)
+
+
+def _takes(function: Any, parameters: list[str]) -> bool:
+    try:
+        known = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    return all(name in known for name in parameters)
