@@ -1,4 +1,4 @@
-"""The first thing a newcomer sees: ``mlflow-dvc demo``, and the README's transcript after it."""
+"""The first thing a newcomer sees: ``mlflow-dvc demo``, and the transcripts of the documents."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from conftest import Project
@@ -16,12 +17,13 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "quickstart"
 PACKAGED = ROOT / "mlflow_dvc" / "demo" / "project"
 
-SAY_NO = ("diff", "doctor")  # what the README's commands find: they exit with 1
+SAY_NO = ("diff", "doctor")  # what the documents' commands find: they exit with 1
+LAST = ("doctor.md", "bring-back.md")  # their commands change the project, in this order
 
 
 def test_demo(tmp_path: Path):
     """``demo`` ends with its two runs, told apart by their data and each found by its hash; the
-    README's transcript is what its project prints."""
+    documents' transcripts are what its project prints."""
     outside = Project(tmp_path)
     done = outside.cli("demo", "story")
     assert done.returncode == 0, done.stderr
@@ -44,25 +46,38 @@ def test_demo(tmp_path: Path):
     assert project.git("status", "--porcelain") == ""
     assert f"tags.`dvc.out.data/prepared/train.pkl` = '{second}'" in done.stdout
     assert "ui --backend-store-uri sqlite:///story/mlflow.db" in done.stdout
-    follows_the_readme(project)
+    follows_the_documents(project)
 
 
-def follows_the_readme(project: Project) -> None:
-    """Every command of the README's transcript prints what stands there, but for ids and times."""
-    tried = re.search(r"\$ export MLFLOW_TRACKING_URI.*?\n(.*?)```", readme(), re.S)[1]
-    spoilt = re.search(r"(\$ python src/get_data.py 300\n.*?)```", readme(), re.S)[1]
-    lineage = re.search(r"## Lineage.*?```console\n(.*?)```", readme(), re.S)[1]
-    back = re.search(r"(\$ mlflow-dvc verify [0-9a-f]{8}\n.*?)```", readme(), re.S)[1]
-    commands = re.split(r"^\$ ", tried + lineage + spoilt + back, flags=re.M)[1:]
-    blocks = [block.partition("\n") for block in commands]
+def follows_the_documents(project: Project) -> None:
+    """Every command of a transcript prints what stands there, but for ids and times."""
+    steps = [step for path in documents() for step in transcripts(path.read_text("utf-8"))]
     found = json.loads(project.cli("search", "data/raw/train.csv", "--json").stdout)["runs"]
-    [shown] = [printed for command, _, printed in blocks if " search " in command]
+    shown = next(printed for command, printed in steps if " search " in command)
     theirs = re.findall(r"^([0-9a-f]{8}) ", shown, re.M)
     ids = dict(zip(theirs, (run["run_id"] for run in found), strict=True))
-    for command, _, printed in blocks:
+    for command, printed in steps:
         done = project.call(*(ids.get(word, word) for word in command.split()))
         assert done.returncode == any(word in SAY_NO for word in command.split()), done.stderr
         assert normal(done.stdout) == normal(printed), done.stdout
+
+
+def documents() -> list[Path]:
+    """The README first, then the pages of docs."""
+    names = sorted({path.name for path in (ROOT / "docs").glob("*.md")} - set(LAST))
+    return [ROOT / "README.md", *(ROOT / "docs" / name for name in (*names, *LAST))]
+
+
+def transcripts(text: str) -> Iterator[tuple[str, str]]:
+    """Each command with what it printed, of the console blocks in which any command did."""
+    for block in re.findall(r"^```console\n(.*?)^```", text, re.M | re.S):
+        steps = [step.partition("\n") for step in re.split(r"^\$ ", block, flags=re.M)[1:]]
+        if any(printed.strip() for _, _, printed in steps):
+            yield from (
+                (command, printed)
+                for command, _, printed in steps
+                if not command.startswith("export ")
+            )
 
 
 def normal(text: str) -> list[str]:
@@ -75,10 +90,6 @@ def normal(text: str) -> list[str]:
     text = re.sub(r"[\d.]+ k?B\b", "SIZE", text)
     text = re.sub(r"[+-]?\d\.\d+", "FIGURE", text)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-
-
-def readme() -> str:
-    return (ROOT / "README.md").read_text("utf-8")
 
 
 def test_same_files():

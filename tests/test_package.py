@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import importlib.metadata
+import posixpath
 import re
+import shlex
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from mlflow_dvc import tags
 from mlflow_dvc.cli.main import cli
+from mlflow_dvc.recall.doctor.rules import RULES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+# Every document, by its path.
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
+    for path in (*sorted(ROOT.glob("*.md")), *PAGES, *(ROOT / "examples").rglob("*.md"))
+}
+# What tells users how to work with it.
+GUIDE = README + "".join(path.read_text("utf-8") for path in PAGES)
 SETTINGS = (ROOT / "mlflow_dvc" / "settings.py").read_text("utf-8")
 
 
@@ -72,10 +85,11 @@ def test_floors_are_tested():
 
 
 def test_every_setting_is_documented():
-    """Each environment variable of settings.py has a row in the README, and no other has."""
+    """Each environment variable of settings.py has a row in docs/settings.md, and no other has."""
     used = set(re.findall(r'"(MLFLOW_DVC_\w+)"', SETTINGS))
-    rows = set(re.findall(r"^\| `(MLFLOW_DVC_\w+)` \|", README, re.M))
-    assert used == rows
+    assert used == set(
+        re.findall(r"^\| `(MLFLOW_DVC_\w+)` \|", DOCUMENTS["docs/settings.md"], re.M)
+    )
     others = [
         path
         for path in (ROOT / "mlflow_dvc").rglob("*.py")
@@ -85,10 +99,30 @@ def test_every_setting_is_documented():
     assert others == []
 
 
+def test_every_tag_is_documented():
+    """Each name of tags.py has a row in docs/record.md, and no other has."""
+    ours = {
+        value
+        for name, value in vars(tags).items()
+        if name.isupper() and isinstance(value, str) and value.startswith(("git_", "dvc."))
+    }
+    rows = re.findall(
+        r"^\| `((?:git_|dvc\.)[\w.]+)(?:<path>)?` \| ", DOCUMENTS["docs/record.md"], re.M
+    )
+    assert ours == set(rows)
+
+
+def test_every_rule_is_documented():
+    """Each rule of the doctor has a row with its level in docs/doctor.md, in the same order."""
+    rows = re.findall(r"^\| `([\w-]+)` \| (\w+) \|", DOCUMENTS["docs/doctor.md"], re.M)
+    assert rows == [(rule.name, rule.level) for rule in RULES]
+
+
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_is_documented(name: str):
-    """Each command stands in the README and has a help text for itself and its arguments."""
-    assert f"mlflow-dvc {name}" in README
+    """Each command stands in the README or in docs, and has a help text for itself and its
+    arguments."""
+    assert f"mlflow-dvc {name}" in GUIDE
     command = cli.commands[name]
     assert command.help
     for parameter in command.params:
@@ -98,25 +132,35 @@ def test_every_command_is_documented(name: str):
             assert (parameter.metavar or parameter.name).strip("[].").upper() in command.help
 
 
-def test_readme_commands_exist():
-    """Every ``mlflow-dvc`` line in the README can be parsed by the command line."""
-    lines = re.findall(r"^\$ (?:\S+/)?mlflow-dvc (.+?)(?:\s+#.*)?$", README, re.M)
-    assert len(lines) >= 8
-    for line in lines:
-        name, *words = line.split()
-        command = cli.commands[name]
-        context = command.make_context(name, words, resilient_parsing=True)
-        command.parse_args(context, list(words))
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_exist(document: str):
+    """Every ``mlflow-dvc`` line of a document can be parsed by the command line."""
+    for line in re.findall(r"^\$ (?:\S+/)?mlflow-dvc (.+)$", DOCUMENTS[document], re.M):
+        name, *words = shlex.split(line, comments=True)
+        cli.commands[name].make_context(name, words)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_python_is_valid(document: str):
+    """Every Python block of a document can be compiled."""
+    for block in re.findall(r"^```python\n(.*?)^```", DOCUMENTS[document], re.M | re.S):
+        compile(block, document, "exec")
 
 
 def test_pictures():
-    """Each picture in docs stands in the README, is made by the script, and is small."""
+    """Each picture in docs stands in a document, is made by the script, and is small."""
     pictures = sorted(path.name for path in (ROOT / "docs").glob("*.png"))
-    assert sorted(re.findall(r"\(docs/([\w.]+\.png)\)", README)) == pictures
+    shown = {path for name in DOCUMENTS for path, _ in links(name) if path.endswith(".png")}
+    assert sorted(shown) == [f"docs/{name}" for name in pictures]
     script = (ROOT / "docs" / "pictures.py").read_text("utf-8")
     assert sorted(re.findall(r'"(\w+\.png)"', script)) == pictures
     for name in pictures:
         assert (ROOT / "docs" / name).stat().st_size < 200_000
+
+
+def test_readme_is_short():
+    """The README has at most 130 lines."""
+    assert len(README.splitlines()) <= 130
 
 
 def test_set_up_in_two_lines():
@@ -135,9 +179,45 @@ def test_sleeps_say_why():
             assert not re.search(r"\bsleep\(", line) or "#" in line, f"{path.name}: {line.strip()}"
 
 
-def test_links():
-    """Every file that a document names by a link is there."""
-    for document in ROOT.glob("*.md"):
-        for link in re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8")):
-            if "://" not in link:
-                assert (ROOT / link).exists(), f"{document.name}: {link}"
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links(document: str):
+    """Every file, and every heading in it, that a document names by a link is there."""
+    for path, anchor in links(document):
+        assert (ROOT / path).exists(), path
+        if anchor:
+            assert anchor in anchors(path), f"{path}#{anchor}"
+
+
+def test_every_page_is_found():
+    """Each page of docs has a link in the README or in the index of docs."""
+    named = {path for index in ("README.md", "docs/README.md") for path, _ in links(index)}
+    assert {f"docs/{page.name}" for page in PAGES} <= {*named, "docs/README.md"}
+
+
+def test_versions_have_a_link():
+    """Each version of the changelog is a link to what changed in it."""
+    changelog = DOCUMENTS["CHANGELOG.md"]
+    versions = re.findall(r"^## (.+?)(?: - .*)?$", changelog, re.M)
+    assert versions
+    defined = re.findall(r"^(\[.+\]): https://\S+$", changelog, re.M)
+    assert defined == versions
+
+
+def links(document: str) -> Iterator[tuple[str, str]]:
+    """Of each link to something of this repository the path from its root, and the anchor."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        path, _, anchor = link.partition("#")
+        if "://" not in link:
+            folder = posixpath.dirname(document)
+            yield posixpath.normpath(posixpath.join(folder, path)) if path else document, anchor
+
+
+def anchors(document: str) -> set[str]:
+    """Of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def prose(document: str) -> str:
+    """Less what stands in blocks of code."""
+    return re.sub(r"^```.*?^```", "", DOCUMENTS[document], flags=re.M | re.S)
