@@ -203,8 +203,10 @@ class Project:
         assert "mlflow-dvc" not in done.stderr, done.stderr
         return done.stdout
 
-    def cli(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        return self.call(sys.executable, "-m", "mlflow_dvc", *words, cwd=cwd)
+    def cli(
+        self, *words: str, cwd: Path | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        return self.call(sys.executable, "-m", "mlflow_dvc", *words, cwd=cwd, **env)
 
     def write(self, path: str, content: str | bytes) -> Path:
         target = self.root / path

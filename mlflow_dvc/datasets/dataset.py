@@ -8,8 +8,10 @@ from typing import Any
 
 from mlflow.data.dataset import Dataset
 
+from mlflow_dvc import mlflow_api
 from mlflow_dvc.datasets.description import describe_profile, mlflow_digest
 from mlflow_dvc.datasets.source import DvcDatasetSource, resolve_source
+from mlflow_dvc.guard import warn_once
 from mlflow_dvc.snapshot import DataEntry
 
 _MAX_ROWS = 1000
@@ -63,8 +65,12 @@ class DvcDataset(Dataset):  # type: ignore[misc, unused-ignore]
 
 def _schema_of(table: str, suffix: str) -> Any:
     import pandas
-    from mlflow.types.utils import _infer_schema
 
+    found = mlflow_api.INFER_SCHEMA.find()
+    if found is None:
+        warn_once(mlflow_api.INFER_SCHEMA.said)
+        return None
+    _, infer_schema = found
     if suffix == ".parquet":
         if os.path.getsize(table) > _MAX_BYTES:
             return None
@@ -73,7 +79,7 @@ def _schema_of(table: str, suffix: str) -> Any:
         rows = pandas.read_csv(table, sep="\t" if suffix == ".tsv" else ",", nrows=_MAX_ROWS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's advice about whole numbers is for models
-        return _infer_schema(rows)
+        return infer_schema(rows)
 
 
 def from_dvc(

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from dis import get_instructions
 from importlib import import_module
+from types import CodeType
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# From the first one on, and below the second one; docs/README.md says the same.
+SUPPORTED_VERSIONS = ((3, 50), (4,))
 
 _OBJECTS = {
     "CacheManager": "dvc.cachemgr:CacheManager",
@@ -37,7 +42,7 @@ _OBJECTS = {
 }
 
 # By feature: in words what is lost without it, and what it needs. `A.b` is an attribute of A, of
-# the class or made by its __init__; `A.b(c, d)` has these parameters.
+# the class or made by its __init__, `A[b]` a key that this makes; `A.b(c, d)` has these parameters.
 FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "repo": (
         "a project cannot be opened without writing into it",
@@ -50,7 +55,7 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "hash": (
         "what lies on disk is not hashed",
         (
-            "CacheManager.__getattr__", "CacheManager.legacy", "hash_module.fobj_md5",
+            "CacheManager.__getattr__", "CacheManager[legacy]", "hash_module.fobj_md5",
             "build(odb, path, fs, name, dry_run, ignore)", "get_odb(fs, path)", "localfs",
         ),
     ),
@@ -80,8 +85,9 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "stores": (
         "caches and remotes are not asked",
         (
-            "CacheManager.__getattr__", "CacheManager.legacy",
-            "DataCloud.get_remote_odb(name, hash_name)", "Repo.cloud", "Repo.dvcfs", "Repo.open", "get_cloud_fs", "get_odb(fs, path)",
+            "CacheManager.__getattr__", "CacheManager[legacy]",
+            "DataCloud.get_remote_odb(name, hash_name)", "Repo.cloud", "Repo.dvcfs",
+            "Repo.open", "get_cloud_fs", "get_odb(fs, path)",
         ),
     ),
     "push": (
@@ -154,17 +160,31 @@ def run_missing() -> list[str]:
 
 
 def _has(name: str, parameters: list[str]) -> bool:
-    top, _, member = name.partition(".")
+    top, _, key = name.removesuffix("]").partition("[")
+    top, _, member = top.partition(".")
     try:
         found = __getattr__(top)
     except (ImportError, AttributeError):
         return False
-    if member and not hasattr(found, member):
-        # What a class makes in its __init__.
-        made = getattr(getattr(found, "__init__", None), "__code__", None)
-        return made is not None and member in (*made.co_names, *made.co_consts)
-    wanted = getattr(found, member) if member else found
-    return not parameters or _takes(wanted, parameters)
+    if key:
+        return key in _init(found).co_consts
+    if member:
+        if not hasattr(found, member):
+            return member in _made_by(_init(found))
+        found = getattr(found, member)
+    if getattr(found, "__isabstractmethod__", False):
+        return False
+    return not parameters or _takes(found, parameters)
+
+
+def _init(owner: Any) -> CodeType:
+    code = getattr(getattr(owner, "__init__", None), "__code__", None)
+    return code if isinstance(code, CodeType) else compile("", "nothing", "exec")
+
+
+def _made_by(code: CodeType) -> set[str]:
+    """The attributes that a method sets, of whatever."""
+    return {step.argval for step in get_instructions(code) if step.opname == "STORE_ATTR"}
 
 
 def _takes(function: Any, parameters: list[str]) -> bool:

@@ -15,7 +15,7 @@ class DvcRunContext(RunContextProvider):  # type: ignore[misc, unused-ignore]
     """Tags every run, and every model logged in one, with the code and the data behind it.
 
     MLflow asks for tags when a run starts and each time it logs a model or builds a dataset. In a
-    run, the answer is the record of that run; see ``run_hook`` for what a provider cannot do.
+    run, the answer is the record of that run; see ``hooks`` for what a provider cannot do.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class DvcRunContext(RunContextProvider):  # type: ignore[misc, unused-ignore]
 
     def tags(self) -> dict[str, str]:
         with guard("tag the run"):
-            from mlflow_dvc.record import hooks
+            from mlflow_dvc.record import hooks, run_start
 
-            return hooks.provider_tags()
+            return run_start.provider_tags(in_run=hooks.is_installed())
         return {}

@@ -11,17 +11,19 @@ from collections.abc import Iterator
 from importlib import metadata
 from shlex import quote
 
-from mlflow_dvc import settings
+from mlflow_dvc import mlflow_api, settings
+from mlflow_dvc.dvc_backend import api as dvc_api
+from mlflow_dvc.dvc_backend.child_process import call_dvc
 from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.finding import Violation
 from mlflow_dvc.recall.doctor.script import find_script, interpreters, parse_reads
 from mlflow_dvc.tracking import store_path
 
-# From the first one on, and below the second one; the README says the same.
+# From the first one on, and below the second one; docs say the same.
 SUPPORTED = {
     "Python": ((3, 10), (3, 14)),
-    "MLflow": ((2, 14), (4,)),
-    "DVC": ((3, 50), (4,)),
+    "MLflow": mlflow_api.SUPPORTED_VERSIONS,
+    "DVC": dvc_api.SUPPORTED_VERSIONS,
 }
 _PACKAGES = {"MLflow": ("mlflow", "mlflow-skinny"), "DVC": ("dvc",)}
 _GROUP = "mlflow.run_context_provider"
@@ -33,6 +35,7 @@ _ASK = (
     "print(plugin or not hosts)"
 )
 _MAX_SECONDS = 20
+_MAX_ASK_SECONDS = 120.0
 _URI = "MLFLOW_TRACKING_URI"
 
 
@@ -128,6 +131,19 @@ def untested(subject: DoctorContext) -> Iterator[Violation]:
             yield Violation(
                 name, what, f"Install {name} below {_dotted(ceiling)}, or watch the log"
             )
+
+
+def host_changed(subject: DoctorContext) -> Iterator[Violation]:
+    """Something private of a host is gone that a part of the record needs."""
+    fix = "pip install --upgrade mlflow-dvc, or install the {} from before"
+    for need in mlflow_api.missing():
+        yield Violation("MLflow", need.said, fix.format("MLflow"))
+    try:
+        lines = call_dvc(dvc_api.run_missing, {}, _MAX_ASK_SECONDS)
+    except (OSError, ValueError):
+        return  # a DVC that cannot be asked at all is another rule's
+    for line in lines:
+        yield Violation("DVC", line, fix.format("DVC"))
 
 
 def _versions() -> Iterator[tuple[str, str | None]]:

@@ -21,6 +21,8 @@ RULES: tuple[Rule, ...] = (
          "Runs may get no record, or half of one"),
     Rule("host-untested", "note", environment.untested,
          "Where it differs, that part of the record is left out"),
+    Rule("host-changed", "error", environment.host_changed,
+         "Every record lacks that part", asks=True),
     # The code
     Rule("no-git", "error", code.no_git,
          "The record cannot say which code ran"),
@@ -44,7 +46,7 @@ RULES: tuple[Rule, ...] = (
     Rule("lock-ignored", "error", files.lock_ignored,
          "DVC refuses such a project, and no commit says which data belongs to it"),
     Rule("lock-without-pipeline", "note", files.lock_without_pipeline,
-         "It counts for nothing: what it lists is in no record"),
+         "DVC ignores it, so nothing in it is recorded"),
     Rule("lock-uncommitted", "note", files.lock_uncommitted,
          "The commit has other data, or none; only the run's own copy says which it was"),
     Rule("dvc-file-uncommitted", "note", files.dvc_file_uncommitted,

@@ -1,0 +1,105 @@
+"""What this package uses of MLflow beside its public interface: named once, looked for before use.
+
+MLflow promises none of it. Where a newer MLflow lacks something, that part of a record is off, with
+one line in the log, and ``doctor`` says so; MLflow's own work goes on untouched. Nothing of it is
+imported here until it is asked for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+# From the first one on, and below the second one; docs/README.md says the same.
+SUPPORTED_VERSIONS = ((2, 14), (4,))
+
+_CLIENT = "mlflow.tracking._tracking_service.client"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A method, or a function, that must be there with these ``parameters``.
+
+    ``loss``: in words what is off without it. ``since``: the first MLflow that has it.
+    """
+
+    module: str
+    name: str
+    parameters: tuple[str, ...]
+    loss: str
+    since: tuple[int, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """What a person is told where it is gone."""
+        words = f"({', '.join(self.parameters)})" if self.parameters else ""
+        return f"this MLflow has no {self.name}{words}: {self.loss}"
+
+    def find(self) -> tuple[Any, Any] | None:
+        """What holds it, and itself as it stands there; None where it is not as expected."""
+        try:
+            owner: Any = import_module(self.module)
+        except ImportError:
+            return None
+        *classes, last = self.name.split(".")
+        for name in classes:
+            owner = getattr(owner, name, None)
+        found = getattr(owner, "__dict__", {}).get(last)
+        if not inspect.isfunction(found):
+            return None
+        known = inspect.signature(found).parameters
+        return (owner, found) if all(name in known for name in self.parameters) else None
+
+
+CLIENT_MADE = Need(_CLIENT, "TrackingServiceClient.__init__", (), "resumed runs get no record")
+CREATE_RUN = Need(
+    _CLIENT, "TrackingServiceClient.create_run", ("tags",),
+    "runs get tags alone, and those of MlflowClient none",
+)  # fmt: skip
+SET_TERMINATED = Need(
+    _CLIENT, "TrackingServiceClient.set_terminated", ("run_id",),
+    "what becomes known of a run at its end is not recorded",
+)  # fmt: skip
+CREATE_MODEL = Need(
+    _CLIENT, "TrackingServiceClient.create_logged_model", ("source_run_id",),
+    "logged models get the tags of the moment, not those of their run", since=(3,),
+)  # fmt: skip
+ACTIVE_RUN = Need("mlflow.tracking.fluent", "ActiveRun.__init__", (), "resumed runs get no record")
+INFER_SCHEMA = Need(
+    "mlflow.types.utils", "_infer_schema", ("data",), "datasets from tables get no schema"
+)
+RUN_CONTEXT = Need(
+    "mlflow.tracking.context.system_environment_context", "SystemEnvironmentContext.tags", (),
+    "the run of `reproduce` is found by its stage alone",
+)  # fmt: skip
+NEEDS = (
+    CLIENT_MADE, CREATE_RUN, SET_TERMINATED, CREATE_MODEL, ACTIVE_RUN, INFER_SCHEMA, RUN_CONTEXT,
+)  # fmt: skip
+
+
+def missing() -> Iterator[Need]:
+    """What this MLflow should have and does not. Imports MLflow."""
+    version = _version()
+    for need in NEEDS:
+        if version >= need.since and need.find() is None:
+            yield need
+
+
+def is_expected(need: Need) -> bool:
+    """Whether this MLflow is of a version that has it."""
+    return _version() >= need.since
+
+
+def is_loaded(need: Need) -> bool:
+    """Whether its module was imported, by whomever."""
+    return need.module in sys.modules
+
+
+def _version() -> tuple[int, ...]:
+    from mlflow.version import VERSION
+
+    return tuple(int(part) for part in str(VERSION).split(".")[:2] if part.isdigit())
