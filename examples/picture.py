@@ -8,10 +8,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
 from mlflow_dvc.cli.demo import run_demo
 from mlflow_dvc.cli.render.terminal import DemoOutput
+from rich.console import Console
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "demo.svg"
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pkgutil
 import traceback
+from importlib import import_module
 from typing import Any
 
 import click
 
 from mlflow_dvc._version import __version__
-from mlflow_dvc.cli import back, runs, workspace
-from mlflow_dvc.cli.options import NO_ANSWER
+from mlflow_dvc.cli import commands
+from mlflow_dvc.cli.options import NO_ANSWER, SECTIONS
 from mlflow_dvc.errors import MlflowDvcError
 
 
@@ -18,7 +20,17 @@ class _Refused(click.ClickException):
 
 
 class _Group(click.Group):
-    """Turns our own exceptions into one clear message and exit code 2."""
+    """Turns our own exceptions into one clear message and exit code 2; lists commands by use."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section in SECTIONS:
+            rows = [
+                (name, command.get_short_help_str(formatter.width))
+                for name, command in self.commands.items()
+                if getattr(command, "section", None) == section
+            ]
+            with formatter.section(section):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -44,11 +56,8 @@ def cli() -> None:
     """
 
 
-for command in (
-    workspace.status, runs.search, runs.show, runs.diff, runs.lineage, back.verify, back.restore,
-    back.reproduce, runs.sync, workspace.doctor, workspace.snapshot, workspace.demo,
-):  # fmt: skip
-    cli.add_command(command)
+for _module in pkgutil.iter_modules(commands.__path__):
+    cli.add_command(getattr(import_module(f"{commands.__name__}.{_module.name}"), _module.name))
 
 
 def main() -> None:

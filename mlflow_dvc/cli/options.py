@@ -1,4 +1,4 @@
-"""What commands have in common: options, exit codes."""
+"""What commands have in common: how they are declared, options, exit codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,40 @@ from typing import Any, TypeVar
 import click
 
 YES, NO, NO_ANSWER = 0, 1, 2
+VERDICT_CODES = {"PASS": YES, "FAIL": NO, "TAMPERED": NO, "UNVERIFIED": NO_ANSWER}
+# The parts of ``--help``, in this order.
+RECORD, FIND, BRING_BACK, TRY = SECTIONS = (
+    "Record (runs are recorded by themselves)", "Find", "Bring back", "Try it",
+)  # fmt: skip
 Command = TypeVar("Command", bound=Callable[..., Any])
+_RUN = (
+    "RUN is a run id or a unique beginning of one, models:/name/version, models:/name@alias, or the"
+    " id of a logged model."
+)
+
+
+class SectionCommand(click.Command):
+    """A command, and the part of ``--help`` that it stands in."""
+
+    section = ""
+
+
+def command(
+    section: str, summary: str, *examples: str, explain_run: bool = False
+) -> Callable[[Callable[..., Any]], SectionCommand]:
+    """Declare a command: its line in ``--help``, and what is said below its options.
+
+    With ``explain_run`` its help says what RUN may be.
+    """
+    lines = "\n".join(f"  mlflow-dvc {example}" for example in examples)
+    epilog = (f"{_RUN}\n\n" if explain_run else "") + f"\b\nExamples:\n{lines}"
+
+    def declare(function: Callable[..., Any]) -> SectionCommand:
+        made = click.command(cls=SectionCommand, short_help=summary, epilog=epilog)(function)
+        made.section = section
+        return made
+
+    return declare
 
 
 def json_option(command: Command) -> Command:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
-from mlflow_dvc.project import find_dvc_root, relative
+from mlflow_dvc.project import find_project, relative
 from mlflow_dvc.snapshot import DataEntry
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _path_variants(path: str) -> tuple[str, ...]:
     """``path`` as given, and as seen from the DVC root when it was given from a directory below."""
     given = posixpath.normpath(path.replace(os.sep, "/"))
     spellings = [given]
-    if (root := find_dvc_root(os.path.realpath(os.curdir))) and "://" not in path:
+    if (root := find_project().dvc_root) and "://" not in path:
         # Only the folder is resolved: the output itself may be a link into DVC's cache.
         folder, name = os.path.split(os.path.abspath(path))
         inside = relative(os.path.join(os.path.realpath(folder), name), root)

@@ -117,7 +117,8 @@ def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
     """The record of ``run``."""
     carrier = run_holding_record(run, tracking_uri)
     files = tracking.read_all_attached(carrier, tracking_uri)
-    return StoredRecord(run, tracking.load_snapshot(carrier, tracking_uri), files)
+    snapshot = tracking.read_snapshot(carrier, files.get("snapshot.json"))
+    return StoredRecord(run, snapshot, files)
 
 
 def run_holding_record(run: Run, tracking_uri: str | None) -> Run:

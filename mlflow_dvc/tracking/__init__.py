@@ -17,6 +17,7 @@ from mlflow_dvc.tracking.run_records import load_resumed as load_resumed
 from mlflow_dvc.tracking.run_records import load_snapshot as load_snapshot
 from mlflow_dvc.tracking.run_records import read_all_attached as read_all_attached
 from mlflow_dvc.tracking.run_records import read_attached as read_attached
+from mlflow_dvc.tracking.run_records import read_snapshot as read_snapshot
 from mlflow_dvc.tracking.run_records import update_record as update_record
 from mlflow_dvc.tracking.run_writes import Input as Input
 from mlflow_dvc.tracking.run_writes import attach as attach

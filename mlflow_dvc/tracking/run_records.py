@@ -30,14 +30,22 @@ def load_snapshot(run: Run, tracking_uri: str | None = None) -> Snapshot:
     What is attached comes from a shared server: one that cannot be read as a snapshot is passed
     over, and ``warnings`` says so.
     """
-    by_tags = tag.from_tags(run.data.tags)
     if not tag.own_tags(run.data.tags):
         return Snapshot()
     with client_for(tracking_uri) as client:
         try:
             content = read_artifact(client, run.info.run_id, SNAPSHOT)
         except Exception as error:
+            by_tags = tag.from_tags(run.data.tags)
             return _with_warning(by_tags, f"{SNAPSHOT} could not be downloaded: {error}")
+    return read_snapshot(run, content)
+
+
+def read_snapshot(run: Run, content: bytes | None) -> Snapshot:
+    """The same from ``content``, the bytes of the attached one, None where there is none."""
+    by_tags = tag.from_tags(run.data.tags)
+    if not tag.own_tags(run.data.tags):
+        return Snapshot()
     if content is None:
         return _with_warning(by_tags, f"the run has no {SNAPSHOT}; this is what its tags say")
     try:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mlflow_dvc.cli.render import terminal
+from mlflow_dvc.cli import terminal
 from mlflow_dvc.report.labels import short_hash, size_in_words
 from mlflow_dvc.snapshot import DataEntry, GitState
 

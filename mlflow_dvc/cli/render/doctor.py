@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from mlflow_dvc.cli.render import terminal
+from mlflow_dvc.cli import terminal
 
 if TYPE_CHECKING:
     from mlflow_dvc.recall.doctor import DoctorReport, Finding

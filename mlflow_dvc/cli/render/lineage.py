@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mlflow_dvc.cli.render import terminal
+from mlflow_dvc.cli import terminal
 from mlflow_dvc.report.labels import short_hash, size_in_words
 
 if TYPE_CHECKING:

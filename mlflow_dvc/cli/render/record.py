@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
-from mlflow_dvc.cli.render import terminal
+from mlflow_dvc.cli import terminal
 from mlflow_dvc.report.labels import short_hash, size_in_words
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot
 

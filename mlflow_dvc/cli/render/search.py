@@ -1,4 +1,4 @@
-"""Several runs: those that saw some data (``search``), those held against DVC's lock (``sync``)."""
+"""Runs that saw some data (``search``)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from mlflow_dvc.cli.render import terminal
+from mlflow_dvc.cli import terminal
 from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mlflow_dvc.recall.search import Match
-    from mlflow_dvc.recall.sync import SyncResult
 
 _ROOMY = 125  # columns of a terminal; a narrower one leaves out what `show` tells
 _IN_SHOW = frozenset({"experiment", "commit"})
@@ -21,10 +20,6 @@ _IN_SHOW = frozenset({"experiment", "commit"})
 
 def search_json(what: str, matches: Sequence[Match]) -> dict[str, Any]:
     return {"schema": terminal.SCHEMA, "what": what, "runs": [asdict(match) for match in matches]}
-
-
-def sync_json(results: Sequence[SyncResult]) -> dict[str, Any]:
-    return {"schema": terminal.SCHEMA, "runs": [asdict(result) for result in results]}
 
 
 def search(what: str, matches: Sequence[Match], console: Console | None = None) -> None:
@@ -53,21 +48,3 @@ def _row(match: Match, *, whole: bool) -> dict[str, str]:
         "data version": match.data_version or "-",
         "saw": "\n".join(saw),
     }
-
-
-def sync(results: Sequence[SyncResult]) -> None:
-    if not results:
-        terminal.say("no run of a stage of this project was found")
-        return
-    console = terminal.console_of()
-    table = terminal.grid("run", "name", "stage", "record", "")
-    for result in results:
-        why = [result.reason] if result.reason else []
-        why += [
-            f"{one.path}: {short_hash(one.recorded)} was recorded, DVC wrote {short_hash(one.locked)}"
-            for one in result.differences
-        ]
-        run_id = result.run_id if console.width == terminal.WIDE else short_hash(result.run_id)
-        row = (run_id, result.run_name, result.stage, result.verdict, "\n".join(why))
-        table.add_row(*map(terminal.plain, row))
-    console.print(table)

@@ -31,7 +31,21 @@ def console_of(*, stderr: bool = False) -> Console:
     found = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=False)
     if found.is_terminal:
         return found
-    return Console(stderr=stderr, highlight=False, emoji=False, width=WIDE)
+    return _pipe(stderr=stderr)
+
+
+def _pipe(*, stderr: bool) -> Console:
+    """Where nobody looks at columns: nothing is cut, folded or padded at the end of a line."""
+    from rich.console import Console
+
+    class Pipe(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            with self.capture() as captured:
+                super().print(*objects, **options)
+            lines = captured.get().split("\n")
+            self.file.write("\n".join(line.rstrip() for line in lines))
+
+    return Pipe(stderr=stderr, highlight=False, emoji=False, width=WIDE)
 
 
 def facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:

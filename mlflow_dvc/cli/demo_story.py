@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
-from mlflow_dvc.cli.render import runs as render
-from mlflow_dvc.cli.render.terminal import DemoOutput
+from mlflow_dvc.cli.render import search as render
+from mlflow_dvc.cli.terminal import DemoOutput
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.recall.search import search
 

@@ -1,0 +1,1 @@
+"""A module for each command, which has its name; ``main`` finds them. Rendering: ``render``."""

@@ -1,0 +1,42 @@
+"""The command ``doctor``."""
+
+from __future__ import annotations
+
+import click
+
+from mlflow_dvc.cli.options import (
+    NO,
+    RECORD,
+    YES,
+    command,
+    json_option,
+    print_json,
+    tracking_uri_option,
+)
+
+
+@command(RECORD, "What would make records wrong, and how to fix it.", "doctor", "doctor --local")
+@click.argument("path", required=False, type=click.Path(exists=True, file_okay=False))
+@click.option("--local", is_flag=True, help="Ask neither the MLflow server nor a DVC remote.")
+@json_option
+@tracking_uri_option
+@click.pass_context
+def doctor(
+    ctx: click.Context, path: str | None, local: bool, json_: bool, tracking_uri: str | None
+) -> None:
+    """What in the project around PATH (default: here) makes records wrong or useless; the fix.
+
+    An error makes a record wrong, or what it names cannot be brought back; a note is about less.
+    Exits with 1 when there is either.
+    """
+    from mlflow_dvc.cli import terminal
+    from mlflow_dvc.cli.render import doctor as render
+    from mlflow_dvc.recall.doctor import diagnose
+
+    with terminal.waiting("reading the project"):
+        found = diagnose(path, local=local, tracking_uri=tracking_uri)
+    if json_:
+        print_json(render.doctor_json(found))
+    else:
+        render.doctor(found)
+    ctx.exit(NO if found.findings else YES)

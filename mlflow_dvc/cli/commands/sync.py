@@ -1,0 +1,48 @@
+"""The command ``sync``."""
+
+from __future__ import annotations
+
+import click
+
+from mlflow_dvc.cli.options import (
+    NO,
+    RECORD,
+    YES,
+    command,
+    json_option,
+    print_json,
+    tracking_uri_option,
+)
+
+
+@command(
+    RECORD,
+    "Hold runs against the dvc.lock that DVC wrote.",
+    "sync",
+    "sync 052163b1",
+    explain_run=True,
+)
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@json_option
+@tracking_uri_option
+@click.pass_context
+def sync(ctx: click.Context, runs: tuple[str, ...], json_: bool, tracking_uri: str | None) -> None:
+    """After `dvc repro`: hold its runs against the dvc.lock that DVC wrote.
+
+    The runs of every stage of the project around the working directory, or only each RUN. A run
+    whose record is what DVC wrote is confirmed, one that has none of what its stage made gets it,
+    and one that was wrong is contradicted and mended. Older runs are confirmed by the locks in
+    git's history. Exits with 1 when a run was contradicted.
+    """
+    from mlflow_dvc.cli import terminal
+    from mlflow_dvc.cli.render import sync as render
+    from mlflow_dvc.recall.sync import sync as hold
+
+    with terminal.waiting("asking for the runs"):
+        results = hold(*runs, tracking_uri=tracking_uri)
+    if json_:
+        print_json(render.sync_json(results))
+    else:
+        render.sync(results)
+    wrong = any(result.changed and result.verdict == "contradicted" for result in results)
+    ctx.exit(NO if wrong else YES)

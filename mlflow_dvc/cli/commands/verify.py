@@ -1,0 +1,62 @@
+"""The command ``verify``."""
+
+from __future__ import annotations
+
+import click
+
+from mlflow_dvc.cli.options import (
+    BRING_BACK,
+    NO,
+    NO_ANSWER,
+    VERDICT_CODES,
+    YES,
+    command,
+    json_option,
+    print_json,
+    tracking_uri_option,
+)
+
+
+@command(
+    BRING_BACK,
+    "Whether runs can be brought back.",
+    "verify models:/churn@production",
+    "verify --all",
+    explain_run=True,
+)
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--all", "everything", is_flag=True, help="Every run that carries a record.")
+@click.option("--registered", is_flag=True, help="The runs behind all registered models.")
+@json_option
+@tracking_uri_option
+@click.pass_context
+def verify(  # noqa: PLR0913, PLR0917 - one for each option
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    everything: bool,
+    registered: bool,
+    json_: bool,
+    tracking_uri: str | None,
+) -> None:
+    """Can each RUN be brought back: the commit, the patch, the lock, and every hash?
+
+    A commit passes that is on a branch or tag, here or on a remote; data that is in the DVC cache
+    or on a DVC remote (nothing is downloaded); a record that agrees with itself. Exits with 1 when
+    something is lost or was tampered with, with 2 when something could not be told.
+    """
+    from mlflow_dvc.cli import terminal
+    from mlflow_dvc.cli.render import verify as render
+    from mlflow_dvc.recall.verify import verify as judge
+
+    if not (runs or everything or registered):
+        raise click.UsageError("Name a RUN, or say --all or --registered.")
+    with terminal.waiting("asking the server, git and the DVC remotes"):
+        found = judge(
+            *runs, everything=everything, registered=registered, tracking_uri=tracking_uri
+        )
+    if json_:
+        print_json(render.verify_json(found))
+    else:
+        render.verify(found)
+    codes = {VERDICT_CODES[one.verdict] for one in found}
+    ctx.exit(next((code for code in (NO, NO_ANSWER) if code in codes), YES))

@@ -1,0 +1,70 @@
+"""A run that was run again (``reproduce``)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mlflow_dvc.cli import terminal
+from mlflow_dvc.cli.render.checks import print_checks, shown_id
+from mlflow_dvc.report.labels import short_hash
+
+if TYPE_CHECKING:
+
+    from mlflow_dvc.recall.reproduce import Plan, ReproduceResult
+    from mlflow_dvc.recall.reproduce.comparison import MetricPair
+
+
+def reproduce_json(result: ReproduceResult) -> dict[str, Any]:
+    return {"schema": terminal.SCHEMA, **asdict(result), "equal": result.is_equal}
+
+
+def plan(plan: Plan) -> None:
+    """On stderr: the answer is yet to come."""
+    console = terminal.console_of(stderr=True)
+    lost = [item for item in plan.restored.items if item.verdict != "PASS"]
+    print_checks(console, lost)
+    console.print(terminal.plain(f"In {plan.command.directory}, for the stage {plan.stage}:\n"))
+    for line in plan.command.lines:
+        console.print(f"  [bold]{terminal.plain(line)}[/bold]")
+    console.print()
+
+
+def reproduce(result: ReproduceResult) -> None:
+    console = terminal.console_of()
+    facts = [
+        ("run", shown_id(result.run_id, console)),
+        (
+            "again",
+            f"{shown_id(result.new_run_id, console)}  in {os.path.relpath(result.directory)}",
+        ),
+    ]
+    terminal.facts(console, facts)
+    console.print()
+    if not result.metrics:
+        terminal.say("neither run has metrics")
+        return
+    table = terminal.grid("metric", "then", "now", "")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    for metric in result.metrics:
+        row = (metric.name, _number(metric.before), _number(metric.after), _difference(metric))
+        table.add_row(*map(terminal.plain, row))
+    for output in result.outputs:
+        remark = "equal" if output.is_equal else "another"
+        table.add_row(
+            terminal.plain(output.path), short_hash(output.before), short_hash(output.after), remark
+        )
+    console.print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else repr(value)
+
+
+def _difference(metric: MetricPair) -> str:
+    if metric.is_equal:
+        return "equal"
+    if metric.before is None or metric.after is None:
+        return "only one has it"
+    return f"{metric.after - metric.before:+g}"

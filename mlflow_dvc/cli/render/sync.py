@@ -1,0 +1,36 @@
+"""Runs that were held against DVC's lock (``sync``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mlflow_dvc.cli import terminal
+from mlflow_dvc.report.labels import short_hash
+
+if TYPE_CHECKING:
+    from mlflow_dvc.recall.sync import SyncResult
+
+
+def sync_json(results: Sequence[SyncResult]) -> dict[str, Any]:
+    return {"schema": terminal.SCHEMA, "runs": [asdict(result) for result in results]}
+
+
+def sync(results: Sequence[SyncResult]) -> None:
+    if not results:
+        terminal.say("no run of a stage of this project was found")
+        return
+    console = terminal.console_of()
+    table = terminal.grid("run", "name", "stage", "record", "")
+    for result in results:
+        why = [result.reason] if result.reason else []
+        why += [
+            f"{one.path}: {short_hash(one.recorded)} was recorded,"
+            f" DVC wrote {short_hash(one.locked)}"
+            for one in result.differences
+        ]
+        run_id = result.run_id if console.width == terminal.WIDE else short_hash(result.run_id)
+        row = (run_id, result.run_name, result.stage, result.verdict, "\n".join(why))
+        table.add_row(*map(terminal.plain, row))
+    console.print(table)
