@@ -52,7 +52,7 @@ setup(
             "moto[s3]>=5.1",
             "flask-cors>=4",
             "dvc-s3>=3.2",
-            "coverage[toml]>=7.17",  # its patches `fork` and `_exit`, and its own .pth file
+            "coverage[toml]>=7.13",  # has patches `fork` and `_exit`, and installs a .pth file
             "build>=1.2",
             "mypy>=1.11",
             "ruff>=0.9",
