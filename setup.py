@@ -6,6 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+REPOSITORY = "https://github.com/mlflow-dvc/mlflow-dvc"
 VERSION = re.search(
     r'^__version__ = "(.+)"$', (HERE / "mlflow_dvc/_version.py").read_text("utf-8"), re.MULTILINE
 )
@@ -19,6 +20,14 @@ setup(
     long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    url=REPOSITORY,
+    project_urls={
+        "Documentation": f"{REPOSITORY}#readme",
+        "Changelog": f"{REPOSITORY}/blob/main/CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+        "Source": REPOSITORY,
+    },
+    keywords=["mlflow", "dvc", "reproducibility", "data versioning", "lineage", "mlops"],
     python_requires=">=3.10",
     packages=find_packages(include=["mlflow_dvc", "mlflow_dvc.*"]),
     package_data={"mlflow_dvc": ["py.typed", "demo/project/**", "demo/project/.*"]},
@@ -43,6 +52,8 @@ setup(
             "moto[s3]>=5.1",
             "flask-cors>=4",
             "dvc-s3>=3.2",
+            "coverage[toml]>=7.13",  # has patches `fork` and `_exit`, and installs a .pth file
+            "build>=1.2",
             "mypy>=1.11",
             "ruff>=0.9",
             "types-PyYAML",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-import forkserver
+import forkserver.measured
 import pytest
 
 pytest_plugins = ["servers", "remotes"]
@@ -35,6 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: server.__exit__(None, None, None))
     if "TEST_COMMANDS" in os.environ and (is_worker or not config.getoption("numprocesses", 0)):
         sys.executable = os.path.join(os.environ["TEST_COMMANDS"], "python")
+
+
+def pytest_sessionfinish() -> None:
+    """A worker that has said that it finished has ten seconds to end: too few on a busy machine."""
+    forkserver.measured.keep()
 
 
 def pytest_report_header() -> str:

@@ -13,6 +13,7 @@ import atexit
 import contextlib
 import gc
 import importlib
+import inspect
 import logging
 import marshal
 import multiprocessing.process
@@ -30,6 +31,8 @@ import time
 import types
 from dataclasses import dataclass
 from typing import Any
+
+import measured
 
 # What a run, a command of DVC and one of ours import; some are not in every version.
 WARM = (
@@ -183,7 +186,8 @@ class Server:
         except (OSError, EOFError, ValueError):  # the command was killed while it asked
             connection.close()
             return None
-        pid = os.fork()
+        with measured.unless(request.words[:2] == ["-m", "dvc"]):
+            pid = os.fork()
         if pid == 0:
             connection.close()
             self._become_nobody()
@@ -305,6 +309,8 @@ def exit_code(error: SystemExit) -> int:
 
 
 warm()
+if measured.keep():  # else every child would write down all these imports once more
+    inspect.stack()  # coverage asks for it at each start; what the first one costs is kept
 request = Server(socket.socket(fileno=int(sys.argv[1]))).serve()
 become(request)
 try:
