@@ -11,7 +11,6 @@ from mlflow_dvc.cli.render.checks import print_checks, shown_id
 from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
-
     from mlflow_dvc.recall.reproduce import Plan, ReproduceResult
     from mlflow_dvc.recall.reproduce.comparison import MetricPair
 

@@ -10,7 +10,6 @@ from mlflow_dvc.cli import terminal
 from mlflow_dvc.cli.render.checks import print_checks, shown_id
 
 if TYPE_CHECKING:
-
     from mlflow_dvc.recall.restore import RestoreResult
 
 
