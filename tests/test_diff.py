@@ -188,10 +188,10 @@ def test_listings_elsewhere(folders: tuple[str, str], tmp_path: Path, monkeypatc
     change = by_path(mlflow_dvc.diff(*folders))[FOLDER]
     assert change.old.hash != change.new.hash
     assert "no DVC project" in change.reason
-    inside = mlflow_dvc.diff(*folders, path=str(tmp_path / "project/data"))
+    inside = mlflow_dvc.diff(*folders, project=str(tmp_path / "project/data"))
     assert by_path(inside)[FOLDER].files.renamed == 1
     with pytest.raises(NoProjectError):
-        mlflow_dvc.diff(*folders, path=str(tmp_path / "nowhere"))
+        mlflow_dvc.diff(*folders, project=str(tmp_path / "nowhere"))
 
 
 @pytest.mark.hosts
@@ -262,7 +262,7 @@ def test_hostile_listing(folders: tuple[str, str], project: Project):
 
 
 def code_of(old: str, new: str, path: Path | None = None) -> CodeDiff:
-    return mlflow_dvc.diff(old, new, path=str(path) if path else None).code
+    return mlflow_dvc.diff(old, new, project=str(path) if path else None).code
 
 
 def test_equal(project: Project):
@@ -385,7 +385,7 @@ def test_no_repository(project: Project, tmp_path: Path, make_project: Callable[
         assert code_of(first, first, elsewhere).differs is False
     project.commit("two")
     third = log()
-    found = mlflow_dvc.diff(second, third, path=str(tmp_path))
+    found = mlflow_dvc.diff(second, third, project=str(tmp_path))
     assert (found.code.differs, found.equal) == (None, None)
     assert mlflow_dvc.diff(second, third).equal is True
 

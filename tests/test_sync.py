@@ -260,7 +260,7 @@ def test_in_python(pipeline: Project, runs):
     """``mlflow_dvc.sync`` returns what the command prints."""
     reproduce(pipeline, 0.5)
     [run] = runs()
-    [result] = mlflow_dvc.sync(path=str(pipeline.root))
+    [result] = mlflow_dvc.sync(project=str(pipeline.root))
     assert isinstance(result, SyncResult)
     assert (result.run_id, result.verdict, result.stage) == (run.info.run_id, "confirmed", "train")
 

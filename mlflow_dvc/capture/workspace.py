@@ -36,19 +36,26 @@ def capture_run() -> RunCapture:
     return _capture(find_project(script=running_script()))
 
 
-def status(path: str | None = None, *, check: bool = False) -> Snapshot:
-    """What a run started in the directory ``path`` (default: here) would record.
+def status(project: str | None = None, *, check: bool = False) -> Snapshot:
+    """What a run that starts in ``project`` now would record.
 
-    Asks DVC about templates that it has not been asked about before, and git for the nearest tag.
-    With ``check`` what lies on disk is hashed where DVC does not know it already, however long that
-    takes. Raises :class:`~mlflow_dvc.errors.NoProjectError` where there is neither git nor DVC.
+    ``project`` is a directory inside the project, by default the working directory. DVC is asked
+    about templates that it has not been asked about before, and git for the nearest tag. With
+    ``check`` what lies on disk is hashed where DVC does not know it already, however long that
+    takes; without it, ``state`` of an entry is ``unverified`` where time stamps do not tell.
+
+    Raises :class:`~mlflow_dvc.NoProjectError` where there is neither git nor DVC.
+
+    >>> snapshot = mlflow_dvc.status()
+    >>> {entry.path: entry.hash for entry in snapshot.data}
+    {'data/raw/train.csv': '5afc23b9622f8f9ffa60824f4e97d0d5', ...}
     """
-    return inspect(path, check=check)[1]
+    return inspect(project, check=check)[1]
 
 
-def inspect(path: str | None = None, *, check: bool = False) -> tuple[Project, Snapshot]:
+def inspect(project: str | None = None, *, check: bool = False) -> tuple[Project, Snapshot]:
     """The same, and the project that was found."""
-    moment = _capture_at(path)
+    moment = _capture_at(project)
     if moment.reading is not None and not moment.data_capture.frozen:
         moment = moment.with_data(_check_disk(moment.data, moment.reading, hashing=check))
     return moment.project, moment.snapshot
@@ -76,21 +83,26 @@ def read_project(root: str) -> ProjectReading:
     return reading.with_templates() if reading.pending else reading
 
 
-def freeze(path: str | None = None) -> bytes:
-    """The record of a run that would start in the directory ``path`` (default: here), as a file.
+def freeze(project: str | None = None) -> bytes:
+    """The record of a run that would start in ``project`` now, as the bytes of a file.
 
-    Where there is no repository, runs take it for theirs if MLFLOW_DVC_SNAPSHOT names it. Raises
-    :class:`~mlflow_dvc.errors.NoProjectError` where there is neither git nor DVC.
+    ``project`` is a directory inside the project, by default the working directory. Where there is
+    no repository, such as in an image, runs carry this record if MLFLOW_DVC_SNAPSHOT names the
+    file.
+
+    Raises :class:`~mlflow_dvc.NoProjectError` where there is neither git nor DVC.
+
+    >>> pathlib.Path("record.json").write_bytes(mlflow_dvc.freeze())
     """
-    moment = _capture_at(path)
+    moment = _capture_at(project)
     return frozen_record.dump(FrozenRecord(moment.snapshot, moment.all_files))
 
 
-def _capture_at(path: str | None) -> RunCapture:
-    project = find_project(path)
+def _capture_at(directory: str | None) -> RunCapture:
+    project = find_project(directory)
     moment = _capture(project)
     if moment.is_empty and project.git_root is None:
-        raise NoProjectError(os.path.abspath(path or "."))
+        raise NoProjectError(os.path.abspath(directory or "."))
     save_cache(moment)
     return add_slow_facts(moment)
 

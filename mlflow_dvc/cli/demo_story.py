@@ -30,7 +30,7 @@ _SHORT = 8
 def run_demo(directory: str, narrator: DemoOutput) -> None:
     """Do everything in ``directory``, which must be empty or not there yet.
 
-    Raises :class:`~mlflow_dvc.errors.MlflowDvcError` with the output of the command that failed.
+    Raises :class:`~mlflow_dvc.MlflowDvcError` with the output of the command that failed.
     """
     stage = _Stage(_empty(directory), narrator)
     stage.lay_out()

@@ -93,8 +93,8 @@ def from_dvc(
 
     Of the project around the working directory, or of the git repository ``repo`` (a URL or path);
     as it lies there, or as it was at ``rev``. ``digest`` defaults to DVC's hash, cut to MLflow's 36
-    characters. Raises :class:`~mlflow_dvc.errors.UntrackedPathError`, which names the nearest path
-    that is tracked, and :class:`~mlflow_dvc.errors.NoDvcProjectError`.
+    characters. Raises :class:`~mlflow_dvc.UntrackedPathError`, which names the nearest path
+    that is tracked, and :class:`~mlflow_dvc.NoDvcProjectError`.
     """
     source, entry = resolve_source(path, rev=rev, repo=repo)
     return DvcDataset(source, entry, name, digest, path if rev is None and repo is None else None)

@@ -67,7 +67,7 @@ class DvcDatasetSource(DatasetSource):  # type: ignore[misc, unused-ignore]
 
         In the folder ``dst_path``, where nothing is overwritten; without it in the work tree of the
         project around the working directory if it lies there, else in a new folder. What is
-        returned was hashed before. Raises :class:`~mlflow_dvc.errors.DataNotFoundError`.
+        returned was hashed before. Raises :class:`~mlflow_dvc.DataNotFoundError`.
         """
         target = os.path.join(os.path.abspath(dst_path), self._name) if dst_path else None
         wanted = fetch.FetchRequest(
@@ -123,7 +123,7 @@ def resolve_source(
 
     Without ``rev`` and ``repo`` as it lies on disk; what does not, as DVC's files say. ``path`` may
     also be the ``url@rev`` of imported data. Raises
-    :class:`~mlflow_dvc.errors.UntrackedPathError`, and NoDvcProjectError outside of any.
+    :class:`~mlflow_dvc.UntrackedPathError`, and NoDvcProjectError outside of any.
     """
     project = find_project(script=running_script())
     root = project.dvc_root

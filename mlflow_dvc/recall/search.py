@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Match:
-    """One run that saw the data. ``data`` holds the entries that were asked for."""
+    """One run that saw the data. ``data`` holds the entries that were asked for.
+
+    ``started`` is ISO 8601 in UTC, empty where MLflow does not know it; ``status`` is MLflow's
+    word, as in :class:`~mlflow_dvc.RunRecord`. ``stage`` is DVC's address of the run's stage.
+    ``data_version`` is equal for runs that read the same data.
+    """
 
     run_id: str
     run_name: str
@@ -33,11 +38,17 @@ class Match:
 
 
 def search(what: str, *, tracking_uri: str | None = None) -> list[Match]:
-    """The runs of every experiment that saw ``what``, newest first.
+    """The runs of every experiment that saw ``what``, newest first; none is an empty list.
 
-    ``what`` is a hash or the beginning of one (4 digits at least), the path of a tracked output,
-    ``path@hash``, or a file on disk that DVC does not track, which is looked for by its content.
-    Raises :class:`~mlflow_dvc.errors.TrackingUnavailableError`.
+    ``what`` is a hash or the beginning of one (4 hex digits at least), the path of a tracked
+    output, ``path@hash``, or a file on disk that DVC does not track, which is looked for by its
+    content. A path is seen from the working directory, or from the root of its DVC project.
+    ``tracking_uri`` is the MLflow server, by default the one that MLflow itself would use.
+
+    Raises :class:`~mlflow_dvc.TrackingUnavailableError`.
+
+    >>> [match.run_name for match in mlflow_dvc.search("data/raw/train.csv@5afc23b9")]
+    ['chill-tern-184']
     """
     found: list[Seen] = []
     for query in parse(what):

@@ -13,10 +13,12 @@ from mlflow_dvc.tracking.runs import iso_time
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run says of its code and data. ``snapshot`` is falsy for a run without a record.
+    """What a run says of its code and data.
 
-    ``tags`` are ours among the run's tags, ``artifacts`` the paths of what is attached below
-    ``dvc/``.
+    ``snapshot`` is falsy for a run without a record. ``tags`` are ours among the run's tags,
+    ``artifacts`` the paths of what is attached below ``dvc/``. ``started`` is ISO 8601 in UTC
+    (``2026-11-23T21:23:05Z``, empty where MLflow does not know it); ``status`` is MLflow's word:
+    RUNNING, FINISHED, FAILED, KILLED or SCHEDULED.
     """
 
     run_id: str
@@ -30,24 +32,30 @@ class RunRecord:
     artifacts: tuple[str, ...]
 
 
-def show(ref: str, *, tracking_uri: str | None = None) -> RunRecord:
-    """The record of the run that ``ref`` names.
+def show(run: str, *, tracking_uri: str | None = None) -> RunRecord:
+    """The record of one run.
 
-    ``ref`` is a run id or a unique beginning of one, ``models:/name/version``,
-    ``models:/name@alias``, or the id of a logged model. Raises
-    :class:`~mlflow_dvc.errors.RunNotFoundError`, :class:`~mlflow_dvc.errors.AmbiguousRunError` or
-    :class:`~mlflow_dvc.errors.TrackingUnavailableError`.
+    ``run`` is a run id or a unique beginning of one, ``models:/name/version``,
+    ``models:/name@alias``, or the id of a logged model. ``tracking_uri`` is the MLflow server, by
+    default the one that MLflow itself would use.
+
+    Raises :class:`~mlflow_dvc.RunNotFoundError`, :class:`~mlflow_dvc.AmbiguousRunError` where
+    several runs begin so, and :class:`~mlflow_dvc.TrackingUnavailableError`.
+
+    >>> record = mlflow_dvc.show("models:/churn@production")
+    >>> record.snapshot.git.sha, record.snapshot.data_version
+    ('66c00b78...', '3f453e35745f')
     """
-    run = tracking.get_run(ref, tracking_uri)
-    experiment_id = run.info.experiment_id
+    found = tracking.get_run(run, tracking_uri)
+    experiment_id = found.info.experiment_id
     return RunRecord(
-        run_id=run.info.run_id,
-        run_name=run.info.run_name or "",
+        run_id=found.info.run_id,
+        run_name=found.info.run_name or "",
         experiment_id=experiment_id,
         experiment=tracking.experiment_names({experiment_id}, tracking_uri)[experiment_id],
-        started=iso_time(run.info.start_time),
-        status=str(run.info.status),
-        snapshot=tracking.load_snapshot(run, tracking_uri),
-        tags=tag.own_tags(run.data.tags),
-        artifacts=tuple(tracking.list_attached(run, tracking_uri)),
+        started=iso_time(found.info.start_time),
+        status=str(found.info.status),
+        snapshot=tracking.load_snapshot(found, tracking_uri),
+        tags=tag.own_tags(found.data.tags),
+        artifacts=tuple(tracking.list_attached(found, tracking_uri)),
     )

@@ -25,7 +25,7 @@ from mlflow_dvc.cli.options import (
     explain_run=True,
 )
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("--all", "everything", is_flag=True, help="Every run that carries a record.")
+@click.option("--all", "all_runs", is_flag=True, help="Every run that carries a record.")
 @click.option("--registered", is_flag=True, help="The runs behind all registered models.")
 @json_option
 @tracking_uri_option
@@ -33,7 +33,7 @@ from mlflow_dvc.cli.options import (
 def verify(  # noqa: PLR0913, PLR0917 - one for each option
     ctx: click.Context,
     runs: tuple[str, ...],
-    everything: bool,
+    all_runs: bool,
     registered: bool,
     json_: bool,
     tracking_uri: str | None,
@@ -48,12 +48,10 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     from mlflow_dvc.cli.render import verify as render
     from mlflow_dvc.recall.verify import verify as judge
 
-    if not (runs or everything or registered):
+    if not (runs or all_runs or registered):
         raise click.UsageError("Name a RUN, or say --all or --registered.")
     with terminal.waiting("asking the server, git and the DVC remotes"):
-        found = judge(
-            *runs, everything=everything, registered=registered, tracking_uri=tracking_uri
-        )
+        found = judge(*runs, all_runs=all_runs, registered=registered, tracking_uri=tracking_uri)
     if json_:
         print_json(render.verify_json(found))
     else:

@@ -29,7 +29,10 @@ _BESIDE_THE_PATCH = ("dvc/code/", "dvc/submodules/")
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One of the two runs. ``recorded``: it carries a record of ours."""
+    """One of the two runs. ``recorded``: it carries a record of ours.
+
+    ``started`` and ``status`` are as in :class:`~mlflow_dvc.RunRecord`.
+    """
 
     run_id: str
     run_name: str
@@ -89,31 +92,39 @@ class Diff:
         return True if is_known else None
 
 
-def diff(old: str, new: str, *, path: str | None = None, tracking_uri: str | None = None) -> Diff:
+def diff(
+    old: str, new: str, *, project: str | None = None, tracking_uri: str | None = None
+) -> Diff:
     """What differs in the run ``new`` from the run ``old``.
 
-    Each is named as for :func:`~mlflow_dvc.show`. The project around ``path`` (default: the working
-    directory) is asked for the code of the commits and for the listings of folders; nothing is
-    written into it, and no data is read. Raises the errors of :func:`~mlflow_dvc.show`, and
-    :class:`~mlflow_dvc.errors.NoProjectError` where ``path`` is no directory.
+    Each is named as for :func:`~mlflow_dvc.show`. ``project`` is a directory, by default the
+    working one: the project around it is asked for the code of the commits and for the listings of
+    folders. Nothing is written into it, and no data is read.
+
+    Raises the errors of :func:`~mlflow_dvc.show`, and :class:`~mlflow_dvc.NoProjectError` where
+    ``project`` is no directory.
+
+    >>> found = mlflow_dvc.diff("907167c9", "models:/churn/3")
+    >>> found.equal, [change.path for change in found.data.changes]
+    (False, ['data/raw/train.csv', 'models/model.pkl'])
     """
-    if path is not None and not os.path.isdir(path):
-        raise NoProjectError(path)
+    if project is not None and not os.path.isdir(project):
+        raise NoProjectError(project)
     sides = [
         _LoadedRun("old", tracking.get_run(old, tracking_uri), tracking_uri),
         _LoadedRun("new", tracking.get_run(new, tracking_uri), tracking_uri),
     ]
     was, now = sides
-    project = find_project(path)
+    here = find_project(project)
     ids = {side.run.info.experiment_id for side in sides}
     names = tracking.experiment_names(ids, tracking_uri)
     return Diff(
         old=was.side(names),
         new=now.side(names),
-        code=code.compare_code(was.code(), now.code(), project.git_root),
+        code=code.compare_code(was.code(), now.code(), here.git_root),
         params=tuple(_compare_values(was.run.data.params, now.run.data.params)),
         metrics=tuple(_compare_metrics(was.run.data.metrics, now.run.data.metrics)),
-        data=data.compare_data(was.data(), now.data(), _dvc_root(project, now.snapshot)),
+        data=data.compare_data(was.data(), now.data(), _dvc_root(here, now.snapshot)),
         record=tuple(_compare_values(was.words(), now.words())),
         notes=tuple(note for side in sides for note in side.notes()),
         certain=all(side.is_certain for side in sides),

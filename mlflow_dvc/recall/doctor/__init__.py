@@ -25,25 +25,30 @@ class DoctorReport:
 
 
 def doctor(
-    path: str | None = None, *, local: bool = False, tracking_uri: str | None = None
+    project: str | None = None, *, local: bool = False, tracking_uri: str | None = None
 ) -> list[Finding]:
-    """What in the project around the directory ``path`` (default: here) spoils a record.
+    """What in the project around the directory ``project`` would make a record wrong or useless.
 
-    With ``local`` neither the tracking server nor a DVC remote is asked, and nothing of MLflow or
-    DVC imported. A server or remote that does not answer is a finding. Raises
-    :class:`~mlflow_dvc.errors.NoProjectError` where there is neither git nor DVC.
+    ``project`` is by default the working directory. With ``local`` neither the tracking server nor
+    a DVC remote is asked, and nothing of MLflow or DVC imported. A server or remote that does not
+    answer is a finding.
+
+    Raises :class:`~mlflow_dvc.NoProjectError` where there is neither git nor DVC.
+
+    >>> [finding.rule for finding in mlflow_dvc.doctor() if finding.level == "error"]
+    ['not-pushed']
     """
-    return list(diagnose(path, local=local, tracking_uri=tracking_uri).findings)
+    return list(diagnose(project, local=local, tracking_uri=tracking_uri).findings)
 
 
 def diagnose(
-    path: str | None = None, *, local: bool = False, tracking_uri: str | None = None
+    project: str | None = None, *, local: bool = False, tracking_uri: str | None = None
 ) -> DoctorReport:
     """The same, with the names of the rules that were looked at."""
-    project = find_project(path)
-    if project.git_root is None and project.dvc_root is None:
-        raise NoProjectError(os.path.abspath(path or "."))
-    subject = DoctorContext(project, tracking_uri)
+    here = find_project(project)
+    if here.git_root is None and here.dvc_root is None:
+        raise NoProjectError(os.path.abspath(project or "."))
+    subject = DoctorContext(here, tracking_uri)
     rules = [rule for rule in RULES if not (local and rule.asks)]
     found = [finding for rule in rules for finding in rule.findings(subject)]
     return DoctorReport(tuple(found), tuple(rule.name for rule in rules))

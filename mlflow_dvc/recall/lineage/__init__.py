@@ -20,19 +20,23 @@ _RUN_ID = re.compile(r"[0-9a-f]{1,32}")
 _LOGGED_MODEL = re.compile(r"(?:models:/)?(m-[0-9a-f]+)")
 
 
-def lineage(what: str, *, path: str | None = None, tracking_uri: str | None = None) -> Lineage:
+def lineage(what: str, *, project: str | None = None, tracking_uri: str | None = None) -> Lineage:
     """Where ``what`` came from, up to raw data and imports, and what came of it, down to models.
 
     ``what`` is a run id or a unique beginning of one, ``models:/name/version``,
-    ``models:/name@alias``, the id of a logged model, or data as
-    :func:`~mlflow_dvc.search` understands it: a hash, a tracked path, ``path@hash``, a file on
-    disk. A single file is looked for inside folders too, whose listings the cache and the remotes
-    of the DVC project at ``path`` (default: here) have. Falsy where no run saw it. Raises
-    :class:`~mlflow_dvc.errors.RunNotFoundError` for a model that is not there,
-    :class:`~mlflow_dvc.errors.AmbiguousRunError` or
-    :class:`~mlflow_dvc.errors.TrackingUnavailableError`.
+    ``models:/name@alias``, the id of a logged model, or data as :func:`~mlflow_dvc.search`
+    understands it. A single file is looked for inside folders too, whose listings the cache and the
+    remotes of the DVC project around the directory ``project`` (by default the working one) have.
+    The answer is falsy where no run saw it.
+
+    Raises :class:`~mlflow_dvc.RunNotFoundError` for a model that is not there,
+    :class:`~mlflow_dvc.AmbiguousRunError` or :class:`~mlflow_dvc.TrackingUnavailableError`.
+
+    >>> graph = mlflow_dvc.lineage("data/raw/train.csv")
+    >>> [node.name for node in graph.nodes if node.kind == "model version"]
+    ['churn/3']
     """
-    asked = _LineageQuery(what, path, tracking_uri)
+    asked = _LineageQuery(what, project, tracking_uri)
     if logged := _LOGGED_MODEL.fullmatch(what):
         subjects = asked.logged_model(logged[1])
     elif what.startswith("models:/"):
@@ -46,10 +50,10 @@ def lineage(what: str, *, path: str | None = None, tracking_uri: str | None = No
 class _LineageQuery:
     """The graph grows from what is asked for; each kind of it gives the keys of its nodes."""
 
-    def __init__(self, what: str, path: str | None, tracking_uri: str | None) -> None:
+    def __init__(self, what: str, project: str | None, tracking_uri: str | None) -> None:
         self.graph = GraphBuilder()
         self._what = what
-        self._path = path
+        self._project = project
         self._uri = tracking_uri
         self._backward = UpstreamTracer(self.graph, tracking_uri)
         self._forward = DownstreamTracer(self.graph, self._backward, tracking_uri)
@@ -80,7 +84,7 @@ class _LineageQuery:
         return [key]
 
     def data(self) -> list[str]:
-        found = find_data(self._what, self._path, self._uri)
+        found = find_data(self._what, self._project, self._uri)
         for warning in found.warnings:
             self.graph.warn(warning)
         keys = list(dict.fromkeys(self._seen(found)))

@@ -27,7 +27,7 @@ class DataMatch:
     warnings: tuple[str, ...] = ()
 
 
-def find_data(what: str, path: str | None, tracking_uri: str | None) -> DataMatch:
+def find_data(what: str, project: str | None, tracking_uri: str | None) -> DataMatch:
     """The first meaning of ``what`` that a run saw; a single file inside folders as well."""
     query, seen = Query(), list[Seen]()
     for query in parse(what):
@@ -37,12 +37,12 @@ def find_data(what: str, path: str | None, tracking_uri: str | None) -> DataMatc
     if (left := len(seen) - MAX_RUNS) > 0:
         warnings.append(f"{left} older runs that saw it are left out")
         seen = seen[:MAX_RUNS]
-    look = _look_inside(what, query, seen, path, tracking_uri)
+    look = _look_inside(what, query, seen, project, tracking_uri)
     return DataMatch(query, tuple(seen), look.holders, (*warnings, *look.warnings))
 
 
 def _look_inside(
-    what: str, query: Query, seen: list[Seen], path: str | None, tracking_uri: str | None
+    what: str, query: Query, seen: list[Seen], project: str | None, tracking_uri: str | None
 ) -> DirectorySearch:
     """Nothing where ``what`` is an output of its own by its path, or a folder."""
     if query.paths and any(entry.cached for _, entries in seen for entry in entries):
@@ -50,14 +50,14 @@ def _look_inside(
     if os.path.isdir(what):
         return DirectorySearch()
     if os.path.isfile(what):
-        return find_directories_containing(path, tracking_uri, md5=file_md5(what))
+        return find_directories_containing(project, tracking_uri, md5=file_md5(what))
     meant = list(parse(what))
     if given := next((one.hash for one in meant if one.hash), None):
         is_file = _MD5.fullmatch(given) is not None
         return (
-            find_directories_containing(path, tracking_uri, md5=given)
+            find_directories_containing(project, tracking_uri, md5=given)
             if is_file
             else DirectorySearch()
         )
     paths = tuple(spelt for one in meant for spelt in one.paths)
-    return find_directories_containing(path, tracking_uri, paths=paths)
+    return find_directories_containing(project, tracking_uri, paths=paths)

@@ -68,40 +68,44 @@ class ReproduceResult:
 
 
 def reproduce(
-    ref: str,
+    run: str,
     to: str | None = None,
     *,
     at: str | None = None,
-    path: str | None = None,
+    project: str | None = None,
     tracking_uri: str | None = None,
 ) -> ReproduceResult:
-    """Restore the run ``ref`` and run its stage again, which runs the code of that run.
+    """Restore a run and run its stage again, which executes the code of that run.
 
-    The arguments are those of :func:`~mlflow_dvc.recall.restore.restore`. The new run goes to the
-    same experiment, and its tag ``dvc.reproduces`` names the old one. Raises
-    :class:`~mlflow_dvc.errors.MlflowDvcError` where the run was of no stage, cannot be restored as
+    The arguments are those of :func:`~mlflow_dvc.restore`. The new run goes to the same experiment,
+    and its tag ``dvc.reproduces`` names the old one.
+
+    Raises :class:`~mlflow_dvc.MlflowDvcError` where the run was of no stage, cannot be restored as
     it was, or fails.
+
+    >>> [(pair.name, pair.before, pair.after) for pair in mlflow_dvc.reproduce("907167c9").metrics]
+    [('accuracy', 0.96, 0.96)]
     """
-    return execute(plan(ref, to, at=at, path=path, tracking_uri=tracking_uri), tracking_uri)
+    return execute(plan(run, to, at=at, project=project, tracking_uri=tracking_uri), tracking_uri)
 
 
 def plan(
-    ref: str,
+    run: str,
     to: str | None = None,
     *,
     at: str | None = None,
-    path: str | None = None,
+    project: str | None = None,
     tracking_uri: str | None = None,
 ) -> Plan:
     """All of it but the running."""
-    run = load_record(ref, tracking_uri)
-    stage = run.stage
+    record = load_record(run, tracking_uri)
+    stage = record.stage
     if stage is None:
         raise MlflowDvcError(
-            f"run {run.run_id} was of no stage of dvc.yaml, so that nothing tells how to run it",
-            f"`mlflow-dvc restore {run.run_id}`, and run it there by hand",
+            f"run {record.run_id} was of no stage of dvc.yaml, so that nothing tells how to run it",
+            f"`mlflow-dvc restore {record.run_id}`, and run it there by hand",
         )
-    found = restore_record(run, locate_project(run, path), to, at=at, outputs=False)
+    found = restore_record(record, locate_project(record, project), to, at=at, outputs=False)
     faults = [item for item in found.items if _forbids(item, at)]
     if faults:
         lines = "\n".join(f"  {item.part} {item.name}: {item.reason}" for item in faults)
@@ -109,12 +113,12 @@ def plan(
             f"what was restored in {found.directory} is not what the run saw:\n{lines}\n",
             "`mlflow-dvc verify` tells what is lost for good",
         )
-    dvc_root = os.path.normpath(os.path.join(found.directory, run.snapshot.root or "."))
+    dvc_root = os.path.normpath(os.path.join(found.directory, record.snapshot.root or "."))
     command = stage_command(dvc_root, stage)
     if isinstance(command, str):
         raise MlflowDvcError(f"DVC knows no stage {stage!r} in {dvc_root}: {command}")
     _refuse_outside(command, found.directory)
-    return Plan(run, found, dvc_root, stage, command)
+    return Plan(record, found, dvc_root, stage, command)
 
 
 def _refuse_outside(command: StageCommand, tree: str) -> None:

@@ -33,27 +33,29 @@ class RestoreResult:
 
 
 def restore(
-    ref: str,
+    run: str,
     to: str | None = None,
     *,
     at: str | None = None,
-    path: str | None = None,
+    project: str | None = None,
     tracking_uri: str | None = None,
 ) -> RestoreResult:
-    """Lay out the code, the lock and the data of the run ``ref`` in the directory ``to``.
+    """Lay out the code, the lock and the data of a run in the directory ``to``.
 
-    As a work tree of the repository around ``path`` (default: the working directory) if the run is
-    of it, as a clone of the run's remote otherwise; by default in a new directory beside that
-    repository, or in the working directory. Nothing that exists is overwritten; what was broken off
-    is taken up again. ``at`` is a revision to take in place of a commit that is lost. Nothing of
-    the run is executed.
+    ``run`` is named as for :func:`~mlflow_dvc.show`. The tree is a work tree of the repository
+    around the directory ``project`` (by default the working one) if the run is of it, else a clone
+    of the run's remote. Without ``to`` it is a new directory beside that repository, or in the
+    working directory. Nothing that exists is overwritten; what was broken off is taken up again.
+    ``at`` is a revision to take in place of a commit that is lost. Nothing of the run is executed.
 
-    Raises :class:`~mlflow_dvc.errors.CommitLostError`,
-    :class:`~mlflow_dvc.errors.OccupiedError`, and whatever
-    :func:`~mlflow_dvc.recall.show.show` raises.
+    Raises :class:`~mlflow_dvc.CommitLostError`, :class:`~mlflow_dvc.TargetExistsError`, and
+    whatever :func:`~mlflow_dvc.show` raises.
+
+    >>> mlflow_dvc.restore("907167c9", "../first-model").verdict
+    'PASS'
     """
-    run = load_record(ref, tracking_uri)
-    return restore_record(run, locate_project(run, path), to, at=at, outputs=True)
+    record = load_record(run, tracking_uri)
+    return restore_record(record, locate_project(record, project), to, at=at, outputs=True)
 
 
 def restore_record(

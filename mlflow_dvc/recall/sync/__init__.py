@@ -18,25 +18,32 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-def sync(*refs: str, path: str | None = None, tracking_uri: str | None = None) -> list[SyncResult]:
-    """Confirm, complete or contradict runs of the stages of the project at ``path``, or here.
+def sync(
+    *runs: str, project: str | None = None, tracking_uri: str | None = None
+) -> list[SyncResult]:
+    """Hold runs of `dvc repro` against DVC's own lock: confirm, complete or correct their records.
 
-    Without ``refs`` (see :func:`~mlflow_dvc.recall.show.show`) the runs of every stage. Only DVC's
-    own lock confirms: the one on disk, and for older runs those in git's history. Raises
-    :class:`~mlflow_dvc.errors.NoDvcProjectError`, and whatever ``show`` raises.
+    ``runs`` are named as for :func:`~mlflow_dvc.show`; without any, the runs of every stage of the
+    project around the directory ``project`` (by default the working one). Only DVC's lock confirms:
+    the one on disk, and for older runs those in git's history.
+
+    Raises :class:`~mlflow_dvc.NoDvcProjectError`, and whatever :func:`~mlflow_dvc.show` raises.
+
+    >>> [(result.run_name, result.verdict) for result in mlflow_dvc.sync()]
+    [('chill-tern-184', 'confirmed')]
     """
-    project = find_project(path)
-    if project.dvc_root is None:
-        raise NoDvcProjectError(os.path.abspath(path or "."))
-    reading = read_project(project.dvc_root)
-    asked = [tracking.get_run(ref, tracking_uri) for ref in refs]
+    here = find_project(project)
+    if here.dvc_root is None:
+        raise NoDvcProjectError(os.path.abspath(project or "."))
+    reading = read_project(here.dvc_root)
+    asked = [tracking.get_run(run, tracking_uri) for run in runs]
     wanted = {run.info.run_id for run in asked}
     stages = {run.data.tags.get(tag.STAGE) for run in asked}
     found: list[SyncResult] = []
     for source in reading.dvc_files:
         for stage in source.stages:
-            if stage.name is not None and (not refs or stage.address in stages):
-                one = StageJudge(project, reading, source, stage, tracking_uri)
+            if stage.name is not None and (not runs or stage.address in stages):
+                one = StageJudge(here, reading, source, stage, tracking_uri)
                 found += one.sync(wanted or None)
     known = {result.run_id for result in found}
     found += [_not_here(run) for run in asked if run.info.run_id not in known]

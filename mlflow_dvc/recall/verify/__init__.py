@@ -33,22 +33,27 @@ class VerifyResult:
 
 
 def verify(
-    *refs: str,
-    everything: bool = False,
+    *runs: str,
+    all_runs: bool = False,
     registered: bool = False,
-    path: str | None = None,
+    project: str | None = None,
     tracking_uri: str | None = None,
 ) -> list[VerifyResult]:
     """Whether code and data of runs can be had, and whether their records agree with themselves.
 
-    Of ``refs`` (see :func:`~mlflow_dvc.recall.show.show`), of ``everything`` with a record on the
-    server, or of the runs of all ``registered`` models. The project around ``path`` (default: the
-    working directory) is asked for commits and data where the run is of it, a throw-away clone of
-    the run's own remote otherwise. Raises whatever ``show`` raises, and OSError where DVC cannot be
-    asked.
+    ``runs`` are named as for :func:`~mlflow_dvc.show`; ``all_runs`` are those of the server with a
+    record, ``registered`` those behind all registered models. The project around the directory
+    ``project`` (by default the working one) is asked for commits and data where the run is of it, a
+    throw-away clone of the run's own remote otherwise. Nothing is downloaded but listings of
+    folders.
+
+    Raises whatever :func:`~mlflow_dvc.show` raises, and OSError where DVC cannot be asked.
+
+    >>> [found.run_name for found in mlflow_dvc.verify(registered=True) if found.verdict != "PASS"]
+    []
     """
-    found = [load_record(ref, tracking_uri) for ref in refs]
-    if everything:
+    found = [load_record(run, tracking_uri) for run in runs]
+    if all_runs:
         found += [load_record_of(run, tracking_uri) for run in tracking.recorded_runs(tracking_uri)]
     gone: list[VerifyResult] = []
     for model in tracking.registered_model_uris(tracking_uri) if registered else ():
@@ -56,13 +61,13 @@ def verify(
             found.append(load_record(model, tracking_uri))
         except RunNotFoundError as error:
             gone.append(_result("", model, (Check("record", model, "FAIL", error.problem),)))
-    runs = list({one.run_id: one for one in found}.values())
+    records = list({one.run_id: one for one in found}.values())
     with ExitStack() as stack:
-        homes = [_locate(one, path, stack) for one in runs]
-        stores = _ask_stores(runs, homes)
+        homes = [_locate(one, project, stack) for one in records]
+        stores = _ask_stores(records, homes)
         return [
             _result(one.run_id, one.name, tuple(_checks(one, home, _stores_of(home, stores))))
-            for one, home in zip(runs, homes, strict=True)
+            for one, home in zip(records, homes, strict=True)
         ] + gone
 
 
@@ -70,8 +75,8 @@ def _stores_of(home: ProjectLocation, stores: Mapping[str, Stores]) -> Stores:
     return stores.get(home.dvc_root or "", ({}, []))
 
 
-def _locate(run: StoredRecord, path: str | None, stack: ExitStack) -> ProjectLocation:
-    home = locate_project(run, path)
+def _locate(run: StoredRecord, project: str | None, stack: ExitStack) -> ProjectLocation:
+    home = locate_project(run, project)
     return home if home.repository or home.dvc_root else stack.enter_context(clone_project(run))
 
 
