@@ -67,7 +67,7 @@ def test_asked_once_while_nothing_changes(pipeline: Project, runs):
         "    mlflow.log", "      mlflow.log"
     )
     pipeline.write("run.py", script + "print(children)\n")
-    assert pipeline.python("run.py").splitlines()[-1] == "[['check', 'idle']]"
+    assert pipeline.python("run.py").splitlines()[-1] == "[['mlflow_dvc.dvc_backend.hashing:run_check', 'idle']]"
     assert pipeline.python("run.py").splitlines()[-1] == "[]"
     path = pipeline.root / "data/raw.csv"
     path.unlink()

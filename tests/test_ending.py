@@ -53,8 +53,8 @@ import atexit, importlib.util
 spec = importlib.util.spec_from_file_location("ending", {path!r})
 ending = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(ending)
-watcher = ending.Ending()
-atexit.register(lambda: print("OUTCOME", watcher.outcome(), flush=True))
+watcher = ending.ExitWatcher()
+atexit.register(lambda: print("OUTCOME", watcher.exit_outcome(), flush=True))
 watcher.watch()
 """
 

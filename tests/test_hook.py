@@ -22,7 +22,7 @@ from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
 from mlflow_dvc import settings
 from mlflow_dvc import tags as tag
-from mlflow_dvc.record import hooks
+from mlflow_dvc.record import hooks, run_start
 
 pytestmark = pytest.mark.hosts
 
@@ -141,7 +141,7 @@ def test_a_fault_of_ours(here: Project, caplog, monkeypatch, nothing_swallowed):
     def fails(*args: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(hooks.workspace, "capture_run", fails)
+    monkeypatch.setattr(run_start.workspace, "capture_run", fails)
     for _ in range(3):
         assert record_of_a_run() == {}
     lines = [record.getMessage() for record in caplog.records if record.name == "mlflow_dvc"]
@@ -158,7 +158,7 @@ def test_strict(here: Project, monkeypatch):
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setenv("MLFLOW_DVC_STRICT", "1")
-    monkeypatch.setattr(hooks.workspace, "capture_run", fails)
+    monkeypatch.setattr(run_start.workspace, "capture_run", fails)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         mlflow.start_run()
 
@@ -169,7 +169,7 @@ def test_ctrl_c_passes(here: Project, monkeypatch):
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(hooks.workspace, "capture_run", interrupted)
+    monkeypatch.setattr(run_start.workspace, "capture_run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         mlflow.start_run()
 

@@ -281,9 +281,9 @@ def test_model_of_another_process(here: Project):
     [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
     change_data(here)
     model = mlflow.create_external_model(name="m", source_run_id=run.info.run_id)
-    from mlflow_dvc.record import hooks
+    from mlflow_dvc.record.lifecycle import worker
 
-    hooks.worker.finish()
+    worker.finish()
     assert tag.own_tags(mlflow.get_logged_model(model.model_id).tags) == ours(run.info.run_id)
 
 

@@ -27,6 +27,8 @@ def install() -> None:
     _wrap(mlflow_api.CREATE_RUN, _creating_run)
     _wrap(mlflow_api.SET_TERMINATED, _ending_run)
     _wrap(mlflow_api.CREATE_MODEL, _creating_model)
+    if mlflow_api.is_loaded(mlflow_api.ACTIVE_RUN) and mlflow_api.ACTIVE_RUN.find():
+        _wrap(mlflow_api.ACTIVE_RUN, _activated)
 
 
 def uninstall() -> None:
