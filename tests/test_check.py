@@ -17,7 +17,7 @@ from conftest import FIVE_LINES, SECONDS, Project, lay_out
 
 from mlflow_dvc import settings
 from mlflow_dvc.dvc_backend import hashing
-from mlflow_dvc.dvc_backend.hashing import HashQuery
+from mlflow_dvc.dvc_backend.hash_query import HashQuery, HashResult
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, stat_tree
 from mlflow_dvc.record import lifecycle
 
@@ -67,7 +67,10 @@ def test_asked_once_while_nothing_changes(pipeline: Project, runs):
         "    mlflow.log", "      mlflow.log"
     )
     pipeline.write("run.py", script + "print(children)\n")
-    assert pipeline.python("run.py").splitlines()[-1] == "[['mlflow_dvc.dvc_backend.hashing:run_check', 'idle']]"
+    assert (
+        pipeline.python("run.py").splitlines()[-1]
+        == "[['mlflow_dvc.dvc_backend.hashing:run_check', 'idle']]"
+    )
     assert pipeline.python("run.py").splitlines()[-1] == "[]"
     path = pipeline.root / "data/raw.csv"
     path.unlink()
@@ -400,9 +403,7 @@ def test_sealing_is_switched_off(pipeline: Project, runs, setting: str):
 # --- hashing -----------------------------------------------------------------------------------
 
 
-def answer(
-    project: Project, *questions: HashQuery, **limits: Any
-) -> list[hashing.HashResult | None]:
+def answer(project: Project, *questions: HashQuery, **limits: Any) -> list[HashResult | None]:
     child = hashing.start(str(project.root), list(questions), **limits)
     child.wait()
     found = hashing.read_answer(child)

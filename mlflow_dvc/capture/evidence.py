@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
-from mlflow_dvc.dvc_backend.hashing import Answer, HashQuery, HashResult
+from mlflow_dvc.dvc_backend.hash_query import Answer, HashQuery, HashResult
 from mlflow_dvc.dvc_backend.lock_entry import LockedStage
 from mlflow_dvc.dvcfiles import yaml12
 from mlflow_dvc.dvcfiles.reading import ProjectReading

@@ -14,6 +14,7 @@ from mlflow_dvc import settings
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.datasets.description import SOURCE_TYPE, describe_source
 from mlflow_dvc.dvc_backend import hashing
+from mlflow_dvc.dvc_backend.hash_query import HashQuery
 from mlflow_dvc.dvc_backend.storage import fetch
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.remotes import default_remote
@@ -194,7 +195,7 @@ def _on_disk(entry: DataEntry, root: str) -> DataEntry:
     """With the hash of what lies there, where that can be told."""
     if "://" in entry.path or not entry.algorithm.startswith("md5"):
         return entry
-    question = hashing.HashQuery(entry.path, entry.algorithm, entry.hash)
+    question = HashQuery(entry.path, entry.algorithm, entry.hash)
     answer = hashing.cached_hashes(root, [question], _MAX_FILES) or hashing.hash_now(
         root, [question]
     )

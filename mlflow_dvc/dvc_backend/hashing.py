@@ -6,63 +6,19 @@ since: that costs a look at the time stamps.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field
-from functools import lru_cache
 from typing import Any
 
-from mlflow_dvc import user_cache
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
+from mlflow_dvc.dvc_backend.hash_cache import HashCache
+from mlflow_dvc.dvc_backend.hash_query import LEGACY, Answer, HashQuery, HashResult
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
-from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, parent_mtime, stat_tree
-from mlflow_dvc.paths import parents
-
-_KIND = "checked"
-_VERSION = 1
-_MAX_ROWS = 50_000
-# What was touched this recently may be touched again without showing it.
-_RACY_NS = 2_000_000_000
-LEGACY = "md5-dos2unix"
-
-
-@dataclass(frozen=True)
-class HashQuery:
-    """What is the hash of ``path``, relative to the DVC root? ``hash`` is what is claimed of it."""
-
-    path: str
-    algorithm: str
-    hash: str | None = None
-
-    @property
-    def key(self) -> str:
-        # Of text with line ends of its own, DVC keeps the old kind of hash only while it is right.
-        claim = self.hash if self.algorithm == LEGACY else ""
-        return f"{self.algorithm} {claim} {self.path}"
-
-
-@dataclass(frozen=True)
-class HashResult:
-    """What lies there. ``hash`` is None for what is missing, and for what cannot be hashed.
-
-    ``changed`` is when any of it was last touched, in nanoseconds since 1970; of what is missing,
-    when the folder was in which it should be.
-    """
-
-    algorithm: str
-    hash: str | None
-    size: int | None = None
-    nfiles: int | None = None
-    changed: int = 0
-    missing: bool = False
-
-
-Answer = Mapping[str, HashResult]
+from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, stat_tree
 
 
 def cached_hashes_or_none(root: str, questions: Iterable[HashQuery], files_at_most: int) -> Answer:
@@ -223,7 +179,7 @@ def _hash_one(repo: Any, root: str, question: HashQuery, memory: HashCache) -> H
     try:
         before = stat_tree(where)
         if before is None:
-            return _missing(question, where)
+            return HashResult.of_missing(question, where)
         found = _build(repo, where, question, before)
         if stat_tree(where) != before:
             return None
@@ -251,61 +207,3 @@ def _build(repo: Any, where: str, question: HashQuery, seen: TreeStat) -> HashRe
     if question.algorithm == LEGACY and found.hash != question.hash:
         return hashed("md5")  # what DVC would write from now on
     return found
-
-
-def _missing(question: HashQuery, where: str) -> HashResult:
-    return HashResult(question.algorithm, None, changed=parent_mtime(where), missing=True)
-
-
-class HashCache:
-    """What was found of one project before, each with the stamp that it had."""
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._name = hashlib.sha256(os.fsencode(root)).hexdigest()
-        self._rules: dict[str, str] = {}
-        self._rows = dict(_rows_in(user_cache.read(_KIND, self._name) or b"{}"))
-
-    def recall(self, question: HashQuery, files_at_most: int | None = None) -> HashResult | None:
-        where = os.path.join(self._root, question.path)
-        row = self._rows.get(question.key)
-        if row is None:
-            return None if os.path.lexists(where) else _missing(question, where)
-        seen = stat_tree(where, files_at_most)
-        if seen is None:
-            return _missing(question, where)
-        mark, algorithm, value, size, nfiles = row
-        if mark != self._mark(question, seen):
-            return None
-        return HashResult(algorithm, value, size, nfiles, seen.changed)
-
-    def add(self, question: HashQuery, seen: TreeStat, found: HashResult) -> None:
-        if time.time_ns() - max(seen.written, seen.changed) > _RACY_NS:
-            facts = (found.algorithm, found.hash, found.size, found.nfiles)
-            self._rows.pop(question.key, None)
-            self._rows[question.key] = [self._mark(question, seen), *facts]
-
-    def keep(self) -> None:
-        newest = dict(list(self._rows.items())[-_MAX_ROWS:])
-        content = json.dumps({"by": _VERSION, "rows": newest}).encode()
-        user_cache.write(_KIND, self._name, content)
-
-    def _mark(self, question: HashQuery, seen: TreeStat) -> str:
-        """The stamp, and that of every rule that may hide a part of a folder."""
-        folders = [*parents(question.path), ""]
-        return "\0".join([seen.digest, *(self._rule(folder) for folder in folders)])
-
-    def _rule(self, folder: str) -> str:
-        if folder not in self._rules:
-            seen = stat_tree(os.path.join(self._root, folder, ".dvcignore"))
-            self._rules[folder] = seen.digest if seen else ""
-        return self._rules[folder]
-
-
-@lru_cache(maxsize=4)
-def _rows_in(content: bytes) -> Mapping[str, Any]:
-    try:
-        raw = json.loads(content)
-        return dict(raw["rows"]) if raw["by"] == _VERSION else {}
-    except (ValueError, TypeError, KeyError):  # empty or damaged: no memory
-        return {}

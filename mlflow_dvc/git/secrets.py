@@ -56,3 +56,8 @@ def _replace_match(match: re.Match[bytes]) -> bytes:
         return user if _PLACEHOLDER.fullmatch(password) else _HIDDEN
     is_token = len(name) >= _MIN_TOKEN_CHARACTERS and not _PLACEHOLDER.fullmatch(name)
     return _HIDDEN if is_token else user
+
+
+def contains_secret(content: bytes) -> bool:
+    plain = content.replace(b"\0", b"")  # as good as UTF-16
+    return redact(plain) != plain

@@ -13,7 +13,7 @@ from pathlib import Path
 from mlflow_dvc.fingerprint import describe_error
 from mlflow_dvc.git.code_files import are_ignores_of_dvc, is_program, is_written_by_dvc
 from mlflow_dvc.git.run import GitTimeoutError
-from mlflow_dvc.git.secrets import is_secret_name, redact
+from mlflow_dvc.git.secrets import contains_secret, is_secret_name, redact
 from mlflow_dvc.git.work_tree import WorkTree
 
 PATCH = "code.patch"
@@ -175,7 +175,7 @@ class UncommittedCode:
             return b""
         if b"\nGIT binary patch\n" in part:
             old, new = self.tree.blob(self.sha, path), self._content(path)
-            if _contains_secret(old) or _contains_secret(new):
+            if contains_secret(old) or contains_secret(new):
                 self._omit(path, "it holds credentials")
                 return b""
             return part
@@ -208,7 +208,7 @@ class UncommittedCode:
             self._budget.left -= len(content)
             if self._budget.left < 0:
                 return
-            if _contains_secret(content):
+            if contains_secret(content):
                 self._omit(path, "it holds credentials")
             else:
                 yield f"code/{path}", content
@@ -256,11 +256,6 @@ def _split_into_batches(sizes: Mapping[str, int], limit: int) -> Iterator[list[s
         total += size
     if group:
         yield group
-
-
-def _contains_secret(content: bytes) -> bool:
-    plain = content.replace(b"\0", b"")  # as good as UTF-16
-    return redact(plain) != plain
 
 
 def _path_of_chunk(part: bytes) -> str:

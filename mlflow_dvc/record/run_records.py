@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from mlflow_dvc import tags as tag
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
-from mlflow_dvc.dvc_backend.hashing import HashQuery
+from mlflow_dvc.dvc_backend.hash_query import HashQuery
 
 _MAX_RUNS = 1000
 

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from mlflow_dvc.dvc_backend import api
-from mlflow_dvc.dvc_backend.hashing import LEGACY
+from mlflow_dvc.dvc_backend.hash_query import LEGACY
 
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")

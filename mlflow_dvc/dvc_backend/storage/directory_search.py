@@ -13,7 +13,7 @@ from typing import Any
 
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
-from mlflow_dvc.dvc_backend.hashing import LEGACY
+from mlflow_dvc.dvc_backend.hash_query import LEGACY
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.dvc_backend.storage.stores import open_stores, read_listing_bytes
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
-from mlflow_dvc.dvc_backend.hashing import LEGACY, HashQuery, run_check
+from mlflow_dvc.dvc_backend.hash_query import LEGACY, HashQuery
+from mlflow_dvc.dvc_backend.hashing import run_check
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, strip_remote_config
 from mlflow_dvc.dvc_backend.storage.by_url import open_remote_url
 from mlflow_dvc.dvc_backend.storage.stores import Row, open_stores, read_listing

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mlflow_dvc.dvc_backend.child_process import describe_dvc_error
-from mlflow_dvc.dvc_backend.hashing import LEGACY
+from mlflow_dvc.dvc_backend.hash_query import LEGACY
 from mlflow_dvc.paths import is_inside
 
 Row = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``

@@ -10,7 +10,8 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlflow_dvc.dvc_backend.hashing import HashQuery, hash_now
+from mlflow_dvc.dvc_backend.hash_query import HashQuery
+from mlflow_dvc.dvc_backend.hashing import hash_now
 from mlflow_dvc.git.code_files import is_program
 from mlflow_dvc.git.repository import GitError, Repository
 from mlflow_dvc.git.submodules import list_submodules

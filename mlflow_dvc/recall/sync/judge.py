@@ -15,6 +15,7 @@ from mlflow_dvc import tracking
 from mlflow_dvc.capture import evidence
 from mlflow_dvc.capture.claims import checkout_id
 from mlflow_dvc.dvc_backend import hashing, params
+from mlflow_dvc.dvc_backend.hash_query import HashQuery
 from mlflow_dvc.dvc_backend.lock_entry import LockedStage
 from mlflow_dvc.dvcfiles.dvc_file import DvcFile
 from mlflow_dvc.dvcfiles.reading import ProjectReading
@@ -155,7 +156,7 @@ class StageJudge:
 
     def _is_on_disk(self) -> bool:
         asked = [
-            hashing.HashQuery(out.path, out.algorithm, out.hash)
+            HashQuery(out.path, out.algorithm, out.hash)
             for out in self.stage.outs
             if out.algorithm in evidence.ALGORITHMS and "://" not in out.path
         ]
