@@ -105,8 +105,8 @@ class CommitLostError(MlflowDvcError):
     def __init__(self, sha: str, tried: list[str], nearest: str | None = None) -> None:
         super().__init__(
             f"the commit {sha} is lost: " + "; ".join(tried),
-            f"The nearest that can be had is the last commit before the run, by `--at {nearest}`: "
-            "with the run's data, its lock and its parameters"
+            f"Use `--at {nearest}` (the last commit before the run): the run's data, lock and "
+            "parameters are restored on it"
             if nearest
             else "Fetch it from whoever has it, or name another revision by `--at`",
         )

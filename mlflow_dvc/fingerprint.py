@@ -1,4 +1,4 @@
-"""Files read once and again only when they changed."""
+"""Whether a file changed; files that are read again only when they did."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class UnreadableError(ValueError):
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """As much of a file or folder as tells whether it is still the same.
+    """Stat signature and optional digest of a path: enough to tell whether it changed.
 
     ``signature`` is None for what may change without showing it, or is not there; ``digest`` is
     empty where the content does not count or could not be read.

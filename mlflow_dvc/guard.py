@@ -1,4 +1,4 @@
-"""The one place where a fault of ours is swallowed, so that it never reaches the user's training.
+"""The one place where a fault of ours is swallowed, so that it never reaches the training.
 
 ``with guard("read dvc.lock"):`` goes around our own work and never around a call into MLflow that
 the user made. Only ``Exception`` is caught: Ctrl-C, ``SystemExit`` and the like pass.
@@ -20,7 +20,7 @@ _MAX_SAID = 1000
 class guard:  # noqa: N801 - used as a statement
     """Log what goes wrong inside, once per cause, and go on. MLFLOW_DVC_STRICT=1 lets it out.
 
-    ``silent`` is asked when something went wrong: true where nobody wants to hear of it any more.
+    ``silent`` is asked when something went wrong; it returns True to drop the log line.
     """
 
     def __init__(self, doing: str) -> None:

@@ -1,4 +1,4 @@
-"""What this package uses of MLflow beside its public interface: named once, looked for before use.
+"""What this package uses of MLflow beside its public interface: one table, one check.
 
 MLflow promises none of it. Where a newer MLflow lacks something, that part of a record is off, with
 one line in the log, and ``doctor`` says so; MLflow's own work goes on untouched. Nothing of it is

@@ -1,4 +1,4 @@
-"""Where the code and the data of this process live: the git root and the DVC root."""
+"""Where code and data of this process live: the git root, the DVC root, the script."""
 
 from __future__ import annotations
 

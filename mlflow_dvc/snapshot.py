@@ -21,6 +21,9 @@ State = Literal["unverified", "clean", "modified", "missing"]
 Certainty = Literal["locked", "stale", "disk", "sealed"]
 Seal = Literal["none", "provisional", "confirmed", "contradicted"]
 
+# What is taken over together where a hash is.
+_HASH_FIELDS = ("algorithm", "hash", "size", "nfiles")
+
 
 @dataclass(frozen=True)
 class GitState:
@@ -72,6 +75,10 @@ class DataEntry:
     def is_observed(self) -> bool:
         """Whether ``hash`` is that of the file itself, whatever a lock says."""
         return self.hash is not None and self.certainty in ("disk", "sealed")
+
+    def with_hash_of(self, other: Any) -> DataEntry:
+        """This entry with the hash of ``other``, an entry or an answer, and what belongs to it."""
+        return replace(self, **{name: getattr(other, name) for name in _HASH_FIELDS})
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ _SUFFIX = 9  # "-" and 8 hex digits
 
 
 def to_tags(snapshot: Snapshot) -> dict[str, str]:
-    """Every tag that ``snapshot`` is worth, all of them legal in every MLflow store."""
+    """All tags for ``snapshot``, each legal in every MLflow store."""
     return git_tags(snapshot.git) | data_tags(snapshot)
 
 

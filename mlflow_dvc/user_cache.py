@@ -1,4 +1,4 @@
-"""What one process remembers for the next: small files outside of every project.
+"""Small files that one process keeps for the next, outside of every project.
 
 They save time and do nothing else. Whoever reads one checks that it fits.
 """

@@ -87,16 +87,16 @@ def remembered(project: Project, script: str | None = "train.py") -> RunCapture:
     """The same, from memory."""
     time.sleep(0.05)  # until the files are settled, see short_tick
     workspace.save_cache(seen(project, script))
-    moment = seen(project, script)
-    assert moment.data_capture.cached_tags is not None
-    assert moment.reading is not None
-    assert not moment.reading.is_loaded
-    return moment
+    capture = seen(project, script)
+    assert capture.data_capture.cached_tags is not None
+    assert capture.reading is not None
+    assert not capture.reading.is_loaded
+    return capture
 
 
-def told(moment: RunCapture) -> tuple[Any, ...]:
-    assert moment.reading is not None
-    return moment.tags, moment.warnings, moment.snapshot, dict(moment.reading.params)
+def told(capture: RunCapture) -> tuple[Any, ...]:
+    assert capture.reading is not None
+    return capture.tags, capture.warnings, capture.snapshot, dict(capture.reading.params)
 
 
 def anew(project: Project, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
@@ -114,17 +114,17 @@ def test_the_same(project: Project, monkeypatch: pytest.MonkeyPatch):
 def test_what_is_attached(project: Project):
     """The content of every file is remembered as well, byte for byte."""
     fresh = seen(project)
-    moment = remembered(project)
+    capture = remembered(project)
     assert fresh.reading is not None
-    assert moment.reading is not None
+    assert capture.reading is not None
 
-    def contents(moment: RunCapture) -> list[Any]:
-        assert moment.reading is not None
-        found = moment.reading.dvc_files
+    def contents(capture: RunCapture) -> list[Any]:
+        assert capture.reading is not None
+        found = capture.reading.dvc_files
         return [(source.file, source.content, source.lock_content) for source in found]
 
-    assert contents(moment) == contents(fresh)
-    assert moment.reading.params == fresh.reading.params != {}
+    assert contents(capture) == contents(fresh)
+    assert capture.reading.params == fresh.reading.params != {}
 
 
 def test_nothing_is_opened(project: Project):
@@ -136,10 +136,10 @@ sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "op
 from mlflow_dvc import fingerprint
 from mlflow_dvc.capture import workspace
 fingerprint.RACY_NS = 20_000_000
-moment = workspace.capture_run()
-moment.tags, moment.warnings
+capture = workspace.capture_run()
+capture.tags, capture.warnings
 print([path for path in opened if path.startswith(sys.argv[1]) and "/.git/" not in path])
-workspace.save_cache(moment)
+workspace.save_cache(capture)
 """
     project.write("run.py", code)
     time.sleep(0.05)  # until the files are settled, see short_tick

@@ -1,1 +1,1 @@
-"""From the workspace to a Snapshot, without DVC and without a git process."""
+"""Builds a Snapshot of the workspace; git and DVC run only off the path of start_run."""

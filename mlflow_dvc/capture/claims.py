@@ -1,4 +1,4 @@
-"""From what the DVC files say to what a run in this process may claim of its data."""
+"""Which hashes a run in this process may claim, from what the DVC files say."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _entries(
     """Every output, once; those of ``stale`` stages are of an earlier run.
 
     Without a known stage the inputs are the cached outputs that were ever made. Where files could
-    not be read, one that seems never made may well have been, and counts: its hash is unknown.
+    not be read, outputs without a hash are kept as inputs that are not known.
     """
     mine = {stage.address for stage in own}
     reads = {dep for stage in own for dep in stage.deps}

@@ -1,4 +1,4 @@
-"""What became of the claims of a start: what lay on disk then, what the stage has made since."""
+"""Apply what became known later to a Snapshot: the disk check, and what the stage made."""
 
 from __future__ import annotations
 
@@ -86,19 +86,14 @@ def _compare(entry: DataEntry, found: HashResult | None, started: int | None) ->
         return replace(entry, hash=None)
     same_kind = found.algorithm == entry.algorithm
     differs = entry.hash is not None and same_kind and found.hash != entry.hash
+    is_clean = not differs and (same_kind or not entry.hash)
     return replace(
-        entry,
-        algorithm=found.algorithm,
-        hash=found.hash,
-        size=found.size,
-        nfiles=found.nfiles,
-        certainty="disk",
-        state="modified" if differs or (entry.hash and not same_kind) else "clean",
+        entry.with_hash_of(found), certainty="disk", state="clean" if is_clean else "modified"
     )
 
 
 def _copy_output_state(dep: DataEntry, out: DataEntry | None) -> DataEntry:
-    """Whether a dependency is as it was made, its maker's record tells."""
+    """A dependency takes the state of the output at its path."""
     if out is None or out.certainty == "stale" or not dep.is_observed:
         return dep
     return replace(dep, state=out.state)
@@ -120,7 +115,7 @@ def locked_entry(lock: bytes | None, name: str | None) -> Mapping[str, Any] | No
 
 
 def entry_digest(entry: Mapping[str, Any] | None) -> str:
-    """Equal parts of locks have equal names; the name of none is a name too."""
+    """A stable digest of a lock entry; None has one too."""
     return md5_of(json.dumps(entry, sort_keys=True, default=str).encode())
 
 
@@ -154,16 +149,8 @@ def _with_outs(snapshot: Snapshot, seal: LockedStage) -> Iterator[DataEntry]:
 def _take_hash(entry: DataEntry, now: DataEntry | None) -> DataEntry:
     if now is None:
         return entry
-    is_output = entry.role == "output"
-    return replace(
-        entry,
-        algorithm=now.algorithm,
-        hash=now.hash,
-        size=now.size,
-        nfiles=now.nfiles,
-        certainty="sealed",
-        state="clean" if is_output else entry.state,
-    )
+    state: State = "clean" if entry.role == "output" else entry.state
+    return replace(entry.with_hash_of(now), certainty="sealed", state=state)
 
 
 def _changed_meanwhile(snapshot: Snapshot, now: Mapping[str, DataEntry]) -> Iterator[str]:

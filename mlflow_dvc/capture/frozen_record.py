@@ -1,4 +1,4 @@
-"""A record made beforehand, for where the code runs without its repository: an image, a worker.
+"""A record made beforehand, for runs in a place without the repository: an image, a worker.
 
 It is a ``snapshot.json`` with one field more: the files that belong to the record.
 """
@@ -32,7 +32,7 @@ def dump(frozen: FrozenRecord) -> bytes:
 
 
 def load(content: bytes) -> FrozenRecord:
-    """Raises ValueError for what :func:`freeze` did not make."""
+    """Raises ValueError for what :func:`dump` did not make."""
     raw = json.loads(content)
     if not isinstance(raw, dict):
         raise ValueError("not a frozen record")

@@ -1,4 +1,4 @@
-"""What was read when a run started, and what it is worth to the run: a Snapshot, tags, files."""
+"""Everything read when a run started, as a Snapshot, as tags and as files."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _DVCIGNORE = b"# Attached by mlflow-dvc: copies, not part of a pipeline.\n*\n"
 
 
 class DataCapture:
-    """What a reading is worth to the runs of one process; all but the git part of a record.
+    """The data part of a record, shared by all runs of this process.
 
-    ``kept`` is what an earlier process of the same kind made of it. A ``frozen`` record takes the
-    place of it all.
+    ``cached_tags`` are those that an earlier process of the same kind made of it. A ``frozen``
+    record takes the place of it all.
     """
 
     def __init__(
@@ -65,9 +65,8 @@ class DataCapture:
 class RunCapture:
     """Everything that was read when a run started; ``faults`` is what could not be, besides data.
 
-    :func:`~mlflow_dvc.capture.workspace.completed` adds what takes longer. ``settled`` is what is
-    known of the data since it was looked at, ``sealed`` the locks, by their paths, that DVC is
-    about to write.
+    :func:`~mlflow_dvc.capture.workspace.add_slow_facts` adds what takes longer. ``checked`` is the
+    data after the disk check, ``sealed_locks`` are the locks, by path, that DVC is about to write.
     """
 
     data_capture: DataCapture
@@ -108,7 +107,7 @@ class RunCapture:
         )
 
     def with_data(self, data: Snapshot, sealed: Mapping[str, bytes] | None = None) -> RunCapture:
-        """The same moment, with what became known of its data; ``sealed`` are new locks."""
+        """The same capture, with what became known of its data; ``sealed`` are new locks."""
         return replace(self, checked=data, sealed_locks={**self.sealed_locks, **(sealed or {})})
 
     @property

@@ -1,4 +1,4 @@
-"""From the workspace, as it is now, to what a run that starts in it is worth."""
+"""Capture the workspace as it is now: for a run that starts, for `status`, for `snapshot`."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def status(project: str | None = None, *, check: bool = False) -> Snapshot:
 
 def inspect(project: str | None = None, *, check: bool = False) -> tuple[Project, Snapshot]:
     """The same, and the project that was found."""
-    moment = _capture_at(project)
-    if moment.reading is not None and not moment.data_capture.frozen:
-        moment = moment.with_data(_check_disk(moment.data, moment.reading, hashing=check))
-    return moment.project, moment.snapshot
+    capture = _capture_at(project)
+    if capture.reading is not None and not capture.data_capture.frozen:
+        capture = capture.with_data(_check_disk(capture.data, capture.reading, hashing=check))
+    return capture.project, capture.snapshot
 
 
 def _check_disk(data: Snapshot, reading: ProjectReading, *, hashing: bool) -> Snapshot:
@@ -94,52 +94,52 @@ def freeze(project: str | None = None) -> bytes:
 
     >>> pathlib.Path("record.json").write_bytes(mlflow_dvc.freeze())
     """
-    moment = _capture_at(project)
-    return frozen_record.dump(FrozenRecord(moment.snapshot, moment.all_files))
+    capture = _capture_at(project)
+    return frozen_record.dump(FrozenRecord(capture.snapshot, capture.all_files))
 
 
 def _capture_at(directory: str | None) -> RunCapture:
     project = find_project(directory)
-    moment = _capture(project)
-    if moment.is_empty and project.git_root is None:
+    capture = _capture(project)
+    if capture.is_empty and project.git_root is None:
         raise NoProjectError(os.path.abspath(directory or "."))
-    save_cache(moment)
-    return add_slow_facts(moment)
+    save_cache(capture)
+    return add_slow_facts(capture)
 
 
-def add_slow_facts(moment: RunCapture, since: float | None = None) -> RunCapture:
+def add_slow_facts(capture: RunCapture, since: float | None = None) -> RunCapture:
     """The same moment with what takes too long for the start of a run.
 
     Templates of dvc.yaml are resolved by DVC, in a child process and once for each version of
     them; git is asked for the nearest tag and for what is not committed. Code that has changed
     ``since`` then, in seconds since 1970, is named in the warnings.
     """
-    facts = moment.data_capture
+    facts = capture.data_capture
     if facts.frozen:
-        return moment
+        return capture
     if facts.reading is not None and facts.reading.pending:
-        facts = DataCapture(moment.project, facts.reading.with_templates())
-    return _add_code_facts(replace(moment, data_capture=facts), since)
+        facts = DataCapture(capture.project, facts.reading.with_templates())
+    return _add_code_facts(replace(capture, data_capture=facts), since)
 
 
-def _add_code_facts(moment: RunCapture, since: float | None) -> RunCapture:
+def _add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
     """What git must be asked for: the nearest tag, and what differs from the commit."""
-    root, state = moment.project.git_root, moment.git
+    root, state = capture.project.git_root, capture.git
     if root is None or state is None or state.sha is None:
-        return moment
+        return capture
     sha = state.sha
     state = replace(state, describe=head.describe(root, sha))
     try:
-        found = _make_patch(moment, root, sha, since)
+        found = _make_patch(capture, root, sha, since)
     except (OSError, ValueError) as error:
         fault = f"{root}: what is uncommitted could not be told ({describe_error(error)})"
-        return replace(moment, git=state, faults=(*moment.faults, fault))
+        return replace(capture, git=state, faults=(*capture.faults, fault))
     state = replace(state, dirty=found.is_dirty, omitted=found.omitted, changes=found.digest)
-    return replace(moment, git=state, patch=None if settings.patch_mode() == "off" else found)
+    return replace(capture, git=state, patch=None if settings.patch_mode() == "off" else found)
 
 
-def _make_patch(moment: RunCapture, root: str, sha: str, since: float | None) -> Patch:
-    reading = moment.reading
+def _make_patch(capture: RunCapture, root: str, sha: str, since: float | None) -> Patch:
+    reading = capture.reading
     outs = {
         os.path.join(reading.root, out.path)
         for stage in (reading.stages if reading else ())
@@ -150,29 +150,29 @@ def _make_patch(moment: RunCapture, root: str, sha: str, since: float | None) ->
     return make_patch(root, sha, PatchOptions(outs, untracked, since=since))
 
 
-def save_cache(moment: RunCapture) -> None:
+def save_cache(capture: RunCapture) -> None:
     """Let the next process of the same kind start from what was read for this one."""
-    facts, reading = moment.data_capture, moment.reading
+    facts, reading = capture.data_capture, capture.reading
     if reading is None or reading.pending or facts.cached_tags or facts.is_saved:
         return
     with _lock:
         reader = _readers.get(reading.root)
         if reader is None or not reader.is_last(reading):
             return
-        witness = reader.inputs()
+        inputs = reader.inputs()
     folders = {
         path: Fingerprint.of(path)
         for path in (os.path.join(reading.root, dep.path) for dep in facts.snapshot.deps)
         if os.path.isdir(path)
     }
-    told = CachedTags(run_key(moment.project), facts.tags, list(facts.warnings), folders)
-    if witness.detects_changes:
+    told = CachedTags(run_key(capture.project), facts.tags, list(facts.warnings), folders)
+    if inputs.detects_changes:
         facts.is_saved = True
         before = reading.cached
         body = before.body if before else serialize(reading.content)
         save(
             reading.root,
-            CachedReading(witness, (told, *(before.tags_by_run if before else ())), body),
+            CachedReading(inputs, (told, *(before.tags_by_run if before else ())), body),
         )
 
 
@@ -199,8 +199,8 @@ def _capture(project: Project) -> RunCapture:
             facts = DataCapture(project, reading, record)
         if last and last.data_capture is facts and (last.git, last.faults) == (state, faults):
             return last
-        _last = moment = RunCapture(facts, state, faults)
-        return moment
+        _last = capture = RunCapture(facts, state, faults)
+        return capture
 
 
 def _read_commit(project: Project) -> tuple[GitState | None, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""The command line: parse, call, exit code. What is printed stands in ``render``."""
+"""The group of commands: finds them, lists them in `--help`, turns errors into exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands have in common: how they are declared, options, exit codes."""
+"""What commands share: how they are declared, their options, exit codes, JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MLflow's entry point ``mlflow.dataset_constructor`` names: ``mlflow.data.from_dvc``."""
+"""`mlflow.data.from_dvc`, which MLflow finds by the entry point ``mlflow.dataset_constructor``."""
 
 # MLflow looks at the return annotation of the constructor: it must be the class, not its name.
 import json

@@ -1,4 +1,4 @@
-"""DVC data as MLflow describes datasets: a source to load it from, a profile to look at.
+"""What MLflow shows of DVC data as a dataset: its source, profile and digest.
 
 MLflow keeps one row for each name and digest of an experiment, the first writer's: nothing that is
 of one run only belongs into it.

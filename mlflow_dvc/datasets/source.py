@@ -1,4 +1,4 @@
-"""What MLflow's entry point ``mlflow.dataset_source`` names: DVC data as a dataset's source."""
+"""DVC data as the source of a dataset; the entry point ``mlflow.dataset_source`` names it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The only importer of DVC. It runs in a process of its own, so that training never pays for it."""
+"""The only importer of DVC. It runs in a process of its own: training never pays for it."""

@@ -1,4 +1,4 @@
-"""Everything that this package uses of DVC, most of it private: named once, looked for at once.
+"""Everything that this package uses of DVC, most of it private: one table, one check.
 
 DVC promises none of it. A process that works with DVC looks first for what its task needs. Where a
 newer DVC lacks something, that task says so and does nothing, rather than something else: a

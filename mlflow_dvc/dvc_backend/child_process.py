@@ -1,4 +1,4 @@
-"""A question to DVC: asked in a process of its own, answered in JSON."""
+"""A process that imports DVC, answers one request in JSON, and ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hashes that were told before, each used again while what lies there is untouched."""
+"""Hashes from earlier answers, each used again while what lies there is untouched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of a file or folder: its hash, as DVC has it."""
+"""A question for the hash of a path, and the answer."""
 
 from __future__ import annotations
 

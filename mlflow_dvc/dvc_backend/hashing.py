@@ -1,4 +1,4 @@
-"""What lies on disk, hashed as DVC hashes it, and only where DVC or we do not know it already.
+"""Hash what lies on disk as DVC does, and only where neither DVC nor we know it already.
 
 A question goes to a child process, unless all of it was answered before and nothing was touched
 since: that costs a look at the time stamps.
@@ -22,7 +22,7 @@ from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, stat_t
 
 
 def cached_hashes_or_none(root: str, questions: Iterable[HashQuery], files_at_most: int) -> Answer:
-    """As much of the answer as is known from before, by :attr:`Question.key`.
+    """As much of the answer as is known from before, by :attr:`HashQuery.key`.
 
     Only as much as is told by a look at ``files_at_most`` files.
     """
@@ -66,7 +66,7 @@ def start(
     bytes_at_most: int | None = None,
     seconds: float | None = None,
 ) -> DvcProcess:
-    """Ask; the answer is had by :func:`answer_of`. Raises OSError where DVC cannot be asked.
+    """Ask; the answer is had by :func:`read_answer`. Raises OSError where DVC cannot be asked.
 
     Of what DVC does not know yet, ``bytes_at_most`` are read, and for so many ``seconds``.
     """

@@ -1,4 +1,4 @@
-"""A stage's entry in dvc.lock, computed by DVC's own code before DVC writes it."""
+"""Compute a stage's entry in dvc.lock with DVC's own code, before DVC writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a file, or anything in a folder, changed since it was looked at last; without DVC."""
+"""Whether a file, or anything in a directory, changed since it was looked at last."""
 
 from __future__ import annotations
 

@@ -99,7 +99,8 @@ class DvcFileFinder:
 
 
 def digest_of_listing(directory: str) -> str:
-    """As ``Tree.glimpses`` has it, of the directory as it is now. Empty if it cannot be listed."""
+    """As ``DvcFileFinder.fingerprints`` has it, of the directory as it is now. Empty if it cannot
+    be listed."""
     try:
         return _scan(directory, os.stat(directory)).fingerprint.digest
     except OSError:

@@ -1,4 +1,4 @@
-"""One DVC file with its lock, as the stages it stands for."""
+"""One ``.dvc`` file, or one dvc.yaml with its lock, parsed into stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which paths of a DVC project its ignore rules hide, decided anew only when a rule changes."""
+"""Which paths of a project its ignore rules hide; decided anew only when a rule changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One output, as a DVC file describes it: which hash, how large. The rules of ``dvc/output.py``."""
+"""Which hash and which size a DVC file gives an output. The rules of ``dvc/output.py``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCHEMES = frozenset({*_STORAGE_HASH, "ssh", "remote", "ds"})
 
 
 def output_hash(path: str, shown: str, info: Raw) -> tuple[str, Any]:
-    """DVC's name for the hash of the output ``path``, and whatever stands there as the hash.
+    """DVC's name for the hash of the output ``path``, and the raw hash value.
 
     ``shown`` is the path seen from the DVC root. A hash of an output within the project has its
     name beside it; an md5 without one is md5-dos2unix.

@@ -1,4 +1,4 @@
-"""Reads one DVC root again and again, and each time only what changed."""
+"""Reads the DVC files of one root again and again, each time only what changed."""
 
 from __future__ import annotations
 

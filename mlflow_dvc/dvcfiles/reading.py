@@ -1,4 +1,4 @@
-"""One look at all DVC files of a project: its stages, what is wrong, and the bytes themselves."""
+"""What all DVC files of a project said at one moment: stages, faults, bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an earlier process read of a project, used again where every file is still as it was then.
+"""A reading kept for the next process, and used while every file is as it was.
 
 A start of a training script costs as much as it costs to look at the time stamps of the project's
 DVC files; to read the lock of ten thousand outputs takes a hundred times longer. The first line of
@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,15 @@ from mlflow_dvc.snapshot import DataEntry
 
 _KIND = "projects"
 _MAX_CACHED_TAGS = 16
-_OUT_FIELDS = ("path", "algorithm", "hash", "size", "nfiles", "cached", "stage", "source")
+# What a file says of an output; the rest is decided when a run starts.
+_OUT_FIELDS = tuple(
+    field.name for field in fields(DataEntry) if field.name not in ("state", "role", "certainty")
+)
 
 
 @dataclass(frozen=True)
 class ReadingInputs:
-    """Everything that had a say in a reading: files and folders, and where rules come from."""
+    """Fingerprints of everything that a reading depends on, and where rules come from."""
 
     config_locations: tuple[str | None, ...]
     fingerprints: Mapping[str, Fingerprint]
@@ -99,7 +102,7 @@ def load(root: str) -> CachedReading | None:
         raw = json.loads(head)
         if raw["by"] != _package_version() or raw["check"] != crc32(body):
             return None
-        witness = ReadingInputs(tuple(raw["places"]), _fingerprints_from_rows(raw["glimpses"]))
+        inputs = ReadingInputs(tuple(raw["places"]), _fingerprints_from_rows(raw["glimpses"]))
         told = tuple(
             CachedTags(
                 row["run"], row["tags"], row["warnings"], _fingerprints_from_rows(row["folders"])
@@ -108,7 +111,7 @@ def load(root: str) -> CachedReading | None:
         )
     except Exception:  # damaged, or of another make: whatever it is, it is no memory
         return None
-    return CachedReading(witness, told, body)
+    return CachedReading(inputs, told, body)
 
 
 def save(root: str, memory: CachedReading) -> None:
@@ -127,7 +130,7 @@ def save(root: str, memory: CachedReading) -> None:
 
 
 def serialize(content: Content) -> bytes:
-    """``content`` as ``Memory`` holds it."""
+    """``content`` as a :class:`CachedReading` holds it."""
     raw = {
         "sources": [_file_to_row(source) for source in content.dvc_files],
         "faults": content.faults,
@@ -171,8 +174,10 @@ def _stage_from_row(row: dict[str, Any]) -> Stage:
     return Stage(**{**row, "deps": deps, "params": params, "outs": outs, "locked_deps": locked})
 
 
-def _fingerprints_to_rows(glimpses: Mapping[str, Fingerprint]) -> dict[str, Any]:
-    return {path: [seen.signature, seen.digest, seen.missing] for path, seen in glimpses.items()}
+def _fingerprints_to_rows(fingerprints: Mapping[str, Fingerprint]) -> dict[str, Any]:
+    return {
+        path: [seen.signature, seen.digest, seen.missing] for path, seen in fingerprints.items()
+    }
 
 
 def _fingerprints_from_rows(rows: Mapping[str, Any]) -> dict[str, Fingerprint]:

@@ -1,4 +1,4 @@
-"""Where a project's data can be had from: its DVC remotes, without asking DVC."""
+"""The DVC remotes of a project, from DVC's own settings files."""
 
 from __future__ import annotations
 

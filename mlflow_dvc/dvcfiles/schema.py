@@ -1,6 +1,6 @@
-"""What DVC allows in its files. It refuses a file as a whole where one part breaks these rules.
+"""What DVC allows in its files; it refuses a whole file where one part breaks these rules.
 
-The rules are those of ``dvc/schema.py``, written for :func:`fault_in`: DVC and its validator take
+The rules are those of ``dvc/schema.py``, written for :func:`find_fault`: DVC and its validator take
 longer to import than all files take to read.
 """
 

@@ -1,4 +1,4 @@
-"""The graph of stages: which one is running, and what lies below it."""
+"""The graph of stages: which one is running, and what is downstream of it."""
 
 from __future__ import annotations
 

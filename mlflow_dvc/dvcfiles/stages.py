@@ -1,4 +1,4 @@
-"""What dvc.yaml, dvc.lock and ``*.dvc`` files say, as stages and data entries.
+"""Stages, outputs and dependencies, out of parsed dvc.yaml, dvc.lock and ``*.dvc``.
 
 The rules are DVC's own: ``dvc/stage/loader.py`` joins dvc.yaml and dvc.lock, ``dvc/output.py``
 names a path. A stage that dvc.yaml no longer has is dead, whatever the lock says of it.
@@ -53,7 +53,7 @@ class StageParser:
     def single(self, file: str, raw: Raw) -> Stage:
         """The stage of a ``.dvc`` file at ``file`` (relative to the root).
 
-        Raises :class:`MalformedError` for what DVC's schema allows and DVC refuses.
+        Raises :class:`InvalidDvcFileError` for what DVC's schema allows and DVC refuses.
         """
         wdir = self._wdir(file, raw.get("wdir"))
         deps = raw.get("deps") or ()

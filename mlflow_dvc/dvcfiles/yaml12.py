@@ -1,4 +1,4 @@
-"""YAML as DVC reads it: version 1.2, line by line where that can be done, else by PyYAML.
+"""YAML 1.2 as DVC reads it: line by line where that can be done, else by PyYAML.
 
 The scalars are those of ruamel.yaml, which DVC uses: 1.2 with ``0b1`` and ``1_000`` as numbers.
 PyYAML speaks YAML 1.1, in which ``on`` is a boolean, ``1e-06`` a string and ``12:30`` a number.

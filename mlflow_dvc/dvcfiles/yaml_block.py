@@ -1,4 +1,4 @@
-"""YAML in block style, as DVC writes it and most people do, taken apart a line at a time.
+"""YAML in block style, as DVC writes it, parsed a line at a time.
 
 PyYAML's C parser spends its time on making Python objects of tokens and nodes; one regular
 expression for each line is six times faster. A value that a line alone does not decide is given to

@@ -1,1 +1,1 @@
-"""Git, and its own files: the commit, what is not committed, a repository asked for a person."""
+"""Git: its files read, its commands run, a repository asked on a person's behalf."""

@@ -1,4 +1,4 @@
-"""The commit as a continuous integration service names it, for where there is no git repository."""
+"""The commit that a continuous integration service names, where there is no repository."""
 
 from __future__ import annotations
 

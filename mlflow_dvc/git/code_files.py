@@ -1,4 +1,4 @@
-"""What is code among the files that a stage depends on; the rest is data."""
+"""Which files are programs, and which ones DVC writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files in which git and DVC keep their settings: sections in brackets, ``key = value``."""
+"""Settings files of git and of DVC: sections in brackets, ``key = value``."""
 
 from __future__ import annotations
 

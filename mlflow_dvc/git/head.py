@@ -1,4 +1,4 @@
-"""Which commit the code is at, read from git's own files: no git process, no git library.
+"""Which commit HEAD is, read from git's files; the nearest tag, by git.
 
 The formats are those of https://git-scm.com/docs/gitrepository-layout.
 """

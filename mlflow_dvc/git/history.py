@@ -1,4 +1,4 @@
-"""The code that a commit and a patch stand for, and how two such differ. Nothing is checked out."""
+"""Commits: which lead from one to another, and how their code differs. Nothing is checked out."""
 
 from __future__ import annotations
 

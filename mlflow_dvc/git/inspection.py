@@ -1,4 +1,4 @@
-"""Questions to git about one repository. Nothing is written, fetched, or run of the user's."""
+"""What `doctor` asks git about a repository. Nothing is written or fetched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The code that no commit holds: how the work tree differs from a commit, as a patch.
+"""Uncommitted code as a patch, of a work tree and of its submodules.
 
 Git's own index and object store stay as they are: git works on a copy of the index, which keeps its
 time stamp (by which git knows what it must look at again), and puts new objects into a folder that

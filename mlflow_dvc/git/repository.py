@@ -1,4 +1,4 @@
-"""Git, asked and told on behalf of a person: what a record says of code, had back.
+"""Git on behalf of a person: fetch a commit, apply a patch, check out a tree.
 
 Whatever comes from a run is other people's input: a commit is named by hex digits alone, no hook
 runs, a URL may only be of the protocols that move data, and a patch goes through an index, where
@@ -112,7 +112,7 @@ class Repository:
         return said or f"{source} does not have it"
 
     def why_not_on_remote(self, remote: str, sha: str) -> str | None:
-        """In words why the commit cannot be had from a remote or URL, whatever lies here."""
+        """In words why the commit cannot be had from a remote or URL, ignoring local objects."""
         url = self.url_of(remote)
         with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
             elsewhere = Repository.create(folder, sha, "--bare")

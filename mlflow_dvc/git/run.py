@@ -1,4 +1,4 @@
-"""The one place where git is run: with which settings, in which environment, for how long."""
+"""The one place where git is run: its settings, its environment, its time limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Git with an index and an object store of its own: the user's are not touched."""
+"""Git with an index and an object store of its own; the user's are not touched."""
 
 from __future__ import annotations
 

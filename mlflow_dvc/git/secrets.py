@@ -1,4 +1,4 @@
-"""What must not leave the user's machine: keys, tokens, passwords, by the looks of them."""
+"""What must not leave the machine: keys, tokens and passwords, by their looks."""
 
 from __future__ import annotations
 

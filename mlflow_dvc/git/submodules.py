@@ -1,4 +1,4 @@
-"""Submodules of a commit, told from its files alone: nothing is registered anywhere."""
+"""The submodules of a commit, told from its files alone."""
 
 from __future__ import annotations
 

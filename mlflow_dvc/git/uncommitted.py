@@ -1,4 +1,4 @@
-"""What has changed in one work tree since a commit, less data and whatever gives something away."""
+"""Code that differs from the commit in one work tree, less data and less credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Git on a work tree: what has changed there. The user's index and objects are not touched."""
+"""What changed in a work tree, by git; the user's index and objects are not touched."""
 
 from __future__ import annotations
 

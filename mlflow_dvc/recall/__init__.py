@@ -1,1 +1,1 @@
-"""From runs back to code and data: what people ask for, answered or refused in clear words."""
+"""From runs back to code and data: what people ask for, answered or refused clearly."""

@@ -1,4 +1,4 @@
-"""Where the project of a run is at hand: the checkout around the working directory, or a clone."""
+"""The project of a run: the checkout around the working directory, or a clone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlflow_dvc.recall.stored_record import StoredRecord
 class ProjectLocation:
     """A git repository, None where there is none, and the DVC project whose stores are asked.
 
-    ``foreign``: it is none of the user's, but what somebody's record names.
+    ``untrusted``: it is not the user's, but what a record names.
     """
 
     repository: Repository | None
@@ -27,22 +27,23 @@ class ProjectLocation:
     untrusted: bool = False
 
 
-def locate_project(carried: StoredRecord, path: str | None = None) -> ProjectLocation:
-    """The checkout around the directory ``path`` (default: the working directory), if it is his.
+def locate_project(record: StoredRecord, path: str | None = None) -> ProjectLocation:
+    """The project of the run around the directory ``path`` (default: the working directory).
 
-    It is where it has the run's commit, or its remote; of a run without a remote, a file of its.
+    The checkout there counts if it has the run's commit or the same remote URL; for a run without
+    a remote, if it has one of the run's files.
     """
     project = find_project(path)
-    if project.git_root is None or not _is_project_of(carried, project.git_root):
-        without_git = carried.snapshot.git is None
+    if project.git_root is None or not _is_project_of(record, project.git_root):
+        without_git = record.snapshot.git is None
         return ProjectLocation(None, project.dvc_root if without_git else None)
-    inside = os.path.normpath(os.path.join(project.git_root, carried.snapshot.root or "."))
+    inside = os.path.normpath(os.path.join(project.git_root, record.snapshot.root or "."))
     has_dvc = os.path.isdir(os.path.join(inside, ".dvc"))
     return ProjectLocation(Repository(project.git_root), inside if has_dvc else project.dvc_root)
 
 
-def _is_project_of(carried: StoredRecord, root: str) -> bool:
-    git = carried.snapshot.git
+def _is_project_of(record: StoredRecord, root: str) -> bool:
+    git = record.snapshot.git
     sha = full_sha_or_none(git.sha) if git else None
     if git is None or sha is None:
         return False
@@ -50,15 +51,15 @@ def _is_project_of(carried: StoredRecord, root: str) -> bool:
     if repository.has(sha):
         return True
     if git.remote_url is None:  # its commit may be lost: then by the files that others share
-        return any(map(repository.has_blob, carried.project_files.values()))
+        return any(map(repository.has_blob, record.project_files.values()))
     state, _ = read_head(root)
     return state is not None and state.remote_url == without_credentials(git.remote_url)
 
 
 @contextmanager
-def clone_project(carried: StoredRecord) -> Iterator[ProjectLocation]:
+def clone_project(record: StoredRecord) -> Iterator[ProjectLocation]:
     """A throw-away clone of the run's remote at its commit, as far as that can be had."""
-    git = carried.snapshot.git
+    git = record.snapshot.git
     sha = full_sha_or_none(git.sha) if git else None
     if git is None or sha is None or not git.remote_url:
         yield ProjectLocation(None, None)
@@ -68,6 +69,6 @@ def clone_project(carried: StoredRecord) -> Iterator[ProjectLocation]:
         with suppress(GitError):  # the caller asks for the commit, and is told
             if repository.fetch(sha, git.remote_url) is None:
                 repository.check_out(repository.tree(sha), sha)
-        root = safe_join(folder, carried.snapshot.root or ".")
+        root = safe_join(folder, record.snapshot.root or ".")
         is_project = root is not None and os.path.isdir(f"{root}/.dvc")
         yield ProjectLocation(repository, root if is_project else None, untrusted=True)

@@ -1,4 +1,4 @@
-"""What a person may ask for by name: a path, a hash, or both, and the runs that answer it."""
+"""Parse what a person asks for, a path, a hash or both, and find the runs that match."""
 
 from __future__ import annotations
 

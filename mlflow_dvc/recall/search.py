@@ -1,4 +1,4 @@
-"""Which runs saw this data."""
+"""Find the runs that saw some data."""
 
 from __future__ import annotations
 

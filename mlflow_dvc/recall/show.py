@@ -1,4 +1,4 @@
-"""One run's record."""
+"""Show one run's record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run carries of its record, read once: the value that all ways back begin with."""
+"""The record that a run carries, downloaded once for verify, restore and reproduce."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found of one thing that a run needs, and of all of them together."""
+"""The verdict on one part of a run, and on all parts together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work beside the training: one thread, there only while there is something to do.
+"""Work beside the training: one thread, there only while there is work.
 
 It must not outlive its work: from Python 3.12 a process with more than one thread warns at every
 ``fork``, and data loaders fork.

@@ -1,4 +1,4 @@
-"""What lay on disk when a run started: asked beside the training, told when the run ends.
+"""Start the disk check when a run starts, and take its answer when the run ends.
 
 While the child process works, no thread of ours waits for it: from Python 3.12 every ``fork`` of
 the training would warn.
@@ -29,15 +29,15 @@ _children: dict[str, DvcProcess] = {}
 
 def start(record: RunRecordState) -> None:
     """Settle what is known already, and start to look at the rest."""
-    moment = record.capture
-    reading = moment.reading
-    if reading is None or moment.data_capture.frozen or not settings.check_enabled():
+    capture = record.capture
+    reading = capture.reading
+    if reading is None or capture.data_capture.frozen or not settings.check_enabled():
         return
-    asked = evidence.hash_queries(moment.data, reading)
+    asked = evidence.hash_queries(capture.data, reading)
     known = hashing.cached_hashes(reading.root, list(asked.values()), _MAX_FILES)
     if known is not None:
-        data = evidence.apply_disk_check(moment.data, asked, known, record.started)
-        record.capture = moment.with_data(data)
+        data = evidence.apply_disk_check(capture.data, asked, known, record.started)
+        record.capture = capture.with_data(data)
         return
     paths = {path: os.path.join(reading.root, path) for _, path in asked}
     missing = {
@@ -102,5 +102,5 @@ def _start(record: RunRecordState, pending: PendingCheck) -> DvcProcess | None:
     return child
 
 
-def _root(moment: RunCapture) -> str:
-    return moment.reading.root if moment.reading else ""
+def _root(capture: RunCapture) -> str:
+    return capture.reading.root if capture.reading else ""

@@ -1,4 +1,4 @@
-"""MLflow's methods that are wrapped: what a context provider cannot do.
+"""The methods of MLflow that are wrapped: what a context provider cannot do.
 
 These are runs of ``MlflowClient``, resumed runs, artifacts, models. ``mlflow_api`` names each
 method and looks for it; one that is not as expected is left alone, and the provider's tags work

@@ -1,4 +1,4 @@
-"""What a run reads, logged as MLflow's own dataset inputs when the run ends."""
+"""Log what a run reads as its dataset inputs, when the run ends."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def _send(record: RunRecordState, missing: list[Input]) -> None:
 
 
 def _wanted(record: RunRecordState) -> list[Input]:
-    moment = record.capture
-    known = [entry for entry in inputs(moment.data) if entry.is_fact and entry.state != "missing"]
-    remote = default_remote(moment.reading.root) if moment.reading and known else None
+    capture = record.capture
+    known = [entry for entry in inputs(capture.data) if entry.is_fact and entry.state != "missing"]
+    remote = default_remote(capture.reading.root) if capture.reading and known else None
     return [
         Input(
             name=entry.path[:MAX_NAME_CHARACTERS],
             digest=mlflow_digest(entry.hash or ""),
-            source=json.dumps(describe_source(entry, moment.git, remote, moment.data.root)),
-            profile=json.dumps(describe_profile(_whole(entry, moment.data.data))),
+            source=json.dumps(describe_source(entry, capture.git, remote, capture.data.root)),
+            profile=json.dumps(describe_profile(_whole(entry, capture.data.data))),
         )
         for entry in known[:_MAX_INPUTS]
     ]
@@ -72,7 +72,7 @@ def _whole(entry: DataEntry, data: Iterable[DataEntry]) -> DataEntry:
 
 
 def _is_among(one: Input, there: list[Input]) -> bool:
-    """By name, or by what lies behind it: the user may have given it a name of his own."""
+    """By name, or by what lies behind it: the user may have given it another name."""
     mine = json.loads(one.source)
     for other in there:
         if other.name == one.name:

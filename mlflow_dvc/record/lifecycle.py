@@ -1,4 +1,4 @@
-"""The runs of this process, and what is done for them when they end and when it ends."""
+"""What is done when a run ends, and when the process ends."""
 
 from __future__ import annotations
 

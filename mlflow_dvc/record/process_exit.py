@@ -1,8 +1,13 @@
-"""How this process ends. Python tells nobody its exit code; what it leaves behind does.
+"""How this process ends, which Python tells nobody.
 
-Seen on Python 3.10 to 3.13: when exit hooks run, the lowest frame of the main thread has gone, and
-its last instruction is a return only if it came to its end. An exception was kept. What is left is
-SystemExit: of one that ends the process nothing holds on to, and it goes away with no frame below.
+Seen on Python 3.10 to 3.13, when exit hooks run:
+
+| the process ends by | how it is recognised |
+|---|---|
+| the end of its script | the last instruction of the main thread's lowest frame is a return |
+| an exception | ``sys.last_exc`` or ``sys.last_value`` is set |
+| ``sys.exit`` | the SystemExit, marked when it was raised, is freed with no frame below |
+| anything else | nothing of that: the outcome is unknown |
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What MLflow's entry point ``mlflow.run_context_provider`` names.
+"""The context provider that MLflow asks for tags; its entry point names it.
 
 MLflow survives only ImportError and AttributeError while it loads this: nothing here may fail.
 """

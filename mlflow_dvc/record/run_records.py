@@ -1,4 +1,4 @@
-"""The runs that this process started or resumed, and what was recorded of each."""
+"""The runs of this process, and the state of the record of each."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class PendingCheck:
 class RunRecordState:
     """One run's record. ``tags`` are those of ours that the run carries.
 
-    ``new`` until the run becomes active for the first time; ``models`` are the ids of models that
-    were logged in the run; ``started`` is in nanoseconds since 1970. ``folder`` is where the record
-    is attached, ``pending`` the check of its data, ``ours`` whether this process started or resumed
-    the run and not one that it was forked from. ``leads``: the run's tags are of this record, which
-    is not so where it has an earlier one; ``before`` is what this process knew of the run then.
+    ``started`` is in nanoseconds since 1970. ``awaiting_activation`` until the run is active for
+    the first time. ``models`` are the ids of models that were logged in it. ``folder`` is where the
+    record is attached, ``pending`` the check of its data. ``started_here``: this process started or
+    resumed the run, not one that it was forked from. ``is_primary``: the run's tags come from this
+    record. ``previous`` is what this process knew of the run before it was resumed.
     """
 
     run_id: str
@@ -71,7 +71,7 @@ class RunRegistry:
         return self._records.get(run_id) if run_id else None
 
     def all(self) -> list[RunRecordState]:
-        """Those of this process that lead, oldest first."""
+        """The primary records of this process, oldest first."""
         with self._lock:
             records = list(self._records.values())
         return [record for last in records for record in _primary(last) if record.started_here]

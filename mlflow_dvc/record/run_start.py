@@ -1,4 +1,4 @@
-"""What a run is given when it is created or resumed, and a model when it is logged in one."""
+"""What a run gets when it is created or resumed, and a model when it is logged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _looked: ContextVar[tuple[float, RunCapture] | None] = ContextVar("mlflow_dvc_lo
 class PendingRun:
     """A run about to be created: the arguments for MLflow, with and without our tags."""
 
-    moment: RunCapture
+    capture: RunCapture
     looked: int
     tags: dict[str, str]
     call: inspect.BoundArguments
@@ -51,9 +51,9 @@ def provider_tags(*, in_run: bool) -> dict[str, str]:
     active = mlflow.active_run() if in_run else None
     record = registry.get(active.info.run_id) if active else None
     if record is None:
-        moment = workspace.capture_run()
-        _looked.set((time.monotonic(), moment))
-    offered = tag.limit_size(record.tags if record else moment.tags)
+        capture = workspace.capture_run()
+        _looked.set((time.monotonic(), capture))
+    offered = tag.limit_size(record.tags if record else capture.tags)
     _offered.set(offered)
     _offered_last = offered
     return offered
@@ -86,18 +86,18 @@ def prepare_run(
     if tag.has_record(given) and tag.identity(given).items() <= theirs.items():
         return None  # a copy of another run, made by a tool: that run's record is in it
     looked = time.time_ns()
-    moment = _latest_offer() or workspace.capture_run()
-    write_record.log_warnings(moment)
-    mine = moment.tags
+    capture = _latest_offer() or workspace.capture_run()
+    write_record.log_warnings(capture)
+    mine = capture.tags
     if not mine:
         return None
-    fill = mine | tag.mlflow_git_tags(moment.git)
+    fill = mine | tag.mlflow_git_tags(capture.git)
     tags = theirs | {key: value for key, value in fill.items() if key not in theirs}
     bare = inspect.signature(host).bind(client, *args, **kwargs)
     call.arguments["tags"] = tags
     bare.arguments["tags"] = theirs
     return PendingRun(
-        moment, looked, {key: mine[key] for key in mine if key not in theirs}, call, bare
+        capture, looked, {key: mine[key] for key in mine if key not in theirs}, call, bare
     )
 
 
@@ -120,7 +120,7 @@ def _latest_offer() -> RunCapture | None:
 def on_created(client: Any, run: Any, start: PendingRun) -> None:
     run_id = run.info.run_id
     uri, experiment = client.tracking_uri, run.info.experiment_id
-    record = RunRecordState(run_id, uri, start.moment, dict(start.tags), start.looked, experiment)
+    record = RunRecordState(run_id, uri, start.capture, dict(start.tags), start.looked, experiment)
     registry.add(record)
     stage_seal.watch(record)
     parent = start.call.arguments["tags"].get(tag.MLFLOW_PARENT)
@@ -141,16 +141,16 @@ def on_resumed(run: Any) -> None:
         known.awaiting_activation = False
         return
     looked = time.time_ns()
-    moment = workspace.capture_run()
-    write_record.log_warnings(moment)
-    if not moment.tags:
+    capture = workspace.capture_run()
+    write_record.log_warnings(capture)
+    if not capture.tags:
         return
     existing = dict(run.data.tags)
     uri = known.tracking_uri if known else mlflow.get_tracking_uri()
     models = known.models if known else []
     experiment = run.info.experiment_id
     record = RunRecordState(
-        run_id, uri, moment, tag.own_tags(existing), looked, experiment, awaiting_activation=False
+        run_id, uri, capture, tag.own_tags(existing), looked, experiment, awaiting_activation=False
     )
     record.models, record.previous = models, known
     registry.add(record)

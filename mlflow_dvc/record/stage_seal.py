@@ -1,4 +1,4 @@
-"""What a stage has made, told when its process ends: DVC itself writes it down a moment later.
+"""Record what a stage made when its process ends, just before DVC locks it.
 
 Not of a process that failed: DVC will write nothing then. Not of workers that end without exit
 handlers. ``mlflow-dvc sync`` makes up for it.

@@ -1,4 +1,4 @@
-"""What is done for a run beside the training: late facts as tags, files as artifacts."""
+"""Write the record of a run beside the training: late tags, files, reports."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ def write_update(
 
 def write_reports(record: RunRecordState) -> None:
     """Attach the record's pages for people: they say what is known when the run ends."""
-    moment = record.capture
-    if record.folder is None or moment.is_empty:
+    capture = record.capture
+    if record.folder is None or capture.is_empty:
         return
-    patch = moment.patch.files if moment.patch else {}
-    files = {**moment.project_files, **moment.sealed_locks, **patch}
+    patch = capture.patch.files if capture.patch else {}
+    files = {**capture.project_files, **capture.sealed_locks, **patch}
     shown = {name: files[name].decode("utf-8", "replace") for name in _SHOWN if name in files}
-    snapshot = moment.snapshot
+    snapshot = capture.snapshot
     pages = {
         "record.md": record_md(snapshot, record.experiment_id).encode(),
         "report.html": report_html(snapshot, shown).encode(),
@@ -110,9 +110,9 @@ def sync_tags(record: RunRecordState) -> None:
         _remove_tags(record, gone)
 
 
-def log_warnings(moment: RunCapture) -> None:
+def log_warnings(capture: RunCapture) -> None:
     """One line about everything that could not be read or is not clear."""
-    if warnings := moment.warnings:
+    if warnings := capture.warnings:
         more = len(warnings) - _WARNINGS_SHOWN
         tail = f" (and {more} more: run `mlflow-dvc status`)" if more > 0 else ""
         warn_once("; ".join(warnings[:_WARNINGS_SHOWN]) + tail)

@@ -1,4 +1,4 @@
-"""What pages have in common: one style, tables, and names that stay names."""
+"""What HTML pages share: style, tables, escaping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts of a Snapshot in words, the same on every page."""
+"""The words for facts of a Snapshot, the same on every page."""
 
 from __future__ import annotations
 

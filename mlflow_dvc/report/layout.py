@@ -1,4 +1,4 @@
-"""Any small graph as boxes from left to right."""
+"""Lay a small graph out as boxes from left to right."""
 
 from __future__ import annotations
 

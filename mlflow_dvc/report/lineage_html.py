@@ -1,4 +1,4 @@
-"""A page about a graph of code, data, runs and models: drawn, and as a table that says the same."""
+"""The page of a lineage: the graph drawn, and the same as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pipeline of a Snapshot: its stages with what they make, and the data that they read."""
+"""Draw the pipeline of a Snapshot: stages, what they make, what they read."""
 
 from __future__ import annotations
 

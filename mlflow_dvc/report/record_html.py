@@ -1,4 +1,4 @@
-"""``report.html``: one page that needs nothing else, with the pipeline drawn."""
+"""``report.html``: one self-contained page of a record, with the pipeline drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``record.md``: the record as tables, with links that open the list of runs with the same data."""
+"""``record.md``: the record as tables, with links to the runs that saw the same data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A drawing as it stands in a page."""
+"""A drawing as SVG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of runs as models: logged models (MLflow 3), and versions in the model registry."""
+"""Logged models (MLflow 3) and versions in the model registry."""
 
 from __future__ import annotations
 

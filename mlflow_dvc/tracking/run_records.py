@@ -1,4 +1,4 @@
-"""The record that a run carries, read back, and amended."""
+"""Read back the record that a run carries, and update it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What record writes to a run, and asks of it. MLflow's own errors go through, to the guard."""
+"""Write tags, files and inputs to a run; MLflow's errors go through to the guard."""
 
 from __future__ import annotations
 

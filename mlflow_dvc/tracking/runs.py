@@ -1,4 +1,4 @@
-"""Which run a reference names."""
+"""Find runs: by a name that a person gave, by a filter."""
 
 from __future__ import annotations
 

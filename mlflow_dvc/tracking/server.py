@@ -1,4 +1,4 @@
-"""Access to a tracking server: a client for it, and what lies among a run's artifacts."""
+"""A client for a tracking server, and access to a run's artifacts."""
 
 from __future__ import annotations
 

@@ -17,18 +17,18 @@ _PLACES_AT_MOST = 10  # of one rule; the JSON has all
 _FIXES_AT_MOST = 3
 
 
-def doctor_json(examination: DoctorReport) -> dict[str, Any]:
+def doctor_json(report: DoctorReport) -> dict[str, Any]:
     return {
         "schema": terminal.SCHEMA,
-        "findings": [asdict(finding) for finding in examination.findings],
-        "checked": list(examination.checked),
+        "findings": [asdict(finding) for finding in report.findings],
+        "checked": list(report.checked),
     }
 
 
-def doctor(examination: DoctorReport) -> None:
-    findings = examination.findings
+def doctor(report: DoctorReport) -> None:
+    findings = report.findings
     if not findings:
-        terminal.say(f"nothing wrong: {len(examination.checked)} rules were looked at")
+        terminal.say(f"nothing wrong: {len(report.checked)} rules were looked at")
         return
     console = terminal.console_of()
     for level, style in _STYLES.items():

@@ -1,1 +1,1 @@
-"""Where a project keeps data by its hash: what is there, and how it is had back."""
+"""The stores of a project, cache and remotes: what they have, and how to fetch it."""

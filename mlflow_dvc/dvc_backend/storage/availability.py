@@ -1,4 +1,4 @@
-"""Whether data can still be had, by its hash, from a project's cache and remotes; no download.
+"""Whether cache, remotes or the source of an import have data; nothing is downloaded.
 
 Only the listing of a folder is read, to ask for each of its files.
 """
@@ -64,7 +64,7 @@ class Availability:
 def find_available(
     root: str, sought: Iterable[DataRef], *, foreign: bool
 ) -> tuple[dict[str, Availability], list[str]]:
-    """By :attr:`Sought.key`; and in words what could not be asked.
+    """By :attr:`DataRef.key`; and in words what could not be asked.
 
     ``root`` is the project whose cache and remotes are asked; the configuration of a ``foreign``
     one is not trusted. Raises OSError where DVC cannot be asked.

@@ -1,4 +1,4 @@
-"""A DVC remote of which nothing is known but its address: in a process without the project."""
+"""Open a DVC remote by its address alone, in a process without the project."""
 
 from __future__ import annotations
 

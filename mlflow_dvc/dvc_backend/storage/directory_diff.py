@@ -1,4 +1,4 @@
-"""How the files of a folder differ between two hashes, by the listings that DVC keeps of folders.
+"""Compare two versions of a directory by the listings that DVC keeps.
 
 No data is read. DVC's own comparison of indexes gives the same answer (``tests/test_diff.py``) and
 takes thirty times as long (``benchmarks/diff.py``).

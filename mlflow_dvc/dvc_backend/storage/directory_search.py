@@ -1,4 +1,4 @@
-"""Which versions of folders have one file in them, told by the listings that DVC keeps of folders.
+"""Find the versions of directories that hold one file, by the listings that DVC keeps.
 
 A listing of 100,000 files is looked through as text: to parse it takes thirty times as long.
 """

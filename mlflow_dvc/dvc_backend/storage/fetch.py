@@ -1,4 +1,4 @@
-"""Data by its hash, from wherever it still lies: work tree, cache, DVC remote, git repository.
+"""Fetch data by its hash: from the work tree, the cache, a remote or a git repository.
 
 Whatever is handed on was hashed after it was copied: a damaged object in a cache is passed over.
 """
@@ -94,7 +94,7 @@ def fetch_into(
 ) -> tuple[str | None, list[str]]:
     """The same, with everything that is open already."""
     if wanted.algorithm not in _HASHED:
-        return None, [f"by {wanted.algorithm} alone nothing can be told from it"]
+        return None, [f"{wanted.algorithm} hashes cannot be verified locally"]
     if target is None and (here := _in_work_tree(wanted)):
         return here, []
     api.require("repo", "hash", "stores")

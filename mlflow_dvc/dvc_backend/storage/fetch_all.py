@@ -1,4 +1,4 @@
-"""All data of a run, brought into a tree that was restored for it."""
+"""Fetch all data of a run into a restored tree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_SECONDS = 7 * 24 * 3600.0
 
 @dataclass(frozen=True)
 class FetchOrder:
-    """Bring the data of this hash to ``target``, an absolute path at which nothing may be lost."""
+    """Bring the data of this hash to ``target``, an absolute path that must not exist."""
 
     path: str
     algorithm: str
@@ -33,7 +33,7 @@ class FetchOrder:
 def fetch_all(
     root: str, project: str | None, orders: Iterable[FetchOrder]
 ) -> list[list[str] | None]:
-    """Of each order None where its data lies at the target now, else in words where it was sought.
+    """For each order: None when its data is at the target, else why each place failed.
 
     ``root`` is the DVC project of the tree. It is made to share the cache and the remotes of
     ``project``, a checkout of the same on this machine. Raises OSError where DVC cannot be asked.

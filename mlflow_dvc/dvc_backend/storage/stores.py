@@ -1,4 +1,4 @@
-"""Where a project keeps data by its hash: the cache, and the remotes."""
+"""Open the cache and the remotes of a project, and read listings from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the data that DVC tracks lies where `dvc push` would put it; nothing is downloaded."""
+"""Which tracked data lies on no remote; nothing is downloaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the code of two runs differs: the commits between them, and the patches that they carry."""
+"""How the code of two runs differs: commits between them, and their patches."""
 
 from __future__ import annotations
 

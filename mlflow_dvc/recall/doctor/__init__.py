@@ -48,7 +48,7 @@ def diagnose(
     here = find_project(project)
     if here.git_root is None and here.dvc_root is None:
         raise NoProjectError(os.path.abspath(project or "."))
-    subject = DoctorContext(here, tracking_uri)
+    context = DoctorContext(here, tracking_uri)
     rules = [rule for rule in RULES if not (local and rule.asks)]
-    found = [finding for rule in rules for finding in rule.findings(subject)]
+    found = [finding for rule in rules for finding in rule.findings(context)]
     return DoctorReport(tuple(found), tuple(rule.name for rule in rules))

@@ -1,4 +1,4 @@
-"""The project that is examined; what several rules ask of it is found out once."""
+"""The project that is examined; each fact is found out once for all rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this environment records runs at all, and all of what it could."""
+"""Rules about this environment: the plugin, its settings, the versions of the hosts."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _MAX_ASK_SECONDS = 120.0
 _URI = "MLFLOW_TRACKING_URI"
 
 
-def plugin_not_loaded(subject: DoctorContext) -> Iterator[Violation]:
+def plugin_not_loaded(context: DoctorContext) -> Iterator[Violation]:
     points = metadata.entry_points(group=_GROUP)
     if not any(point.value.startswith(_PROVIDER) for point in points):
         yield _not_in(sys.executable)
-    names = {name for _, raw in subject.stages for name in interpreters(raw)}
+    names = {name for _, raw in context.stages for name in interpreters(raw)}
     for python in dict.fromkeys(shutil.which(name) for name in sorted(names)):
         if python and not _is_this(python) and not _has_plugin(python):
             yield _not_in(python)
@@ -74,23 +74,23 @@ def _has_plugin(python: str) -> bool:
     return done.returncode != 0 or done.stdout.strip() != b"False"
 
 
-def plugin_off(subject: DoctorContext) -> Iterator[Violation]:
+def plugin_off(context: DoctorContext) -> Iterator[Violation]:
     if not settings.is_enabled():
         yield _unset("MLFLOW_DVC_ENABLED", "it turns the plugin off")
 
 
-def frozen_in_repository(subject: DoctorContext) -> Iterator[Violation]:
+def frozen_in_repository(context: DoctorContext) -> Iterator[Violation]:
     if path := settings.snapshot_file():
         yield _unset("MLFLOW_DVC_SNAPSHOT", f"it is set to {path} inside a repository")
 
 
-def wrong_root(subject: DoctorContext) -> Iterator[Violation]:
+def wrong_root(context: DoctorContext) -> Iterator[Violation]:
     chosen = settings.dvc_root()
     if chosen and not os.path.isdir(os.path.join(chosen, ".dvc")):
         yield _unset("MLFLOW_DVC_ROOT", f"it names {chosen}, which is no DVC project")
 
 
-def part_off(subject: DoctorContext) -> Iterator[Violation]:
+def part_off(context: DoctorContext) -> Iterator[Violation]:
     parts = {
         "MLFLOW_DVC_ARTIFACTS": (settings.artifacts_enabled(), "nothing is attached to runs"),
         "MLFLOW_DVC_INPUTS": (
@@ -113,7 +113,7 @@ def _unset(name: str, what: str) -> Violation:
     return Violation(name, what, f"unset {name}")
 
 
-def too_old(subject: DoctorContext) -> Iterator[Violation]:
+def too_old(context: DoctorContext) -> Iterator[Violation]:
     for name, version in _versions():
         floor, _ = SUPPORTED[name]
         least = f"{name} {_dotted(floor)}"
@@ -123,7 +123,7 @@ def too_old(subject: DoctorContext) -> Iterator[Violation]:
             yield Violation(name, f"{version} is older than {least}", f"Install {least} or newer")
 
 
-def untested(subject: DoctorContext) -> Iterator[Violation]:
+def untested(context: DoctorContext) -> Iterator[Violation]:
     for name, version in _versions():
         ceiling = SUPPORTED[name][1]
         if version is not None and _numbers(version) >= ceiling:
@@ -133,7 +133,7 @@ def untested(subject: DoctorContext) -> Iterator[Violation]:
             )
 
 
-def host_changed(subject: DoctorContext) -> Iterator[Violation]:
+def host_changed(context: DoctorContext) -> Iterator[Violation]:
     """Something private of a host is gone that a part of the record needs."""
     fix = "pip install --upgrade mlflow-dvc, or install the {} from before"
     for need in mlflow_api.missing():
@@ -168,22 +168,22 @@ def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def no_server(subject: DoctorContext) -> Iterator[Violation]:
+def no_server(context: DoctorContext) -> Iterator[Violation]:
     """Unless a stage's script names one."""
-    if subject.tracking_uri is not None:
+    if context.tracking_uri is not None:
         return
-    scripts = (find_script(stage, raw, subject.reading.root) for stage, raw in subject.stages)
-    if not any(parse_reads(subject.absolute(path)).sets_server for path in scripts if path):
+    scripts = (find_script(stage, raw, context.reading.root) for stage, raw in context.stages)
+    if not any(parse_reads(context.absolute(path)).sets_server for path in scripts if path):
         fix = "export MLFLOW_TRACKING_URI=https://..., the server that all of you use"
         yield Violation(_URI, "it is not set", fix)
 
 
-def local_store(subject: DoctorContext) -> Iterator[Violation]:
-    uri = subject.tracking_uri
+def local_store(context: DoctorContext) -> Iterator[Violation]:
+    uri = context.tracking_uri
     path = store_path(uri) if uri else None
     if path is None:
         return
-    where = os.path.realpath(os.path.join(subject.project.directory, path))
-    if any(where.startswith(root.rstrip(os.sep) + os.sep) for root in subject.roots):
+    where = os.path.realpath(os.path.join(context.project.directory, path))
+    if any(where.startswith(root.rstrip(os.sep) + os.sep) for root in context.roots):
         fix = "export MLFLOW_TRACKING_URI=https://..., once others are to see the runs"
         yield Violation(_URI, f"the runs are kept in {path}, in the project", fix)

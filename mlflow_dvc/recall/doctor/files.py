@@ -1,4 +1,4 @@
-"""Whether git and DVC see the files in which DVC keeps what it knows."""
+"""Rules about DVC's files: whether git and DVC see them, and can read them."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from mlflow_dvc.recall.doctor.finding import Violation
 _LOCK_IGNORED = " is git-ignored: DVC refuses that"
 
 
-def unreadable(subject: DoctorContext) -> Iterator[Violation]:
-    for warning in subject.reading.warnings:
+def unreadable(context: DoctorContext) -> Iterator[Violation]:
+    for warning in context.reading.warnings:
         if warning.endswith(_LOCK_IGNORED):
             continue
         file, colon, what = warning.partition(": ")
-        if not colon or not os.path.lexists(subject.absolute(file)):
+        if not colon or not os.path.lexists(context.absolute(file)):
             file, what = ".", warning
         yield Violation(file, what, "Mend it; `dvc status` names the fault in DVC's words")
 
 
-def lock_ignored(subject: DoctorContext) -> Iterator[Violation]:
-    for pipeline in subject.pipelines:
-        if subject.hidden.hidden_by_git(subject.absolute(pipeline.lock)):
+def lock_ignored(context: DoctorContext) -> Iterator[Violation]:
+    for pipeline in context.pipelines:
+        if context.hidden.hidden_by_git(context.absolute(pipeline.lock)):
             yield Violation(pipeline.lock, "git ignores it", _without_git_rule(pipeline.lock))
 
 
-def lock_uncommitted(subject: DoctorContext) -> Iterator[Violation]:
-    locks = [pipeline.lock for pipeline in subject.pipelines]
-    ignored = {case.where for case in lock_ignored(subject)}
-    yield from _uncommitted(subject, [lock for lock in locks if lock not in ignored])
+def lock_uncommitted(context: DoctorContext) -> Iterator[Violation]:
+    locks = [pipeline.lock for pipeline in context.pipelines]
+    ignored = {case.where for case in lock_ignored(context)}
+    yield from _uncommitted(context, [lock for lock in locks if lock not in ignored])
 
 
-def dvc_file_uncommitted(subject: DoctorContext) -> Iterator[Violation]:
-    files = [source.file for source in subject.reading.dvc_files]
-    yield from _uncommitted(subject, [file for file in files if file.endswith(".dvc")])
+def dvc_file_uncommitted(context: DoctorContext) -> Iterator[Violation]:
+    files = [source.file for source in context.reading.dvc_files]
+    yield from _uncommitted(context, [file for file in files if file.endswith(".dvc")])
 
 
-def _uncommitted(subject: DoctorContext, paths: list[str]) -> Iterator[Violation]:
-    git, root = subject.data, subject.project.dvc_root
+def _uncommitted(context: DoctorContext, paths: list[str]) -> Iterator[Violation]:
+    git, root = context.data, context.project.dvc_root
     if git is None or root is None:
         return
     tracked, changed = set(git.dvc_files), git.changed_dvc_files
@@ -57,43 +57,43 @@ def _uncommitted(subject: DoctorContext, paths: list[str]) -> Iterator[Violation
         fix = git.commit_command(name)
         if name in changed:
             yield Violation(path, "it differs from HEAD", fix)
-        elif name not in tracked and os.path.exists(subject.absolute(path)):
+        elif name not in tracked and os.path.exists(context.absolute(path)):
             yield Violation(path, "git does not have it", fix)
 
 
-def dvc_file_hidden(subject: DoctorContext) -> Iterator[Violation]:
-    root = subject.project.dvc_root
+def dvc_file_hidden(context: DoctorContext) -> Iterator[Violation]:
+    root = context.project.dvc_root
     if root is None:
         return
-    hidden = subject.hidden
+    hidden = context.hidden
     if hidden.hides_project():
         fix = "`git check-ignore -v` names the rule: remove it"
         yield Violation(root, "an ignore rule hides the whole DVC project from DVC", fix)
         return
-    known = {source.file for source in subject.reading.dvc_files}
-    for path in subject.dvc_files:
+    known = {source.file for source in context.reading.dvc_files}
+    for path in context.dvc_files:
         lies_with_pipeline = posixpath.join(posixpath.dirname(path), PIPELINE) in known
         is_lock = posixpath.basename(path) == LOCK
         if path in known or (is_lock and not lies_with_pipeline):
             continue
-        if hidden.hidden_by_dvc(subject.absolute(path)):
+        if hidden.hidden_by_dvc(context.absolute(path)):
             fix = f"Remove the rule that `dvc check-ignore -d {quote(path)}` names"
             yield Violation(path, "a .dvcignore hides it from DVC", fix)
         elif not is_lock and _is_hidden_by_git(hidden, root, path):
             yield Violation(path, "git ignores it, so DVC does too", _without_git_rule(path))
 
 
-def lock_without_pipeline(subject: DoctorContext) -> Iterator[Violation]:
-    for path in subject.dvc_files:
+def lock_without_pipeline(context: DoctorContext) -> Iterator[Violation]:
+    for path in context.dvc_files:
         pipeline = posixpath.join(posixpath.dirname(path), PIPELINE)
-        if posixpath.basename(path) == LOCK and not os.path.lexists(subject.absolute(pipeline)):
+        if posixpath.basename(path) == LOCK and not os.path.lexists(context.absolute(pipeline)):
             fix = f"git rm {quote(path)}, or bring its dvc.yaml back"
             yield Violation(path, "there is no dvc.yaml beside it", fix)
 
 
-def is_lock_seen(subject: DoctorContext, pipeline: str) -> bool:
+def is_lock_seen(context: DoctorContext, pipeline: str) -> bool:
     """Whether DVC reads the lock of the dvc.yaml, if there is one."""
-    return not subject.hidden.hides_file(subject.absolute(lock_path(pipeline)))
+    return not context.hidden.hides_file(context.absolute(lock_path(pipeline)))
 
 
 def _without_git_rule(path: str) -> str:

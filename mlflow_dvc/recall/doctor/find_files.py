@@ -1,4 +1,4 @@
-"""Every dvc.yaml, dvc.lock and ``*.dvc`` of a project, those that DVC does not see among them."""
+"""Find every dvc.yaml, dvc.lock and ``*.dvc``, with those that DVC does not see."""
 
 from __future__ import annotations
 

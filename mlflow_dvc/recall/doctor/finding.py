@@ -1,4 +1,4 @@
-"""What is found, and the rules by which it is looked for."""
+"""The types of a rule and of what it finds."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Rule:
     why: str
     asks: bool = False
 
-    def findings(self, subject: DoctorContext) -> list[Finding]:
+    def findings(self, context: DoctorContext) -> list[Finding]:
         return [
             Finding(self.name, self.level, case.where, case.what, self.why, case.fix)
-            for case in self.cases(subject)
+            for case in self.cases(context)
         ]

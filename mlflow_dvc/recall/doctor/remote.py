@@ -1,4 +1,4 @@
-"""Whether the data can be had from anywhere but this disk."""
+"""Rules about DVC remotes: whether the data is anywhere but on this disk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mlflow_dvc.report.labels import short_hash
 _ADD = "dvc remote add -d NAME URL && dvc push"
 
 
-def no_remote(subject: DoctorContext) -> Iterator[Violation]:
-    root = subject.project.dvc_root
-    if root is None or not any(out.cached for st in subject.reading.stages for out in st.outs):
+def no_remote(context: DoctorContext) -> Iterator[Violation]:
+    root = context.project.dvc_root
+    if root is None or not any(out.cached for st in context.reading.stages for out in st.outs):
         return
     remotes = read_remotes(root)
     if not remotes.by_name:
@@ -28,13 +28,13 @@ def no_remote(subject: DoctorContext) -> Iterator[Violation]:
         )
 
 
-def remote_unreachable(subject: DoctorContext) -> Iterator[Violation]:
-    for fault in subject.pushed.faults:
+def remote_unreachable(context: DoctorContext) -> Iterator[Violation]:
+    for fault in context.pushed.faults:
         yield Violation("dvc push", fault, "`dvc status --cloud` says what is wrong")
 
 
-def not_pushed(subject: DoctorContext) -> Iterator[Violation]:
-    for one in subject.pushed.absent:
+def not_pushed(context: DoctorContext) -> Iterator[Violation]:
+    for one in context.pushed.absent:
         if not one.lost:
             yield Violation(
                 one.path,
@@ -43,8 +43,8 @@ def not_pushed(subject: DoctorContext) -> Iterator[Violation]:
             )
 
 
-def lost(subject: DoctorContext) -> Iterator[Violation]:
-    for one in subject.pushed.absent:
+def lost(context: DoctorContext) -> Iterator[Violation]:
+    for one in context.pushed.absent:
         if one.lost:
             elsewhere = f"on remote {one.remote}" if one.remote else "on a remote"
             what = f"{_part(one.lost, one.files, one.hash)} neither in the cache nor {elsewhere}"

@@ -1,4 +1,4 @@
-"""Every rule, in the order in which findings are told."""
+"""The table of all rules, in the order in which findings are told."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RULES: tuple[Rule, ...] = (
     Rule("plugin-off", "error", environment.plugin_off,
          "Runs get no record"),
     Rule("frozen-in-repository", "error", environment.frozen_in_repository,
-         "Every run gets that old record, whatever lies here"),
+         "Every run gets that old record instead of one of this workspace"),
     Rule("wrong-root", "error", environment.wrong_root,
          "Runs get no record of any data"),
     Rule("part-off", "note", environment.part_off,

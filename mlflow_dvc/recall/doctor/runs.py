@@ -1,4 +1,4 @@
-"""Whether the runs of this project's stages carry what DVC wrote in the end."""
+"""Rules about the runs: whether the server answers, whether records are confirmed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from mlflow_dvc.recall.doctor.finding import Violation
 _UNSEALED = ("provisional", "none")
 
 
-def server_unreachable(subject: DoctorContext) -> Iterator[Violation]:
-    if fault := subject.finished.fault:
-        where = without_credentials(subject.tracking_uri or "")
+def server_unreachable(context: DoctorContext) -> Iterator[Violation]:
+    if fault := context.finished.fault:
+        where = without_credentials(context.tracking_uri or "")
         yield Violation(where, fault, "Set MLFLOW_TRACKING_URI to one that answers")
 
 
-def unsealed(subject: DoctorContext) -> Iterator[Violation]:
+def unsealed(context: DoctorContext) -> Iterator[Violation]:
     """Only of stages whose newest run is: the older ones may have lost their lock for good."""
     by_stage: dict[str, list[str | None]] = {}
-    for run in subject.finished.runs:
+    for run in context.finished.runs:
         tags = run.data.tags
         by_stage.setdefault(tags[tag.STAGE], []).append(tags.get(tag.SEAL))
     for stage, seals in by_stage.items():

@@ -1,4 +1,4 @@
-"""The script of a stage: which file it is, and what it reads, by its text alone."""
+"""The script of a stage, found and searched by its text for what it reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the stages declare what they run and read, and have been run."""
+"""Rules about stages: whether they declare what they run and read, and have run."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from mlflow_dvc.recall.doctor.script import find_script, is_declared, parse_read
 _NAMED = 3
 
 
-def script_not_declared(subject: DoctorContext) -> Iterator[Violation]:
-    for stage, raw in subject.stages:
-        script = find_script(stage, raw, subject.reading.root)
+def script_not_declared(context: DoctorContext) -> Iterator[Violation]:
+    for stage, raw in context.stages:
+        script = find_script(stage, raw, context.reading.root)
         if script and not is_declared(script, stage):
             seen = posixpath.relpath(script, stage.wdir)
             fix = f"Add {seen} to its deps in {stage.file}"
             yield Violation(stage.address, f"it runs {script}, which is not among its deps", fix)
 
 
-def params_not_declared(subject: DoctorContext) -> Iterator[Violation]:
-    for stage, raw in subject.stages:
-        script = find_script(stage, raw, subject.reading.root)
+def params_not_declared(context: DoctorContext) -> Iterator[Violation]:
+    for stage, raw in context.stages:
+        script = find_script(stage, raw, context.reading.root)
         if script is None or stage.params:
             continue
-        reads = parse_reads(subject.absolute(script))
+        reads = parse_reads(context.absolute(script))
         fix = f"List the keys that it reads as its params in {stage.file}"
         names = {posixpath.basename(dep) for dep in stage.deps}
         for file, line in reads.params:
@@ -43,8 +43,8 @@ def params_not_declared(subject: DoctorContext) -> Iterator[Violation]:
                 yield Violation(stage.address, what, fix)
 
 
-def metric_cached(subject: DoctorContext) -> Iterator[Violation]:
-    for stage, raw in subject.stages:
+def metric_cached(context: DoctorContext) -> Iterator[Violation]:
+    for stage, raw in context.stages:
         for path in _cached_metrics(raw):
             fix = f"In {stage.file}, under its metrics: `- {path}: {{cache: false}}`"
             yield Violation(stage.address, f"its metrics file {path} goes to DVC's cache", fix)
@@ -59,17 +59,17 @@ def _cached_metrics(raw: Mapping[str, Any]) -> Iterator[str]:
                 yield str(path)
 
 
-def never_run(subject: DoctorContext) -> Iterator[Violation]:
-    for pipeline in subject.pipelines:
+def never_run(context: DoctorContext) -> Iterator[Violation]:
+    for pipeline in context.pipelines:
         names = [str(stage.name) for stage, _ in pipeline.stages]
         missing = [name for name in names if name not in pipeline.locked]
-        if missing and is_lock_seen(subject, pipeline.file):
+        if missing and is_lock_seen(context, pipeline.file):
             what = f"{pipeline.lock} has no entry of {_listed(missing)}"
             yield Violation(pipeline.file, what, "dvc repro, then commit the lock")
 
 
-def dead_lock_entry(subject: DoctorContext) -> Iterator[Violation]:
-    for pipeline in subject.pipelines:
+def dead_lock_entry(context: DoctorContext) -> Iterator[Violation]:
+    for pipeline in context.pipelines:
         names = {stage.name for stage, _ in pipeline.stages}
         dead = [name for name in pipeline.locked if name not in names]
         if dead and not pipeline.source.faults:  # a stage that cannot be read is not gone

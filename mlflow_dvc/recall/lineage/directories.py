@@ -1,4 +1,4 @@
-"""A single file: in which versions of which folders it is, and which runs saw those."""
+"""Which versions of which directories hold a single file, and which runs saw those."""
 
 from __future__ import annotations
 

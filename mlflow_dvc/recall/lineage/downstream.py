@@ -1,4 +1,4 @@
-"""What came of things: the runs that read data, what their stages made, and their models."""
+"""What came of data and runs: readers, what their stages made, models."""
 
 from __future__ import annotations
 

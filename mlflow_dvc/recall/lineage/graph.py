@@ -1,4 +1,4 @@
-"""What lineage answers with: a graph, whose edges lead from what was there to what came of it."""
+"""The graph that lineage answers with; edges lead from what was to what came of it."""
 
 from __future__ import annotations
 

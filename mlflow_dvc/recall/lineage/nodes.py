@@ -1,4 +1,4 @@
-"""The nodes of the graph, each with a key by which it is the same wherever it is met."""
+"""The nodes of the graph, each with a key that is the same wherever it is met."""
 
 from __future__ import annotations
 

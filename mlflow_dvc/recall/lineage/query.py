@@ -1,4 +1,4 @@
-"""What data a word means: what runs saw of it, and the folders that it lies in."""
+"""What data a word means: what runs saw of it, and the directories that hold it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things came from: from a run up to its code, its stage, and the data above them."""
+"""Where a run came from: its code, its stage, and the data above them."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class UpstreamTracer:
         """A file within an output, or a folder with outputs in it, or what DVC does not track."""
         key = self._graph.add(nodes.of_data(DataEntry(path, "md5", value), account))
         around = account.enclosing_output(path)
-        # In which version, the one hash does not tell of the other.
+        # Neither hash identifies the version of the other.
         if around is not None:
             self._graph.link(self._data(account, around), key, "holds", "by its path alone")
             return key

@@ -1,4 +1,4 @@
-"""A run done again: restored, its stage run by DVC, its metrics held beside those of then."""
+"""Run a run again: restore it, run its stage by DVC, compare the metrics."""
 
 from __future__ import annotations
 
@@ -123,9 +123,9 @@ def plan(
 
 def _refuse_outside(command: StageCommand, tree: str) -> None:
     """DVC removes the outputs of a stage before it runs, wherever they are."""
-    home = os.path.join(os.path.realpath(tree), "")
+    location = os.path.join(os.path.realpath(tree), "")
     for path in (command.directory, *command.outs):
-        if not os.path.join(os.path.realpath(path), "").startswith(home):
+        if not os.path.join(os.path.realpath(path), "").startswith(location):
             raise MlflowDvcError(
                 f"the stage works outside of {tree}: {path}",
                 "Nothing was run; see its dvc.yaml there",

@@ -1,4 +1,4 @@
-"""What a run and its reproduction have come to, side by side."""
+"""Compare metrics and outputs of a run and its reproduction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run brought back: its code, its lock and its data, in a tree of their own."""
+"""Restore a run: its code, its lock and its data, in a tree of their own."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ def restore(
 
 
 def restore_record(
-    run: StoredRecord, home: ProjectLocation, to: str | None, *, at: str | None, outputs: bool
+    run: StoredRecord, location: ProjectLocation, to: str | None, *, at: str | None, outputs: bool
 ) -> RestoreResult:
     """The same of a record that was read already; without ``outputs`` less what the run made."""
     _refuse_without_commit(run)
-    place = plan_target(run, home, to, at)
+    target = plan_target(run, location, to, at)
     try:
-        prepare_target(place)
-        items = [check_record(run), *_steps(place, outputs), *check_drift(place)]
+        prepare_target(target)
+        items = [check_record(run), *_steps(target, outputs), *check_drift(target)]
     except GitError as error:
-        remedy = f"Remove {place.directory}, call `git worktree prune`, and try again"
-        raise MlflowDvcError(f"in {place.directory} git said {error.problem!r}", remedy) from error
+        remedy = f"Remove {target.directory}, call `git worktree prune`, and try again"
+        raise MlflowDvcError(f"in {target.directory} git said {error.problem!r}", remedy) from error
     return RestoreResult(
-        run.run_id, run.name, place.directory, place.sha, overall(items), tuple(items)
+        run.run_id, run.name, target.directory, target.sha, overall(items), tuple(items)
     )
 
 
@@ -87,11 +87,11 @@ def _refuse_without_commit(run: StoredRecord) -> None:
         )
 
 
-def _steps(place: RestoreTarget, outputs: bool) -> Iterator[Check]:
+def _steps(target: RestoreTarget, outputs: bool) -> Iterator[Check]:
     """What is in the tree already from an attempt before is left as it is."""
-    yield from place.run_step("code", lambda: restore_code(place))
-    if place.dvc_root is not None:
-        yield from place.run_step("files", lambda: restore_dvc_files(place))
-        yield from restore_data(place, outputs=outputs)
-    elif place.run.snapshot.root is not None:
-        yield Check("file", place.run.snapshot.root, "TAMPERED", "it leads out of the tree")
+    yield from target.run_step("code", lambda: restore_code(target))
+    if target.dvc_root is not None:
+        yield from target.run_step("files", lambda: restore_dvc_files(target))
+        yield from restore_data(target, outputs=outputs)
+    elif target.run.snapshot.root is not None:
+        yield Check("file", target.run.snapshot.root, "TAMPERED", "it leads out of the tree")

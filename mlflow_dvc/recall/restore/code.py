@@ -1,4 +1,4 @@
-"""The code of a run: its commit, and what was not committed."""
+"""Restore the code of a run: its commit, and what was not committed."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from mlflow_dvc.recall.verify.record import find_patch_fault
 _MAX_SUBMODULE_DEPTH = 5
 
 
-def restore_code(place: RestoreTarget) -> Iterator[Check]:
+def restore_code(target: RestoreTarget) -> Iterator[Check]:
     """Check the commit out with the patch: no hook runs, and no filter but the user's own."""
-    git = place.run.snapshot.git
+    git = target.run.snapshot.git
     own = git.sha if git else None
-    reason = "" if place.sha == own else f"in place of {own}"
-    yield Check("commit", place.sha, "FAIL" if reason else "PASS", reason)
-    changed = find_patch_fault(place.run)
+    reason = "" if target.sha == own else f"in place of {own}"
+    yield Check("commit", target.sha, "FAIL" if reason else "PASS", reason)
+    changed = find_patch_fault(target.run)
     if changed:
         yield Check("patch", "code.patch", "TAMPERED", f"{changed}; it was not applied")
-    home = place.location.repository.root if place.location.repository else None
-    yield from _CodeRestorer(place.run, not changed).lay(place.repository, place.sha, "", home)
-    if git and git.dirty is not False and not place.run.code_files and not git.omitted:
-        yield Check("patch", "code.patch", *patch_verdict(place.run, place.repository))
+    location = target.location.repository.root if target.location.repository else None
+    yield from _CodeRestorer(target.run, not changed).lay(
+        target.repository, target.sha, "", location
+    )
+    if git and git.dirty is not False and not target.run.code_files and not git.omitted:
+        yield Check("patch", "code.patch", *patch_verdict(target.run, target.repository))
     for line in git.omitted if git else ():
         yield Check("patch", line.partition(": ")[0], "UNVERIFIED", line.partition(": ")[2])
 
@@ -44,7 +46,7 @@ class _CodeRestorer:
         self._patched = patched
 
     def lay(
-        self, repository: Repository, sha: str, folder: str, home: str | None
+        self, repository: Repository, sha: str, folder: str, location: str | None
     ) -> Iterator[Check]:
         """What is attached of it lies in ``folder`` of the record; ``home`` is a checkout of it."""
         patch = self._run.patch(folder) if self._patched else b""
@@ -61,17 +63,17 @@ class _CodeRestorer:
             yield _written(repository.root, path, content)
         if folder.count(SUBMODULES) < _MAX_SUBMODULE_DEPTH:
             for one in list_submodules(repository, tree):
-                yield from self._submodule(repository, one, folder, home)
+                yield from self._submodule(repository, one, folder, location)
         repository.leave_uncommitted()
 
     def _submodule(
-        self, repository: Repository, one: Submodule, folder: str, home: str | None
+        self, repository: Repository, one: Submodule, folder: str, location: str | None
     ) -> Iterator[Check]:
         """As a repository of its own: git's way would write into the one at home."""
-        here = os.path.join(home, one.path) if home else None
-        target = safe_join(repository.root, one.path)
-        reason = "it leads out of the tree" if target is None else "no address is known of it"
-        inner = Repository.create(target, one.sha) if target else None
+        here = os.path.join(location, one.path) if location else None
+        where = safe_join(repository.root, one.path)
+        reason = "it leads out of the tree" if where is None else "no address is known of it"
+        inner = Repository.create(where, one.sha) if where else None
         for source in (here, one.url):
             if inner is None or source is None or (source is here and not os.path.isdir(source)):
                 continue
@@ -85,9 +87,9 @@ class _CodeRestorer:
 
 def _written(root: str, path: str, content: bytes) -> Check:
     """A file of the code whose bytes git does not carry."""
-    target = safe_join(root, path)
-    if target is None:
+    where = safe_join(root, path)
+    if where is None:
         return Check("file", path, "TAMPERED", "it leads out of the tree; it was not written")
-    Path(target).parent.mkdir(parents=True, exist_ok=True)
-    Path(target).write_bytes(content)
+    Path(where).parent.mkdir(parents=True, exist_ok=True)
+    Path(where).write_bytes(content)
     return Check("file", path, "PASS")

@@ -1,4 +1,4 @@
-"""DVC's files as the run saw them, and the data by its hash."""
+"""Restore DVC's files as the run saw them, and the data by its hash."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ _OUTSIDE = "it leads out of the tree"
 _EMPTY_CONFIG = {"config": "", ".gitignore": "/config.local\n/tmp\n/cache\n"}
 
 
-def restore_dvc_files(place: RestoreTarget) -> Iterator[Check]:
+def restore_dvc_files(target: RestoreTarget) -> Iterator[Check]:
     """The locks, the pipeline, the parameters and the ``.dvc`` files, as they are attached."""
-    _make_project(place.dvc_root or "")
-    items = [*check_locks(place.run), *check_files(place.run)]
+    _make_project(target.dvc_root or "")
+    items = [*check_locks(target.run), *check_files(target.run)]
     yield from items
     refused = {item.name for item in items if item.verdict == "TAMPERED"}
-    for path, content in place.run.project_files.items():
+    for path, content in target.run.project_files.items():
         if path not in refused:
-            yield from _written(place, path, content)
+            yield from _written(target, path, content)
 
 
-def _written(place: RestoreTarget, path: str, content: bytes) -> Iterator[Check]:
-    target = place.inside(path)
-    if target is None:
+def _written(target: RestoreTarget, path: str, content: bytes) -> Iterator[Check]:
+    where = target.inside(path)
+    if where is None:
         yield Check("file", path, "TAMPERED", f"{_OUTSIDE}; it was not written")
         return
-    if _contradicts_code(place, target, content):
+    if _contradicts_code(target, where, content):
         why = "it is not as in the commit with the patch; it was not written"
         yield Check("file", path, "TAMPERED", why)
         return
     try:
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        Path(target).write_bytes(content)
+        Path(where).parent.mkdir(parents=True, exist_ok=True)
+        Path(where).write_bytes(content)
     except OSError as error:
         yield Check("file", path, "FAIL", f"it cannot be written: {error.strerror}")
 
 
-def _contradicts_code(place: RestoreTarget, target: str, content: bytes) -> bool:
+def _contradicts_code(target: RestoreTarget, where: str, content: bytes) -> bool:
     """Whether a pipeline or parameters that git has are others, where all of the code is known."""
-    git = place.run.snapshot.git
+    git = target.run.snapshot.git
     is_whole = git is not None and (git.dirty is False or git.changes is not None)
-    if git is None or not is_whole or git.sha != place.sha or not os.path.isfile(target):
+    if git is None or not is_whole or git.sha != target.sha or not os.path.isfile(where):
         return False
-    if target.endswith((".lock", ".dvc")):  # what DVC writes is data
+    if where.endswith((".lock", ".dvc")):  # what DVC writes is data
         return False
-    return Path(target).read_bytes().split() != content.split()  # but for ends of lines
+    return Path(where).read_bytes().split() != content.split()  # but for ends of lines
 
 
 def _make_project(root: str) -> None:
@@ -66,24 +66,24 @@ def _make_project(root: str) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def restore_data(place: RestoreTarget, *, outputs: bool) -> Iterator[Check]:
+def restore_data(target: RestoreTarget, *, outputs: bool) -> Iterator[Check]:
     """Bring what is not there yet; each was hashed where it lies."""
-    root = place.dvc_root or ""
+    root = target.dvc_root or ""
     orders: list[FetchOrder] = []
-    for entry in sorted(place.run.data(outputs=outputs), key=lambda entry: entry.path):
-        target = place.inside(entry.path)
-        if target is None:
+    for entry in sorted(target.run.data(outputs=outputs), key=lambda entry: entry.path):
+        where = target.inside(entry.path)
+        if where is None:
             yield Check("data", entry.path, "FAIL", f"{_OUTSIDE}; it was not brought")
         else:
-            orders.append(_order(place, entry, target))
-    for order, tried in zip(orders, fetch_all(root, place.location.dvc_root, orders), strict=True):
+            orders.append(_order(target, entry, where))
+    for order, tried in zip(orders, fetch_all(root, target.location.dvc_root, orders), strict=True):
         if tried is None:
             yield Check("data", order.path, "PASS")
         else:
             yield Check("data", order.path, "FAIL", f"{order.hash}: {'; '.join(tried)}")
-    yield from check_unknown(place.run, outputs=outputs)
+    yield from check_unknown(target.run, outputs=outputs)
 
 
-def _order(place: RestoreTarget, entry: DataEntry, target: str) -> FetchOrder:
-    origin = import_source(place.run, entry)
-    return FetchOrder(entry.path, entry.algorithm, entry.hash or "", target, origin)
+def _order(target: RestoreTarget, entry: DataEntry, where: str) -> FetchOrder:
+    origin = import_source(target.run, entry)
+    return FetchOrder(entry.path, entry.algorithm, entry.hash or "", where, origin)

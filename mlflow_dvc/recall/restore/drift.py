@@ -1,4 +1,4 @@
-"""Whether what lies in a restored tree is what the run saw, be it just laid out or long ago.
+"""Whether a restored tree is still what the run saw.
 
 Of data that is told when it is brought.
 """
@@ -25,76 +25,78 @@ _NEW = "it was put there since"
 _BY_DVC = (".gitignore", ".dvc", "dvc.lock")  # DVC keeps lines of its own in ignore files
 
 
-def check_drift(place: RestoreTarget) -> Iterator[Check]:
+def check_drift(target: RestoreTarget) -> Iterator[Check]:
     """Each file that is another, less those of which something was said already."""
-    said = {item.name for items in place.steps.values() for item in items if item.verdict != "PASS"}
-    for item in (*_code(place), *_files(place), *_programs(place)):
+    said = {
+        item.name for items in target.steps.values() for item in items if item.verdict != "PASS"
+    }
+    for item in (*_code(target), *_files(target), *_programs(target)):
         if item.name not in said:
             said.add(item.name)
             yield item
 
 
-def _code(place: RestoreTarget) -> Iterator[Check]:
-    ours = {place.inside(path) for path in place.run.project_files}
+def _code(target: RestoreTarget) -> Iterator[Check]:
+    ours = {target.inside(path) for path in target.run.project_files}
 
     def counts(path: str) -> bool:
-        return os.path.join(place.directory, path) not in ours and not path.endswith(_BY_DVC)
+        return os.path.join(target.directory, path) not in ours and not path.endswith(_BY_DVC)
 
-    for path in filter(counts, _changed(place, place.repository, place.sha, "")):
+    for path in filter(counts, _changed(target, target.repository, target.sha, "")):
         yield Check("file", path, "FAIL", _CHANGED)
-    patched = _patched(place)
-    for path in filter(counts, place.repository.untracked()):
+    patched = _patched(target)
+    for path in filter(counts, target.repository.untracked()):
         if is_program(path) and path not in patched:
             yield Check("file", path, "FAIL", _NEW)
 
 
-def _changed(place: RestoreTarget, repository: Repository, sha: str, folder: str) -> Iterator[str]:
+def _changed(target: RestoreTarget, repository: Repository, sha: str, folder: str) -> Iterator[str]:
     """Of a repository and its submodules, whose record is attached in ``folder``."""
-    tree = _tree(place, repository, sha, folder)
-    raw = {} if find_patch_fault(place.run) else place.run.raw(folder)
+    tree = _tree(target, repository, sha, folder)
+    raw = {} if find_patch_fault(target.run) else target.run.raw(folder)
     yield from (path for path in repository.changed_since(tree) if path not in raw)
     for path, content in raw.items():
-        target = Path(repository.root, path)
-        if not target.is_file() or target.read_bytes() != content:
+        where = Path(repository.root, path)
+        if not where.is_file() or where.read_bytes() != content:
             yield path
     for one in list_submodules(repository, tree):
         inner = Repository(os.path.join(repository.root, one.path))
         if os.path.isdir(os.path.join(inner.root, ".git")) and inner.has(one.sha):
             below = posixpath.join(folder, SUBMODULES, one.path)
-            yield from (f"{one.path}/{path}" for path in _changed(place, inner, one.sha, below))
+            yield from (f"{one.path}/{path}" for path in _changed(target, inner, one.sha, below))
 
 
-def _tree(place: RestoreTarget, repository: Repository, sha: str, folder: str = "") -> str:
+def _tree(target: RestoreTarget, repository: Repository, sha: str, folder: str = "") -> str:
     """As it was laid out: what could not be applied, or is forged, was said then."""
-    patch = b"" if find_patch_fault(place.run) else place.run.patch(folder)
+    patch = b"" if find_patch_fault(target.run) else target.run.patch(folder)
     try:
         return repository.tree(sha, patch)
     except GitError:
         return repository.tree(sha)
 
 
-def _patched(place: RestoreTarget) -> set[str]:
+def _patched(target: RestoreTarget) -> set[str]:
     """The paths that are in the commit with the patch, or attached beside it."""
-    tree = _tree(place, place.repository, place.sha)
-    return {*place.repository.paths(tree), *place.run.raw()}
+    tree = _tree(target, target.repository, target.sha)
+    return {*target.repository.paths(tree), *target.run.raw()}
 
 
-def _files(place: RestoreTarget) -> Iterator[Check]:
-    for path, content in place.run.project_files.items() if place.dvc_root else ():
-        target = place.inside(path)
-        if target and (not os.path.isfile(target) or Path(target).read_bytes() != content):
+def _files(target: RestoreTarget) -> Iterator[Check]:
+    for path, content in target.run.project_files.items() if target.dvc_root else ():
+        where = target.inside(path)
+        if where and (not os.path.isfile(where) or Path(where).read_bytes() != content):
             yield Check("lock" if path.endswith(".lock") else "file", path, "FAIL", _CHANGED)
 
 
-def _programs(place: RestoreTarget) -> Iterator[Check]:
+def _programs(target: RestoreTarget) -> Iterator[Check]:
     """By the hashes of the stage's code then: git may lay ends of lines out otherwise."""
-    git = place.run.snapshot.git
-    if place.dvc_root is None or git is None or git.sha != place.sha:
+    git = target.run.snapshot.git
+    if target.dvc_root is None or git is None or git.sha != target.sha:
         return
-    known = [dep for dep in place.run.snapshot.deps if dep.role == "code" and dep.is_observed]
+    known = [dep for dep in target.run.snapshot.deps if dep.role == "code" and dep.is_observed]
     asked = [HashQuery(dep.path, dep.algorithm, dep.hash) for dep in known]
-    answer = hash_now(place.dvc_root, asked) if asked else {}
+    answer = hash_now(target.dvc_root, asked) if asked else {}
     for dep, question in zip(known, asked, strict=True):
         found = answer.get(question.key)
-        if place.inside(dep.path) and found and found.hash != dep.hash:
+        if target.inside(dep.path) and found and found.hash != dep.hash:
             yield Check("file", dep.path, "FAIL", f"its hash is {found.hash}, it was {dep.hash}")

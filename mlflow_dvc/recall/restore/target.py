@@ -75,58 +75,58 @@ class RestoreTarget:
 
 
 def plan_target(
-    run: StoredRecord, home: ProjectLocation, to: str | None, at: str | None
+    run: StoredRecord, location: ProjectLocation, to: str | None, at: str | None
 ) -> RestoreTarget:
     """Where ``run`` is to be restored. Raises OccupiedError, or CommitLostError."""
-    directory = os.path.abspath(to) if to else _default(run, home)
+    directory = os.path.abspath(to) if to else _default(run, location)
     sha = run.snapshot.git.sha if run.snapshot.git else None
-    if home.repository:
-        sha = _had(run, home.repository, at)
+    if location.repository:
+        sha = _had(run, location.repository, at)
     elif at:
         sha = full_sha_or_none(at)
     if sha is None:
         raise MlflowDvcError(f"{at!r} is no commit", "Give a revision of the repository")
-    place = RestoreTarget(run, home, directory, sha)
+    target = RestoreTarget(run, location, directory, sha)
     mark = _mark(directory)
     if mark is not None and (mark.get("run"), mark.get("sha")) == (run.run_id, sha):
-        place.steps = {
+        target.steps = {
             step: [Check(**item) for item in items] for step, items in mark["steps"].items()
         }
-    if not place.steps and not _is_free(directory, home, mark):
+    if not target.steps and not _is_free(directory, location, mark):
         raise TargetExistsError(directory)
-    return place
+    return target
 
 
-def prepare_target(place: RestoreTarget) -> None:
+def prepare_target(target: RestoreTarget) -> None:
     """Let ``directory`` be a work tree with the commit, in which nothing is checked out yet."""
-    if place.steps:
+    if target.steps:
         with suppress(FileNotFoundError):  # of a git that was killed
-            os.unlink(os.path.join(find_git_dir(place.directory), "index.lock"))
+            os.unlink(os.path.join(find_git_dir(target.directory), "index.lock"))
         return
-    if place.location.repository is None:
-        Repository.create(place.directory, place.sha)
-        _fetch_clone(place)
-    elif not os.path.lexists(os.path.join(place.directory, ".git")):
-        place.location.repository.add_work_tree(place.directory, place.sha)
-    place.steps[_BEGUN] = []
-    place.save_progress()
+    if target.location.repository is None:
+        Repository.create(target.directory, target.sha)
+        _fetch_clone(target)
+    elif not os.path.lexists(os.path.join(target.directory, ".git")):
+        target.location.repository.add_work_tree(target.directory, target.sha)
+    target.steps[_BEGUN] = []
+    target.save_progress()
 
 
-def _fetch_clone(place: RestoreTarget) -> None:
-    git = place.run.snapshot.git
+def _fetch_clone(target: RestoreTarget) -> None:
+    git = target.run.snapshot.git
     url = git.remote_url if git else None
     if url is None:
         raise MlflowDvcError(
-            f"run {place.run.run_id} names no repository to clone",
+            f"run {target.run.run_id} names no repository to clone",
             "Call it inside the project whose run it is",
         )
-    repository = place.repository
+    repository = target.repository
     if "origin" not in repository.remotes():
         repository.git("remote", "add", "--", "origin", url)
-    if not repository.has(place.sha) and (reason := repository.fetch(place.sha, "origin")):
-        if os.listdir(place.directory) == [".git"]:
-            shutil.rmtree(place.directory)
-        raise CommitLostError(place.sha, [f"{url}: {reason}"])
+    if not repository.has(target.sha) and (reason := repository.fetch(target.sha, "origin")):
+        if os.listdir(target.directory) == [".git"]:
+            shutil.rmtree(target.directory)
+        raise CommitLostError(target.sha, [f"{url}: {reason}"])
 
 
 def _had(run: StoredRecord, repository: Repository, at: str | None) -> str | None:
@@ -148,12 +148,12 @@ def _had(run: StoredRecord, repository: Repository, at: str | None) -> str | Non
     raise CommitLostError(sha, tried, nearest)
 
 
-def _default(run: StoredRecord, home: ProjectLocation) -> str:
+def _default(run: StoredRecord, location: ProjectLocation) -> str:
     name = f"{run.stage or 'run'}-{run.run_id[:_SHORT]}"
     safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
-    if home.repository is None:
+    if location.repository is None:
         return os.path.abspath(safe)
-    folder, project = os.path.split(os.path.abspath(home.repository.root))
+    folder, project = os.path.split(os.path.abspath(location.repository.root))
     return os.path.join(folder, f"{project}-{safe}")
 
 
@@ -164,7 +164,7 @@ def _mark(directory: str) -> dict[str, Any] | None:
     return None
 
 
-def _is_free(directory: str, home: ProjectLocation, mark: Any) -> bool:
+def _is_free(directory: str, location: ProjectLocation, mark: Any) -> bool:
     """Whether nothing could be lost: it is empty, or was broken off before any file was there."""
     try:
         names = os.listdir(directory)
@@ -172,7 +172,9 @@ def _is_free(directory: str, home: ProjectLocation, mark: Any) -> bool:
         return not os.path.lexists(directory)
     except NotADirectoryError:
         return False
-    if names != [".git"] or home.repository is None or os.path.isdir(f"{directory}/.git"):
+    if names != [".git"] or location.repository is None or os.path.isdir(f"{directory}/.git"):
         return not names or (names == [".git"] and mark is not None)
-    theirs, ours = (common_dir(find_git_dir(root)) for root in (directory, home.repository.root))
+    theirs, ours = (
+        common_dir(find_git_dir(root)) for root in (directory, location.repository.root)
+    )
     return os.path.realpath(theirs) == os.path.realpath(ours)

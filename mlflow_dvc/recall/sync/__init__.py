@@ -1,4 +1,4 @@
-"""Runs of ``dvc repro`` held against what DVC itself wrote when the stage had ended."""
+"""Compare the records of `dvc repro` runs with the lock that DVC wrote after the stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One stage held against its lock: which of its runs the lock is about, and what follows."""
+"""Judge the runs of one stage by its lock: confirmed, completed, contradicted or left."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class StageJudge:
         if snapshot.stage_failed or (candidate.entry is None and not candidate.has_finished):
             return "its stage failed, or has not ended"
         if snapshot.workspace != checkout_id(self.reading.root):
-            return "it ran in another checkout: only there, or by an equal lock, can it be judged"
+            return "it ran in another checkout: run `mlflow-dvc sync` there"
         if self._written < ended or candidate.before == evidence.entry_digest(self._entry):
             return "DVC has not written the stage's lock since"
         if any(c.entry == self._entry and c.snapshot.seal != "contradicted" for c in candidates):
@@ -152,7 +152,7 @@ class StageJudge:
             return f"{lock_path(self.stage.file)} has no entry of the stage"
         if candidate.entry is None and not candidate.snapshot.deps:
             return "what it read is not known"
-        return "no lock at hand is of a stage that read the same"
+        return "no available dvc.lock matches its inputs and parameters"
 
     def _is_on_disk(self) -> bool:
         asked = [

@@ -1,4 +1,4 @@
-"""What git's history has of a lock."""
+"""The versions of a lock in git's history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a run that was held against DVC's lock."""
+"""The result of `sync` for one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a run can be brought back, asked of everything that it needs; nothing is downloaded."""
+"""Verify that runs can be brought back; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -66,18 +66,24 @@ def verify(
         homes = [_locate(one, project, stack) for one in records]
         stores = _ask_stores(records, homes)
         return [
-            _result(one.run_id, one.name, tuple(_checks(one, home, _stores_of(home, stores))))
-            for one, home in zip(records, homes, strict=True)
+            _result(
+                one.run_id, one.name, tuple(_checks(one, location, _stores_of(location, stores)))
+            )
+            for one, location in zip(records, homes, strict=True)
         ] + gone
 
 
-def _stores_of(home: ProjectLocation, stores: Mapping[str, Stores]) -> Stores:
-    return stores.get(home.dvc_root or "", ({}, []))
+def _stores_of(location: ProjectLocation, stores: Mapping[str, Stores]) -> Stores:
+    return stores.get(location.dvc_root or "", ({}, []))
 
 
 def _locate(run: StoredRecord, project: str | None, stack: ExitStack) -> ProjectLocation:
-    home = locate_project(run, project)
-    return home if home.repository or home.dvc_root else stack.enter_context(clone_project(run))
+    location = locate_project(run, project)
+    return (
+        location
+        if location.repository or location.dvc_root
+        else stack.enter_context(clone_project(run))
+    )
 
 
 def _ask_stores(
@@ -85,19 +91,19 @@ def _ask_stores(
 ) -> dict[str, Stores]:
     """One question to each project, about all data of its runs."""
     wanted: dict[str, dict[str, DataRef]] = {}
-    for run, home in zip(runs, homes, strict=True):
-        if home.dvc_root:
-            wanted.setdefault(home.dvc_root, {}).update(_data_refs(run))
-    foreign = {home.dvc_root for home in homes if home.untrusted}
+    for run, location in zip(runs, homes, strict=True):
+        if location.dvc_root:
+            wanted.setdefault(location.dvc_root, {}).update(_data_refs(run))
+    foreign = {location.dvc_root for location in homes if location.untrusted}
     stores = {
         root: find_available(root, mine.values(), foreign=root in foreign)
         for root, mine in wanted.items()
     }
-    for run, home in zip(runs, homes, strict=True):
-        if home.dvc_root and not home.untrusted:
-            kept, _ = stores[home.dvc_root]
+    for run, location in zip(runs, homes, strict=True):
+        if location.dvc_root and not location.untrusted:
+            kept, _ = stores[location.dvc_root]
             lacking = [one for key, one in _data_refs(run).items() if kept[key].count]
-            kept |= find_in_commit_remotes(run, home, lacking)
+            kept |= find_in_commit_remotes(run, location, lacking)
     return stores
 
 
@@ -109,16 +115,16 @@ def _result(run_id: str, name: str, items: tuple[Check, ...]) -> VerifyResult:
     return VerifyResult(run_id, name, overall(items), items)
 
 
-def _checks(run: StoredRecord, home: ProjectLocation, stores: Stores) -> Iterator[Check]:
+def _checks(run: StoredRecord, location: ProjectLocation, stores: Stores) -> Iterator[Check]:
     if not run.snapshot:
         yield Check("record", run.run_id, "UNVERIFIED", "the run carries no record")
         return
     yield check_record(run)
     if run.snapshot.git:
-        yield check_commit(run, home.repository)
-        yield from check_submodules(run, home.repository)
+        yield check_commit(run, location.repository)
+        yield from check_submodules(run, location.repository)
         if run.snapshot.git.dirty is not False or run.code_files:
-            yield check_patch(run, home.repository)
+            yield check_patch(run, location.repository)
     yield from check_locks(run)
     yield from check_files(run)
-    yield from check_data(run, home, *stores)
+    yield from check_data(run, location, *stores)

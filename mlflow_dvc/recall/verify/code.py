@@ -1,4 +1,4 @@
-"""The commit, those of its submodules, and what is uncommitted."""
+"""Check the commit of a run, its submodules, and its patch."""
 
 from __future__ import annotations
 

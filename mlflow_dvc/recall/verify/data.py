@@ -1,4 +1,4 @@
-"""The data that a run saw: whether each hash can still be had."""
+"""Check the data that a run saw: whether each hash can still be had."""
 
 from __future__ import annotations
 
@@ -31,18 +31,23 @@ def data_ref(run: StoredRecord, entry: DataEntry) -> DataRef | None:
 
 
 def find_in_commit_remotes(
-    run: StoredRecord, home: ProjectLocation, lacking: Sequence[DataRef]
+    run: StoredRecord, location: ProjectLocation, lacking: Sequence[DataRef]
 ) -> dict[str, Availability]:
     """Of data that the project's remotes lack, what those have that the run's commit names.
 
     The checkout may be at a commit of before, or after, a remote was configured.
     """
     sha = full_sha_or_none(run.snapshot.git.sha) if run.snapshot.git else None
-    if not lacking or home.repository is None or sha is None or not home.repository.has(sha):
+    if (
+        not lacking
+        or location.repository is None
+        or sha is None
+        or not location.repository.has(sha)
+    ):
         return {}
     inside = os.path.normpath(os.path.join(run.snapshot.root or ".", ".dvc", "config"))
-    config = home.repository.file(sha, inside.replace(os.sep, "/"))
-    if not config or config == Path(home.dvc_root or "", ".dvc", "config").read_bytes():
+    config = location.repository.file(sha, inside.replace(os.sep, "/"))
+    if not config or config == Path(location.dvc_root or "", ".dvc", "config").read_bytes():
         return {}
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
         write_files(folder, {".dvc/config": config, ".dvc/config.local": _NO_GIT})
@@ -52,19 +57,19 @@ def find_in_commit_remotes(
 
 def check_data(
     run: StoredRecord,
-    home: ProjectLocation,
+    location: ProjectLocation,
     kept: Mapping[str, Availability],
     unasked: Sequence[str],
 ) -> Iterator[Check]:
     """``kept`` and ``unasked`` are the answer to all questions at once."""
     known = run.data()
     for entry in known:
-        yield Check("data", entry.path, *_judge(run, home, entry, kept, unasked))
+        yield Check("data", entry.path, *_judge(run, location, entry, kept, unasked))
     yield from check_unknown(run)
 
 
 def check_unknown(run: StoredRecord, *, outputs: bool = True) -> Iterator[Check]:
-    """What the run read besides :meth:`~mlflow_dvc.recall.carried.Carried.data`."""
+    """What the run read besides :meth:`~mlflow_dvc.recall.stored_record.StoredRecord.data`."""
     paths = {entry.path for entry in run.data(outputs=outputs)}
     for entry in (*run.snapshot.deps, *run.snapshot.data):
         if entry.role == "input" and entry.path not in paths:
@@ -75,20 +80,20 @@ def check_unknown(run: StoredRecord, *, outputs: bool = True) -> Iterator[Check]
 
 def _judge(
     run: StoredRecord,
-    home: ProjectLocation,
+    location: ProjectLocation,
     entry: DataEntry,
     kept: Mapping[str, Availability],
     unasked: Sequence[str],
 ) -> tuple[Verdict, str]:
     question = data_ref(run, entry)
     if question is None:
-        return "UNVERIFIED", f"by {entry.algorithm} alone nothing can be told from it"
-    if home.dvc_root is None:
+        return "UNVERIFIED", f"{entry.algorithm} hashes cannot be verified locally"
+    if location.dvc_root is None:
         return "UNVERIFIED", "no DVC project at hand: call it inside the project"
     found = kept[question.key]
     if not found.count:
         return "PASS", ", ".join(found.stores)
-    if in_git := _in_git(run, home.repository, entry):
+    if in_git := _in_git(run, location.repository, entry):
         return in_git
     reason = f"{_named(found)}: neither in the cache nor on a remote"
     if unasked:

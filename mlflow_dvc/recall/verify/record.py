@@ -1,4 +1,4 @@
-"""Whether a record agrees with itself: its tags, its snapshot, its files and their digests."""
+"""Check that a record agrees with itself: tags, snapshot, files, digests."""
 
 from __future__ import annotations
 
