@@ -27,7 +27,8 @@ def dvc_root() -> str | None:
 
 def snapshot_file() -> str | None:
     """The file of a record made by ``mlflow-dvc snapshot``, used instead of reading the
-    workspace."""
+    workspace.
+    """
     return os.environ.get("MLFLOW_DVC_SNAPSHOT") or None
 
 

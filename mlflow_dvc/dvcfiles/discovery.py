@@ -100,7 +100,8 @@ class DvcFileFinder:
 
 def digest_of_listing(directory: str) -> str:
     """As ``DvcFileFinder.fingerprints`` has it, of the directory as it is now. Empty if it cannot
-    be listed."""
+    be listed.
+    """
     try:
         return _scan(directory, os.stat(directory)).fingerprint.digest
     except OSError:

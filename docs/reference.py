@@ -1,0 +1,92 @@
+"""Write what documents say of the code: ``cli.md`` from ``--help``, the modules in ``architecture.md``.
+
+Run it after a command or the first line of a module changed; a test holds the documents equal.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from mlflow_dvc.cli.main import cli
+from mlflow_dvc.cli.options import SECTIONS
+
+HERE = Path(__file__).parent
+PACKAGE = HERE.parent / "mlflow_dvc"
+COLUMNS = 80
+MODULES = re.compile(r"(?<=<!-- modules -->\n).*?(?=<!-- end of modules -->)", re.DOTALL)
+# Lowest first, as tests/test_layers.py has them.
+FOLDERS = {
+    "": "For all layers",
+    "git": "Git",
+    "dvc_backend": "DVC, in a process of its own",
+    "dvcfiles": "DVC's files, without DVC",
+    "capture": "From the workspace to a Snapshot",
+    "tracking": "The tracking server",
+    "datasets": "MLflow datasets",
+    "report": "Pages for people",
+    "record": "The automatic path",
+    "recall": "What people ask for",
+    "cli": "The command line",
+}
+
+
+def cli_page() -> str:
+    """Every command with its help, in the order of ``mlflow-dvc --help``."""
+    parts = [
+        "# Commands\n\n"
+        "This page is made by [reference.py](reference.py) from `mlflow-dvc COMMAND --help`.\n",
+        _help(cli, "mlflow-dvc"),
+    ]
+    for section in SECTIONS:
+        parts.append(f"## {section}\n")
+        for name, command in sorted(cli.commands.items()):
+            if getattr(command, "section", None) == section:
+                parts += [f"### {name}\n", _help(command, f"mlflow-dvc {name}")]
+    return "\n".join(parts)
+
+
+def _help(command: click.Command, name: str) -> str:
+    context = click.Context(
+        command, info_name=name, max_content_width=COLUMNS, terminal_width=COLUMNS,
+        help_option_names=["-h", "--help"],
+    )  # fmt: skip
+    lines = (line.rstrip() for line in command.get_help(context).splitlines())
+    return "```text\n" + "\n".join(lines) + "\n```\n"
+
+
+def module_lists() -> str:
+    """For each folder its modules, each with the first line of its docstring."""
+    parts = []
+    for folder, title in FOLDERS.items():
+        rows = "\n".join(f"| `{name}` | {line} |" for name, line in _modules(folder))
+        name = f"`{folder}/`: " if folder else ""
+        parts.append(f"\n### {name}{title}\n\n| module | what it does |\n|---|---|\n{rows}\n")
+    return "".join(parts) + "\n"
+
+
+def _modules(folder: str) -> Iterator[tuple[str, str]]:
+    top = PACKAGE / folder
+    for path in sorted(top.rglob("*.py") if folder else top.glob("*.py")):
+        docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        name = path.relative_to(top).as_posix().removesuffix(".py").removesuffix("__init__")
+        yield name.rstrip("/") or "__init__", docstring.partition("\n")[0].replace("|", r"\|")
+
+
+def architecture_page() -> str:
+    """``architecture.md`` as it stands, with the lists of modules made anew."""
+    text = (HERE / "architecture.md").read_text("utf-8")
+    return MODULES.sub(lambda _: module_lists(), text)
+
+
+def main() -> None:
+    (HERE / "cli.md").write_text(cli_page(), "utf-8")
+    (HERE / "architecture.md").write_text(architecture_page(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

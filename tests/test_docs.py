@@ -1,0 +1,71 @@
+"""Documents that are written by ``docs/reference.py`` say what the code says."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from mlflow_dvc.cli.main import cli
+
+DOCS = Path(__file__).parent.parent / "docs"
+PACKAGE = DOCS.parent / "mlflow_dvc"
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, Any]:
+    return runpy.run_path(str(DOCS / "reference.py"))
+
+
+def words(text: str) -> list[str]:
+    """Another version of click may break lines elsewhere."""
+    return text.split()
+
+
+def test_commands(reference: dict[str, Any]):
+    """``docs/cli.md`` has the help of each command as it is."""
+    assert words((DOCS / "cli.md").read_text("utf-8")) == words(reference["cli_page"]())
+
+
+def test_modules(reference: dict[str, Any]):
+    """``docs/architecture.md`` has one line for each module, the first of its docstring."""
+    text = (DOCS / "architecture.md").read_text("utf-8")
+    assert reference["architecture_page"]() == text
+    rows = [line for line in text.splitlines() if line.startswith("| `") and line.count("|") == 3]
+    modules = [path for path in PACKAGE.rglob("*.py") if "project" not in path.parts]
+    assert len(rows) == len(modules)
+
+
+def test_first_lines():
+    """The first line of every module's docstring ends where a sentence does."""
+    for path in PACKAGE.rglob("*.py"):
+        first = path.read_text("utf-8").split("\n", 1)[0]
+        if "project" not in path.parts:
+            assert first.startswith('"""'), path
+            assert first.rstrip('"').endswith((".", "?")), path
+
+
+@pytest.mark.parametrize("name", [None, *sorted(cli.commands)])
+def test_help_is_whole_at_80_columns(name: str | None):
+    """No summary in ``--help`` is cut, and no line is longer than a terminal of 80 columns."""
+    done = CliRunner().invoke(cli, [*([name] if name else []), "--help"], terminal_width=80)
+    assert done.exit_code == 0
+    assert all(len(line) <= 80 for line in done.output.splitlines())
+    assert "..." not in done.output.replace("...\n\n  ", "").replace("[RUN]...", "").replace(
+        "[ARGS]...", ""
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, command in cli.commands.items()
+             if any((part.metavar or part.name or "").upper().strip("[].") in ("RUN", "RUNS")
+                    for part in command.params)]
+)  # fmt: skip
+def test_run_is_explained(name: str):
+    """Each command that takes a RUN says what that may be."""
+    done = CliRunner().invoke(cli, [name, "--help"], terminal_width=80)
+    said = " ".join(done.output.split())
+    assert "RUN is a run id or a unique beginning of one, models:/name/version" in said
