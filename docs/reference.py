@@ -1,4 +1,4 @@
-"""Write what documents say of the code: ``cli.md`` from ``--help``, the modules in ``architecture.md``.
+"""Write what documents say of the code: ``cli.md``, and the modules in ``architecture.md``.
 
 Run it after a command or the first line of a module changed; a test holds the documents equal.
 """

@@ -10,6 +10,9 @@ import pytest
 from conftest import Project
 
 from mlflow_dvc.git.head import describe, read_head, without_credentials
+from mlflow_dvc.git.history import GitHistory
+from mlflow_dvc.git.inspection import GitInspection
+from mlflow_dvc.git.repository import Repository
 from mlflow_dvc.snapshot import GitState
 
 
@@ -340,3 +343,20 @@ def test_describe_leaves_the_index_alone(repository: Project):
     before = (repository.root / ".git/index").read_bytes()
     describe(str(repository.root), repository.git("rev-parse", "HEAD"))
     assert (repository.root / ".git/index").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"])
+def test_in_a_hook_of_another_repository(
+    repository: Project, make_project: Callable[..., Project], name: str, monkeypatch
+):
+    """What git exports to the hooks of a linked work tree leads none of our questions astray."""
+    repository.git("tag", "v1")
+    other = make_project("other", dvc=False)
+    values = {"GIT_WORK_TREE": other.root, "GIT_INDEX_FILE": other.root / ".git/index"}
+    monkeypatch.setenv(name, str(values.get(name, other.root / ".git")))
+    sha = read_head(str(repository.root))[0].sha
+    assert describe(str(repository.root), sha) == "v1"
+    assert Repository(str(repository.root)).has(sha)
+    assert GitInspection(str(repository.root)).commits_among([sha]) == {sha}
+    with GitHistory(str(repository.root), 20) as history:
+        assert history.has(sha)

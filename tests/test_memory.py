@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project
+from conftest import PYTHON, Project
 
+import mlflow_dvc
 from mlflow_dvc import fingerprint
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.run_capture import RunCapture
@@ -146,6 +148,49 @@ workspace.save_cache(capture)
     first = project.run(sys.executable, "run.py", str(project.root))
     assert "dvc.lock" in first
     assert project.run(sys.executable, "run.py", str(project.root)).strip() == "[]"
+
+
+def test_every_module_counts(tmp_path: Path):
+    """A change of any module of the package, however deep, makes what was kept of no use."""
+    code = "from mlflow_dvc.dvcfiles.reading_cache import _package_version as v\nprint(v())\n"
+    source = Path(mlflow_dvc.__file__).parent
+    package = shutil.copytree(
+        source, tmp_path / "mlflow_dvc", ignore=shutil.ignore_patterns("*.pyc")
+    )
+    (tmp_path / "version.py").write_text(code)
+
+    def version() -> str:
+        done = subprocess.run(
+            [PYTHON, "version.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    before = version()
+    assert version() == before
+    for module in ("tags.py", "recall/doctor/rules.py", "dvc_backend/storage/fetch.py"):
+        with (package / module).open("a") as file:
+            file.write("\n# changed\n")
+        after = version()
+        assert after != before, module
+        before = after
+
+
+def test_settings_of_the_user(project: Project, tmp_path: Path):
+    """The user's own settings of DVC have a say: with ``core.no_scm`` no rule of git's counts."""
+    project.write("run.py", """\
+from mlflow_dvc import fingerprint
+from mlflow_dvc.capture import workspace
+fingerprint.RACY_NS = 20_000_000
+capture = workspace.capture_run()
+print("dvc.out.ignored/z" in capture.tags)
+workspace.save_cache(capture)
+""")  # fmt: skip
+    time.sleep(0.05)  # until the files are settled, see short_tick
+    seen = [project.run("python", "run.py") for _ in range(2)]
+    project.dvc("config", "--global", "core.no_scm", "true")
+    assert [text.strip() for text in (*seen, project.run("python", "run.py"))] == [
+        "False", "False", "True",
+    ]  # fmt: skip
 
 
 def swap(project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -78,6 +79,35 @@ def test_search_from_below(two_runs: tuple[str, str], pipeline: Project, monkeyp
     """A path is understood as seen from the working directory as well as from the DVC root."""
     monkeypatch.chdir(pipeline.root / "data")
     assert set(ids("raw.csv")) == set(ids(RAW)) == set(two_runs)
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_DVC_ROOT", "DVC_ROOT"])
+def test_search_from_elsewhere(
+    two_runs: tuple[str, str], pipeline: Project, tmp_path: Path, monkeypatch, name: str
+):
+    """A path is understood as seen from the DVC root that the environment names, too."""
+    monkeypatch.chdir(tmp_path)
+    where = os.path.relpath(pipeline.root / RAW)
+    assert ids(where) == [two_runs[1]]  # by the content that lies there
+    monkeypatch.setenv(name, str(pipeline.root))
+    assert set(ids(where)) == set(two_runs)
+
+
+def test_piped(two_runs: tuple[str, str], pipeline: Project):
+    """What is piped is neither cut nor padded: no line ends in a space."""
+    long = f"data/{'x' * 200}.csv"
+    pipeline.write(
+        f"{long}.dvc", f"outs:\n- md5: {'a' * 32}\n  hash: md5\n  path: {Path(long).name}\n"
+    )
+    commands = [
+        ["search", RAW], ["status"], ["show", two_runs[0]], ["doctor", "--local"],
+        ["verify", two_runs[0]], ["diff", *two_runs], ["lineage", RAW],
+    ]  # fmt: skip
+    for words in commands:
+        done = pipeline.cli(*words)
+        assert done.stdout, (words, done.stderr)
+        assert [line for line in done.stdout.splitlines() if line != line.rstrip()] == [], words
+        assert words != ["status"] or long in done.stdout
 
 
 def test_search_beyond_the_tags(pipeline: Project, monkeypatch):

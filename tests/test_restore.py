@@ -55,6 +55,26 @@ def made(pipeline: Project, tracking_uri: str) -> Make:
     return make
 
 
+def test_downloaded_once(made: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Each file of a record is downloaded once for ``verify``, ``restore`` and ``reproduce``."""
+    import mlflow
+
+    run_id = made()
+    asked: list[str] = []
+    real = mlflow.MlflowClient.download_artifacts
+
+    def download(self: object, run_id: str, path: str, *rest: object) -> str:
+        asked.append(path)
+        return str(real(self, run_id, path, *rest))
+
+    monkeypatch.setattr(mlflow.MlflowClient, "download_artifacts", download)
+    for ask in (mlflow_dvc.verify, lambda run: mlflow_dvc.restore(run, str(tmp_path / "there"))):
+        asked.clear()
+        ask(run_id)
+        assert "dvc/snapshot.json" in asked
+        assert len(asked) == len(set(asked))
+
+
 @pytest.fixture(autouse=True)
 def here(pipeline: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pipeline.root)

@@ -53,6 +53,19 @@ def test_confirmed(pipeline: Project, runs, attached):
     assert dict(runs()[0].data.tags) == tags
 
 
+def test_in_a_hook_of_another_repository(pipeline: Project, runs, make_project):
+    """With GIT_DIR of another repository in the environment, every run is judged all the same."""
+    other = make_project("other", dvc=False)
+    pipeline.git("tag", "dataset-v1")
+    hook = {"GIT_DIR": str(other.root / ".git")}
+    reproduce(pipeline, 0.5)
+    pipeline.python("run.py", **hook)
+    done = pipeline.cli("sync", "--json", **hook)
+    [row] = json.loads(done.stdout)["runs"]
+    assert row["verdict"] == "confirmed", row
+    assert [run.data.tags.get("git_describe") for run in runs()] == ["dataset-v1"] * 2
+
+
 def test_completed(pipeline: Project, runs, attached):
     """A run that ended without exit handlers gets what its stage made, and DVC's lock."""
     script = pipeline.root / "src/train.py"
