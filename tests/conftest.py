@@ -424,6 +424,13 @@ both_stores = pytest.mark.parametrize("tracking_uri", ["sqlite", "file"], indire
 
 
 @pytest.fixture
+def project(initialised: Path, tmp_path: Path) -> Project:
+    """A new project of git and DVC without a commit."""
+    shutil.copytree(initialised, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture
 def runs(tracking_uri: str) -> Callable[[], list[object]]:
     """``runs()``: every run of the store, oldest first."""
     import mlflow

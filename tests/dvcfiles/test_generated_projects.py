@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 from conftest import PYTHON, examples
+from dvc_reading import ASK_DVC, FIELDS, hashed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_capture import ASK_DVC, FIELDS, hashed
 
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.dvcfiles import yaml12, yaml_block

@@ -7,26 +7,12 @@ from pathlib import Path
 
 import pytest
 from conftest import PYTHON
+from endings import FAILURES
 
 import mlflow_dvc.record.process_exit as module
 
 pytestmark = [pytest.mark.fresh, pytest.mark.hosts]
 
-FAILURES = {
-    "exception": "raise RuntimeError('broken')",
-    "sys.exit": "import sys; sys.exit(3)",
-    "SystemExit": "raise SystemExit(3)",
-    "words": "raise SystemExit('no')",
-    "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-    "_exit": "import os; os._exit(3)",
-    "interrupted": "raise KeyboardInterrupt",
-    "builtin": "exit(3)",
-    "imported": "from sys import exit as leave\nleave(3)",
-    "another exit before": (
-        "import sys\ntry:\n    sys.exit(0)\nexcept SystemExit:\n    pass\nraise SystemExit(3)"
-    ),
-    "no number": "import sys; sys.exit(0.0)",
-}
 # What tells nobody how it ended: no exit handler runs, or a SystemExit that only Python sees.
 SILENT = {"killed": "", "_exit": "", **dict.fromkeys(
     ("SystemExit", "words", "builtin", "another exit before"), "unknown"

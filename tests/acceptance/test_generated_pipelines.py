@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import Project, examples
-from test_sync import seal_of, synced
+from sealed import seal_of, synced
 
 from mlflow_dvc.dvcfiles import yaml12
 

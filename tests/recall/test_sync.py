@@ -8,22 +8,12 @@ from typing import Any
 
 import pytest
 from conftest import FIVE_LINES, Project
+from sealed import seal_of, synced
 
 import mlflow_dvc
 from mlflow_dvc.recall.sync import SyncResult
 
 pytestmark = pytest.mark.hosts
-
-
-def seal_of(run: Any) -> str:
-    return str(run.data.tags["dvc.seal"])
-
-
-def synced(project: Project, *words: str, code: int = 0) -> dict[str, dict[str, Any]]:
-    """``mlflow-dvc sync --json``, by run."""
-    done = project.cli("sync", *words, "--json")
-    assert done.returncode == code, done.stdout + done.stderr
-    return {row["run_id"]: row for row in json.loads(done.stdout)["runs"]}
 
 
 def recorded_runs(runs: Any) -> list[Any]:

@@ -14,11 +14,11 @@ import mlflow
 import pytest
 import yaml
 from conftest import Project, environment, make_home
-from test_report import HOSTILE, Page
+from pages import HOSTILE, Page
 
 import mlflow_dvc
 from mlflow_dvc.cli.main import cli
-from mlflow_dvc.cli.render import picture
+from mlflow_dvc.cli.render import lineage_html
 from mlflow_dvc.dvc_backend.storage.directory_search import search_directories
 from mlflow_dvc.errors import RunNotFoundError, TrackingUnavailableError
 from mlflow_dvc.recall.lineage import Lineage, Node
@@ -430,7 +430,7 @@ def test_claims_are_no_facts(record):
 
 
 def page(lineage: Lineage) -> Page:
-    return Page(picture.page(lineage))
+    return Page(lineage_html.page(lineage))
 
 
 def test_round_and_round(record):

@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 import pytest
 from conftest import FIVE_LINES, Project, lay_out
-from test_ending import FAILURES
+from endings import FAILURES
 
 import mlflow_dvc
 
@@ -30,9 +30,9 @@ RULES = [
     ("what a stage made is known when its process has ended well, and certain by DVC's lock",
      "nothing, the previous outputs, or those of a stage that failed",
      ["test_sealed_as_dvc_writes_it", "test_nothing_after_a_failure", "test_ends_well",
-      "test_ending.test_failures", "test_ending.test_successes",
+      "test_process_exit.test_failures", "test_process_exit.test_successes",
       "test_sync.test_contradicted", "test_sync.test_completed",
-      "test_sync.test_discarded_rerun", "test_check.test_repro_is_as_without_us"]),
+      "test_sync.test_discarded_rerun", "test_disk_check.test_repro_is_as_without_us"]),
     ("a stage may start several runs, and several stages may log",
      "one run per stage, one stage per repro",
      ["test_several_runs_of_a_stage", "test_two_stages_that_log"]),
@@ -41,47 +41,47 @@ RULES = [
      ["test_experiments", "test_project.test_exp_run_temp"]),
     ("DVC_STAGE is inherited",
      "a stage of another project",
-     ["test_inherited_stage_is_not_ours", "test_stages.test_foreign_stage"]),
+     ["test_inherited_stage_is_not_ours", "test_running_stage.test_foreign_stage"]),
     ("what DVC rewrites is no dirt",
      "dirty at every repro",
      ["test_clean_while_dvc_rewrites", "test_patch.test_repro_is_clean"]),
     ("edited data is modified, and what a run writes after its start is not",
      "the hash in the lock",
      ["test_edited_data", "test_edited_in_a_directory", "test_written_by_the_run",
-      "test_not_hashable", "test_check.test_changing_while_hashed"]),
+      "test_not_hashable", "test_disk_check.test_changing_while_hashed"]),
     ("data that was never pulled is missing",
      "its hash, as if it had been read",
      ["test_never_pulled"]),
     ("every run has the record of its own start",
      "the commit that MLflow remembers for the life of the process",
-     ["test_edited_between_two_runs", "test_record.test_fresh_at_every_run"]),
+     ["test_edited_between_two_runs", "test_write_record.test_fresh_at_every_run"]),
     ("code and data may lie anywhere, or not at all",
      "the working directory's",
-     ["test_project.test_script_elsewhere", "test_git.test_worktree", "test_git.test_submodule",
-      "test_git.test_detached_head", "test_git.test_no_commit", "test_project.test_neither"]),
+     ["test_project.test_script_elsewhere", "test_head.test_worktree", "test_head.test_submodule",
+      "test_head.test_detached_head", "test_head.test_no_commit", "test_project.test_neither"]),
     ("runs without a script have a commit",
      "none, as in MLflow",
-     ["test_project.test_which_script", "test_record.test_mlflows_git_tags_stay"]),
+     ["test_project.test_which_script", "test_write_record.test_mlflows_git_tags_stay"]),
     ("without git the commit is the one frozen, then the CI service's",
      "none",
-     ["test_frozen.test_same_record", "test_frozen.test_service",
-      "test_frozen.test_git_comes_first"]),
+     ["test_frozen_record.test_same_record", "test_frozen_record.test_service",
+      "test_frozen_record.test_git_comes_first"]),
     ("clients, autologging and resumed runs have a record too",
      "only runs that ask the context provider",
-     ["test_record.test_client", "test_record.test_autolog", "test_record.test_mlflow_run",
-      "test_record.test_resumed_from_the_environment"]),
+     ["test_write_record.test_client", "test_write_record.test_autolog",
+      "test_write_record.test_mlflow_run", "test_write_record.test_resumed_from_the_environment"]),
     ("a run resumed on other data keeps its first record",
      "the last one",
-     ["test_record.test_resumed_on_other_data"]),
+     ["test_write_record.test_resumed_on_other_data"]),
     ("a child run with its parent's record has no second copy",
      "a copy for each of a thousand trials",
-     ["test_record.test_nested", "test_record.test_nested_on_other_data"]),
+     ["test_write_record.test_nested", "test_write_record.test_nested_on_other_data"]),
     ("workers that are forked or spawned have one record each",
      "none, or the parent's again",
-     ["test_record.test_worker_processes", "test_check.test_forked_workers"]),
+     ["test_write_record.test_worker_processes", "test_disk_check.test_forked_workers"]),
     ("from a model one reaches the data, and it is that of its run",
      "the data of the moment when the model was logged",
-     ["test_record.test_model_of_a_run", "test_record.test_model_of_another_process"]),
+     ["test_write_record.test_model_of_a_run", "test_write_record.test_model_of_another_process"]),
     ("equal data has one version, under DVC and by hand",
      "another with every model that lies about",
      ["test_same_version_both_ways", "test_one_byte_of_a_directory",
@@ -95,11 +95,12 @@ RULES = [
 def test_every_rule_is_held():
     """The table names tests that are there, and every test of this file is in it or a detail."""
     here = Path(__file__)
+    files = {path.stem: path for path in here.parents[1].rglob("test_*.py")}
     for rule, naive, tests in RULES:
         assert rule != naive
         for name in tests:
             file, dot, test = name.rpartition(".")
-            source = here.with_name(f"{file}.py") if dot else here
+            source = files[file] if dot else here
             assert f"def {test}(" in source.read_text("utf-8"), name
 
 

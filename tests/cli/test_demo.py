@@ -13,7 +13,7 @@ from pathlib import Path
 
 from conftest import Project
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "quickstart"
 PACKAGED = ROOT / "mlflow_dvc" / "demo" / "project"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from urllib.parse import unquote
 
 import mlflow
 import pytest
 from conftest import Project
+from pages import HOSTILE, Page
 
 from mlflow_dvc.report.labels import code_facts
 from mlflow_dvc.report.pipeline import drawing_of
@@ -20,14 +20,6 @@ from mlflow_dvc.report.record_markdown import record_md
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, StageNode
 
 HASH = "5afc23b9622f8f9ffa60824f4e97d0d5"
-HOSTILE = [
-    "<script>alert(1)</script>.csv",
-    '" onmouseover="alert(1)',
-    "]]></style><img src=x onerror=alert(1)>",
-    "a|b`c`[x](javascript:alert(1))*_~#.csv",
-    "line\nbreak\x1b[31m.csv",
-    "&lt;already&gt;",
-]
 
 
 def snapshot(stages: int = 3, seed: int = 1) -> Snapshot:
@@ -56,24 +48,6 @@ def snapshot(stages: int = 3, seed: int = 1) -> Snapshot:
         data_status="modified",
         seal="provisional",
     )
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_left_to_right():

@@ -20,7 +20,7 @@ from mlflow_dvc.recall.doctor import Finding, diagnose
 from mlflow_dvc.recall.doctor.environment import SUPPORTED
 from mlflow_dvc.recall.doctor.rules import RULES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SERVER = "https://mlflow.example.org"
 BY_NAME = {rule.name: rule for rule in RULES}
 
@@ -703,7 +703,7 @@ def test_runs_that_are_none_of_it(at_server: Project):
 
 def test_every_rule_is_tested():
     """Each rule has a defect in a test, and a name, a reason and a subject of its own."""
-    tests = [Path(__file__), Path(__file__).with_name("test_host_api.py")]
+    tests = [Path(__file__), ROOT / "tests/test_host_api.py"]
     text = "".join(path.read_text("utf-8") for path in tests)
     assert len(BY_NAME) == len(RULES)
     for name in BY_NAME:
