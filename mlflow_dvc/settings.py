@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Literal
 
 _OFF = frozenset({"0", "false", "no", "off"})
-_LONG = 1e6  # seconds; `inf` and the like are more than a lock can wait
+_MAX_WAIT_SECONDS = 1e6  # seconds; `inf` and the like are more than a lock can wait
 _disabled: ContextVar[bool] = ContextVar("mlflow_dvc_disabled", default=False)
 
 
@@ -89,4 +89,4 @@ def _seconds(name: str, *, default: float) -> float:
         seconds = float(os.environ[name])
     except (KeyError, ValueError):
         return default
-    return min(seconds, _LONG) if seconds >= 0 else default
+    return min(seconds, _MAX_WAIT_SECONDS) if seconds >= 0 else default

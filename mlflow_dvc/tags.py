@@ -60,7 +60,7 @@ MAX_HASH_TAGS = 10
 MAX_CORE_BYTES = 16_000
 _COMPONENT_BYTES = 250  # a file name has 255 at most, and the file store makes files of keys
 _ILLEGAL = re.compile(r"[^\w./\- ]")
-_SUFFIX = 9  # "-" and 8 hex digits
+_SUFFIX_CHARACTERS = 9  # "-" and 8 hex digits
 
 
 def to_tags(snapshot: Snapshot) -> dict[str, str]:
@@ -207,8 +207,8 @@ def path_key(prefix: str, path: str, *, suffixed: bool = False) -> str:
     digest = hashlib.md5(path.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()[
         :8
     ]
-    head, _, tail = legal[: MAX_KEY_CHARACTERS - _SUFFIX].rpartition("/")
-    tail = _fitted(tail, _COMPONENT_BYTES - _SUFFIX)
+    head, _, tail = legal[: MAX_KEY_CHARACTERS - _SUFFIX_CHARACTERS].rpartition("/")
+    tail = _fitted(tail, _COMPONENT_BYTES - _SUFFIX_CHARACTERS)
     return f"{head}/{tail}-{digest}" if head else f"{tail}-{digest}"
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 RAW = "data/raw/train.csv"
 PREPARED = "data/prepared/train.pkl"
-_TAIL = 15
-_SHORT = 8
+_MAX_TAIL_LINES = 15
+_SHORT_HASH_DIGITS = 8
 
 
 def run_demo(directory: str, narrator: DemoOutput) -> None:
@@ -87,13 +87,13 @@ class _Stage:
         say("\nTwo runs of the same training code. Which data each one saw:\n")
         self.narrator.table(["", *(run.info.run_name for run in runs)], _compared(runs))
         for run in runs:
-            what = f"{PREPARED}@{_prepared(run)[:_SHORT]}"
+            what = f"{PREPARED}@{_prepared(run)[:_SHORT_HASH_DIGITS]}"
             say()
             self.narrator.command(f"mlflow-dvc search {what}")
             render.search(what, search(what, tracking_uri=self.uri), self.narrator.console)
         say("\nThe same in MLflow's own search box:\n")
         say(f"  tags.`{tag.OUT}{PREPARED}` = '{_prepared(runs[-1])}'")
-        say(f"  tags.{tag.HASHES} LIKE '% {_prepared(runs[-1])[:_SHORT]}%'")
+        say(f"  tags.{tag.HASHES} LIKE '% {_prepared(runs[-1])[:_SHORT_HASH_DIGITS]}%'")
         where = os.path.relpath(self.directory)
         say("\nOpen MLflow on these runs:\n")
         self.narrator.command(
@@ -102,7 +102,9 @@ class _Stage:
         say("\nOr go on in the project:\n")
         self.narrator.command(f"cd {where}")
         self.narrator.command("export MLFLOW_TRACKING_URI=sqlite:///mlflow.db")
-        self.narrator.command(f"{_named('mlflow-dvc')} show {runs[-1].info.run_id[:_SHORT]}")
+        self.narrator.command(
+            f"{_named('mlflow-dvc')} show {runs[-1].info.run_id[:_SHORT_HASH_DIGITS]}"
+        )
 
     def _dvc(self, *words: str) -> None:
         self._run(sys.executable, "-m", "dvc", *words)
@@ -122,7 +124,7 @@ class _Stage:
             check=False,
         )
         if done.returncode:
-            tail = done.stdout.decode("utf-8", "replace").splitlines()[-_TAIL:]
+            tail = done.stdout.decode("utf-8", "replace").splitlines()[-_MAX_TAIL_LINES:]
             words = " ".join(command).replace(sys.executable, "python")
             raise MlflowDvcError(f"`{words}` failed in {self.directory}:\n" + "\n".join(tail))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED
 
-_TO_CLEAN_UP = 0.5  # seconds
+_CLEAN_UP_SECONDS = 0.5
 _PLUGIN = re.compile(r"\bdvc-(\w+)")
 
 
@@ -70,7 +70,7 @@ class DvcProcess:
         """It cleans up after itself, if it can do so at once."""
         if self._process.poll() is None:
             self._process.terminate()
-            if not self.wait(_TO_CLEAN_UP):
+            if not self.wait(_CLEAN_UP_SECONDS):
                 self._process.kill()
                 self._process.wait()
 

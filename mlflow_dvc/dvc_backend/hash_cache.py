@@ -37,12 +37,12 @@ class HashCache:
         self._rules: dict[str, str] = {}
         self._rows = dict(_rows_in(user_cache.read(_KIND, self._name) or b"{}"))
 
-    def recall(self, question: HashQuery, files_at_most: int | None = None) -> HashResult | None:
+    def recall(self, question: HashQuery, max_files: int | None = None) -> HashResult | None:
         where = os.path.join(self._root, question.path)
         row = self._rows.get(question.key)
         if row is None:
             return None if os.path.lexists(where) else HashResult.of_missing(question, where)
-        seen = stat_tree(where, files_at_most)
+        seen = stat_tree(where, max_files)
         if seen is None:
             return HashResult.of_missing(question, where)
         mark, algorithm, value, size, nfiles = row

@@ -21,21 +21,21 @@ from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, stat_tree
 
 
-def cached_hashes_or_none(root: str, questions: Iterable[HashQuery], files_at_most: int) -> Answer:
+def cached_hashes_or_none(root: str, questions: Iterable[HashQuery], max_files: int) -> Answer:
     """As much of the answer as is known from before, by :attr:`HashQuery.key`.
 
-    Only as much as is told by a look at ``files_at_most`` files.
+    Only as much as is told by a look at ``max_files`` files.
     """
-    return {question.key: found for question, found in _look_up(root, questions, files_at_most)}
+    return {question.key: found for question, found in _look_up(root, questions, max_files)}
 
 
-def cached_hashes(root: str, questions: Sequence[HashQuery], files_at_most: int) -> Answer | None:
+def cached_hashes(root: str, questions: Sequence[HashQuery], max_files: int) -> Answer | None:
     """The same; None as soon as anything is not known."""
-    if len(questions) > files_at_most:
+    if len(questions) > max_files:
         return None
     answer = {}
     for expected, (question, found) in zip(
-        questions, _look_up(root, questions, files_at_most), strict=False
+        questions, _look_up(root, questions, max_files), strict=False
     ):
         if question is not expected:
             return None
@@ -44,18 +44,18 @@ def cached_hashes(root: str, questions: Sequence[HashQuery], files_at_most: int)
 
 
 def _look_up(
-    root: str, questions: Iterable[HashQuery], files_at_most: int
+    root: str, questions: Iterable[HashQuery], max_files: int
 ) -> Iterator[tuple[HashQuery, HashResult]]:
     memory = HashCache(root)
     for question in questions:
-        if files_at_most <= 0:
+        if max_files <= 0:
             return
         try:
-            known = memory.recall(question, files_at_most)
+            known = memory.recall(question, max_files)
         except (OSError, TooManyFilesError):
             continue
         if known:
-            files_at_most -= max(known.nfiles or 1, 1)
+            max_files -= max(known.nfiles or 1, 1)
             yield question, known
 
 
@@ -63,17 +63,17 @@ def start(
     root: str,
     questions: Sequence[HashQuery],
     *,
-    bytes_at_most: int | None = None,
+    max_bytes: int | None = None,
     seconds: float | None = None,
 ) -> DvcProcess:
     """Ask; the answer is had by :func:`read_answer`. Raises OSError where DVC cannot be asked.
 
-    Of what DVC does not know yet, ``bytes_at_most`` are read, and for so many ``seconds``.
+    Of what DVC does not know yet, ``max_bytes`` are read, and for so many ``seconds``.
     """
     request = {
         "root": root,
         "questions": [asdict(question) for question in questions],
-        "bytes_at_most": bytes_at_most,
+        "max_bytes": max_bytes,
         "seconds": seconds,
     }
     return DvcProcess(run_check, request, idle=True)
@@ -98,7 +98,7 @@ def hash_now(root: str, questions: Iterable[HashQuery]) -> Answer:
 def run_check(
     root: str,
     questions: list[dict[str, Any]],
-    bytes_at_most: int | None = None,
+    max_bytes: int | None = None,
     seconds: float | None = None,
 ) -> dict[str, Any]:
     """The same in this process: imports DVC if it must, and changes the working directory."""
@@ -115,7 +115,7 @@ def run_check(
     rest = [question for question in asked if question.key not in found]
     if rest:
         budget = _Budget(
-            math.inf if bytes_at_most is None else bytes_at_most,
+            math.inf if max_bytes is None else max_bytes,
             math.inf if seconds is None else time.monotonic() + seconds,
         )
         found |= _hash_all(root, rest, memory, budget)

@@ -27,16 +27,14 @@ class LockedStage:
     deps: tuple[DataEntry, ...]
 
 
-def start_sealing(
-    root: str, file: str, name: str, address: str, *, bytes_at_most: int
-) -> DvcProcess:
+def start_sealing(root: str, file: str, name: str, address: str, *, max_bytes: int) -> DvcProcess:
     """Ask for the stage ``name`` of the dvc.yaml ``file``, which DVC knows as ``address``.
 
-    Nothing is answered where more than ``bytes_at_most`` lie there that DVC has not hashed yet.
+    Nothing is answered where more than ``max_bytes`` lie there that DVC has not hashed yet.
     Raises OSError where DVC cannot be asked.
     """
     request = {"root": root, "file": file, "name": name, "address": address}
-    return DvcProcess(run_seal, {**request, "bytes_at_most": bytes_at_most})
+    return DvcProcess(run_seal, {**request, "max_bytes": max_bytes})
 
 
 def read_sealed(child: DvcProcess) -> LockedStage | str:
@@ -51,7 +49,7 @@ def read_sealed(child: DvcProcess) -> LockedStage | str:
 
 
 @api.task("repo", "hash", "seal")
-def run_seal(root: str, file: str, name: str, address: str, bytes_at_most: int) -> dict[str, Any]:
+def run_seal(root: str, file: str, name: str, address: str, max_bytes: int) -> dict[str, Any]:
     """The same in this process: imports DVC and changes the working directory.
 
     A run cache entry is not made (a script that fails after this would be skipped as done), nor is
@@ -60,9 +58,9 @@ def run_seal(root: str, file: str, name: str, address: str, bytes_at_most: int) 
     try:
         with open_read_only(root) as repo:
             stage = repo.stage.load_one(os.path.join(root, file), name)
-            left = bytes_at_most - _unhashed(repo, stage.outs)
+            left = max_bytes - _unhashed(repo, stage.outs)
             if left < 0:
-                return {"fault": f"{-left + bytes_at_most} bytes are too much to hash"}
+                return {"fault": f"{-left + max_bytes} bytes are too much to hash"}
             stage.save(run_cache=False)
             return {
                 "lock": _locked(repo, stage),

@@ -28,10 +28,10 @@ class TreeStat:
     nfiles: int
 
 
-def stat_tree(path: str, at_most: int | None = None) -> TreeStat | None:
+def stat_tree(path: str, max_files: int | None = None) -> TreeStat | None:
     """Of what lies at ``path`` now; None where nothing does.
 
-    Raises OSError for what cannot be looked at, TooManyFilesError for more than ``at_most`` files.
+    Raises OSError for what cannot be looked at, TooManyFilesError for more than ``max_files`` files.
     """
     try:
         top, link = os.stat(path), os.lstat(path)
@@ -51,7 +51,7 @@ def stat_tree(path: str, at_most: int | None = None) -> TreeStat | None:
         if not stat.S_ISDIR(status.st_mode) and not name.endswith("\0"):
             size += status.st_size
             nfiles += 1
-            if at_most is not None and nfiles > at_most:
+            if max_files is not None and nfiles > max_files:
                 raise TooManyFilesError(path)
     return TreeStat(_digest(sorted(rows)), written, changed, size, nfiles)
 

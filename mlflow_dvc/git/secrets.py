@@ -29,7 +29,7 @@ _SECRET = re.compile(
 )
 # `{password}`, `$NAME`, `%s` and the like stand for a secret and are none.
 _PLACEHOLDER = re.compile(rb"(?:\{[^}]*\}|\$\w+|\$\{\w+\}|\$\(.*\)|%s|%\(\w+\)s|\*+|)")
-_MIN_TOKEN_CHARACTERS = 20  # characters; a shorter name before the @ is a user's
+_MIN_TOKEN_CHARACTERS = 20  # a shorter name before the @ is a user's
 
 
 def is_secret_name(path: str) -> bool:

@@ -97,7 +97,7 @@ def _start(record: RunRecordState, pending: PendingCheck) -> DvcProcess | None:
     if other is not None and not other.wait(0):
         return None
     questions = list(pending.asked.values())
-    child = hashing.start(root, questions, bytes_at_most=_MAX_BYTES, seconds=_MAX_SECONDS)
+    child = hashing.start(root, questions, max_bytes=_MAX_BYTES, seconds=_MAX_SECONDS)
     _children[root] = child
     return child
 

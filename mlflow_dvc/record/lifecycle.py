@@ -14,7 +14,7 @@ from mlflow_dvc.record.run_records import RunRecordState, RunRegistry
 
 _FAILURES = frozenset({"FAILED", "KILLED"})
 _WAIT_SHARE = 0.8
-_FAILURE_WAIT_SECONDS = 1.0  # seconds: whoever has pressed Ctrl-C does not want to wait
+_FAILURE_WAIT_SECONDS = 1.0  # whoever has pressed Ctrl-C does not want to wait
 
 registry = RunRegistry()
 

@@ -54,7 +54,7 @@ def start(records: Iterable[RunRecordState], seconds: float) -> list[StageSeal]:
         if key not in found:
             limit = int(_BYTES_A_SECOND * seconds)
             child = lock_entry.start_sealing(
-                reading.root, stage.file, stage.name, stage.address, bytes_at_most=limit
+                reading.root, stage.file, stage.name, stage.address, max_bytes=limit
             )
             found[key] = StageSeal(stage, child, [])
         found[key].records.append(record)

@@ -18,7 +18,7 @@ from mlflow_dvc.snapshot import Snapshot
 
 FOLDER = "dvc"
 _SHOWN = ("code.patch", "dvc.lock")
-_WARNINGS_SHOWN = 2
+_MAX_WARNINGS = 2
 
 
 def write_initial(
@@ -113,9 +113,9 @@ def sync_tags(record: RunRecordState) -> None:
 def log_warnings(capture: RunCapture) -> None:
     """One line about everything that could not be read or is not clear."""
     if warnings := capture.warnings:
-        more = len(warnings) - _WARNINGS_SHOWN
+        more = len(warnings) - _MAX_WARNINGS
         tail = f" (and {more} more: run `mlflow-dvc status`)" if more > 0 else ""
-        warn_once("; ".join(warnings[:_WARNINGS_SHOWN]) + tail)
+        warn_once("; ".join(warnings[:_MAX_WARNINGS]) + tail)
 
 
 def tag_model(

@@ -10,7 +10,7 @@ Edge = tuple[str, str]  # by the keys of boxes
 WIDTH = 248
 HEAD = 26
 ROW = 18
-_BOXES = 300
+_MAX_BOXES = 300
 _GAP = (70, 18)  # between columns, and between boxes of one
 
 
@@ -64,8 +64,8 @@ def lay_out(
     boxes: Sequence[Box], edges: Sequence[Edge], doubtful: frozenset[Edge] = frozenset()
 ) -> Drawing:
     """The first 300 of ``boxes``, each to the right of those that an edge leads from."""
-    left_out = max(len(boxes) - _BOXES, 0)
-    boxes = boxes[:_BOXES]
+    left_out = max(len(boxes) - _MAX_BOXES, 0)
+    boxes = boxes[:_MAX_BOXES]
     kept = {box.key for box in boxes}
     edges = [(a, b) for a, b in edges if a in kept and b in kept]
     places = _lay_out_boxes(boxes, edges)

@@ -9,7 +9,7 @@ from mlflow_dvc.report.html import FOOT, head, safe, warnings_list
 from mlflow_dvc.report.layout import Drawing
 from mlflow_dvc.report.svg import svg
 
-_LINES = 2000
+_MAX_LINES = 2000
 _SHRINKS = 0.75  # smaller letters are hard to read
 _STYLE = """
 body{max-width:2200px}svg .run .box,svg .model .box{stroke:var(--run);stroke-width:1.5}
@@ -68,9 +68,9 @@ def _table(lines: Sequence[Line]) -> Iterator[str]:
         return
     yield '<h2>All of it</h2><table><thead><tr><th scope="col">part<th scope="col">what'
     yield '<th scope="col">name<th scope="col">hash or id<th scope="col"></tr></thead>'
-    for line in lines[:_LINES]:
+    for line in lines[:_MAX_LINES]:
         yield f"<tr><td>{safe(line.part)}<td>{safe(line.kind)}<td>{safe(line.name)}"
         yield f"<td class=hash>{safe(line.id)}<td>{safe(line.remark)}</tr>"
     yield "</table>"
-    if len(lines) > _LINES:
-        yield f"<p>and {len(lines) - _LINES} more, which --json has</p>"
+    if len(lines) > _MAX_LINES:
+        yield f"<p>and {len(lines) - _MAX_LINES} more, which --json has</p>"

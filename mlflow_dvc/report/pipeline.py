@@ -8,7 +8,7 @@ from mlflow_dvc.report.labels import MARKS, short_hash
 from mlflow_dvc.report.layout import Box, Drawing, Row, lay_out
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
-_ROWS = 6  # of one box; the rest is counted
+_MAX_ROWS = 6  # of one box; the rest is counted
 
 
 def drawing_of(snapshot: Snapshot) -> Drawing:
@@ -30,7 +30,7 @@ def _graph(snapshot: Snapshot) -> tuple[list[Box], list[tuple[str, str]]]:
             makers[entry.path] = f"data {entry.path}"
             boxes[makers[entry.path]] = _data_box(entry)
     for address, outs in made.items():
-        shown = tuple(_row(entry, entry.path.rsplit("/", 1)[-1]) for entry in outs[:_ROWS])
+        shown = tuple(_row(entry, entry.path.rsplit("/", 1)[-1]) for entry in outs[:_MAX_ROWS])
         is_running = address == running
         label = f"{address} (this run)" if is_running else address
         more = len(outs) - len(shown)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mlflow_dvc.report.html import safe
 from mlflow_dvc.report.layout import HEAD, ROW, WIDTH, Box, Drawing, Row
 
-_LETTERS = 26  # that fit into a box
+_MAX_LETTERS = 26  # that fit into a box
 
 
 def svg(drawing: Drawing, said: str, *, shrinks: float = 1) -> Iterator[str]:
@@ -64,5 +64,5 @@ def _row(row: Row, y: int) -> Iterator[str]:
     yield "</g>"
 
 
-def _fitted(text: str, letters: int = _LETTERS) -> str:
+def _fitted(text: str, letters: int = _MAX_LETTERS) -> str:
     return text if len(text) <= letters else text[: letters - 1] + "\N{HORIZONTAL ELLIPSIS}"

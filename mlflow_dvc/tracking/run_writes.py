@@ -17,7 +17,7 @@ from mlflow_dvc.tracking.server import SNAPSHOT, client_of, read_artifact
 # so a fork waits for one request to end, but not for long.
 
 _requesting = threading.Lock()
-_FORK_WAITS = 2.0  # seconds
+_MAX_FORK_WAIT_SECONDS = 2.0
 _forking = threading.local()
 _hangs = False
 
@@ -25,7 +25,7 @@ _hangs = False
 def _before_fork() -> None:
     """A request that hangs is waited for at one fork, not at each of a pool of workers."""
     global _hangs
-    _forking.holds = _requesting.acquire(timeout=0 if _hangs else _FORK_WAITS)
+    _forking.holds = _requesting.acquire(timeout=0 if _hangs else _MAX_FORK_WAIT_SECONDS)
     _hangs = not _forking.holds
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_PAGE = 1000
+_PAGE_RUNS = 1000
 _RUN_ID = re.compile(r"[0-9a-f]{1,32}")
 
 
@@ -66,7 +66,7 @@ def get_run(ref: str, tracking_uri: str | None = None) -> Run:
 def _experiments(client: MlflowClient) -> Iterator[str]:
     token: str | None = None
     while True:
-        page = client.search_experiments(max_results=_PAGE, page_token=token)
+        page = client.search_experiments(max_results=_PAGE_RUNS, page_token=token)
         yield from (experiment.experiment_id for experiment in page)
         token = page.token
         if not token:
@@ -76,14 +76,14 @@ def _experiments(client: MlflowClient) -> Iterator[str]:
 def _runs(client: MlflowClient, filter_string: str, view: int) -> Iterator[Run]:
     experiments = list(_experiments(client))
     # One request may name only so many experiments before the server or a proxy balks.
-    for start in range(0, len(experiments), _PAGE):
+    for start in range(0, len(experiments), _PAGE_RUNS):
         token: str | None = None
         while True:
             page = client.search_runs(
-                experiments[start : start + _PAGE],
+                experiments[start : start + _PAGE_RUNS],
                 filter_string,
                 run_view_type=view,
-                max_results=_PAGE,
+                max_results=_PAGE_RUNS,
                 page_token=token,
             )
             yield from page

@@ -432,7 +432,7 @@ def test_limits(make_project):
     project.write("small.bin", b"1")
     project.dvc("add", "--quiet", "known.bin")
     questions = [HashQuery(name, "md5") for name in ("known.bin", "large.bin", "small.bin")]
-    known, large, small = answer(project, *questions, bytes_at_most=50_000)
+    known, large, small = answer(project, *questions, max_bytes=50_000)
     assert known is not None
     assert large is None
     assert small is None, "what is left was spent"
@@ -513,7 +513,7 @@ def test_stamps_end(tmp_path: Path):
     assert stat_tree(str(folder)) is not None
     assert stat_tree(str(tmp_path / "nothing")) is None
     with pytest.raises(TooManyFilesError):
-        stat_tree(str(folder), at_most=0)
+        stat_tree(str(folder), max_files=0)
 
 
 def test_child_without_python(monkeypatch, make_project):

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.diff.code import CodeDiff
     from mlflow_dvc.recall.diff.data import DataChange, DataDiff
 
-_COMMITS_SHOWN = 10
-_FILES_SHOWN = 20
+_MAX_COMMITS = 10
+_MAX_FILES = 20
 _MARKS = {"added": "A", "removed": "D", "deleted": "D", "modified": "M", "renamed": "R"}
 _COLOURS = {"A": "green", "D": "red", "M": "yellow", "R": "cyan"}
 # As git colours a patch; what a header begins with comes before what a line does.
@@ -129,7 +129,7 @@ def _folder(console: Console, change: DataChange) -> None:
     console.print(f"{name}: {_summary(change.files)}", soft_wrap=True)
     table = terminal.grid("", "", "", "")
     table.show_header = False
-    for file in islice(change.files.listed, _FILES_SHOWN):
+    for file in islice(change.files.listed, _MAX_FILES):
         mark = _mark(file.status)
         path = f"{file.old_path} -> {file.path}" if file.old_path else file.path
         hashes = " -> ".join(
@@ -138,7 +138,7 @@ def _folder(console: Console, change: DataChange) -> None:
         marked = f"[{_COLOURS[mark]}]{mark}[/]"
         table.add_row(f"  {marked}", *map(terminal.plain, (path, hashes, _sizes(file))))
     console.print(table)
-    if (more := change.files.count - _FILES_SHOWN) > 0:
+    if (more := change.files.count - _MAX_FILES) > 0:
         console.print(f"  [dim]and {more} more (--json lists the first 1,000)[/dim]")
 
 
@@ -202,7 +202,7 @@ def _between(code: CodeDiff) -> Iterator[tuple[str, str]]:
 
 
 def _subjects(line: CommitRange) -> str:
-    shown = [f"{short_hash(one.sha)} {one.subject}" for one in line.commits[:_COMMITS_SHOWN]]
+    shown = [f"{short_hash(one.sha)} {one.subject}" for one in line.commits[:_MAX_COMMITS]]
     more = line.count - len(shown)
     return "\n".join([*shown, f"and {more} more"] if more > 0 else shown)
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.doctor import DoctorReport, Finding
 
 _STYLES = {"error": "bold red", "note": "yellow"}
-_PLACES_AT_MOST = 10  # of one rule; the JSON has all
-_FIXES_AT_MOST = 3
+_MAX_PLACES = 10  # of one rule; the JSON has all
+_MAX_FIXES = 3
 
 
 def doctor_json(report: DoctorReport) -> dict[str, Any]:
@@ -45,15 +45,15 @@ def doctor(report: DoctorReport) -> None:
 
 
 def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, str]]:
-    for finding in findings[:_PLACES_AT_MOST]:
+    for finding in findings[:_MAX_PLACES]:
         yield "where", f"{_line(finding.where)}: {_line(finding.what)}"
-    if len(findings) > _PLACES_AT_MOST:
-        yield "", f"... and {len(findings) - _PLACES_AT_MOST} more: --json has all"
+    if len(findings) > _MAX_PLACES:
+        yield "", f"... and {len(findings) - _MAX_PLACES} more: --json has all"
     yield "why", findings[0].why
     fixes = list(dict.fromkeys(finding.fix for finding in findings))
-    for fix in fixes[:_FIXES_AT_MOST]:
+    for fix in fixes[:_MAX_FIXES]:
         yield "fix", _line(fix)
-    if len(fixes) > _FIXES_AT_MOST:
+    if len(fixes) > _MAX_FIXES:
         yield "", "... and so on"
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from mlflow_dvc.recall.lineage.graph import Edge, Lineage, Node
 
-_BRANCHES = 30  # of one node; the rest is counted
-_DEEP = 200  # rich draws a tree by recursion
+_MAX_BRANCHES = 30  # of one node; the rest is counted
+_MAX_DEPTH = 200  # rich draws a tree by recursion
 # What an edge says of the node that is named below another, above it in the graph or below it.
 _ABOVE = {"part of": "lies in it", "holds": "holds it", "saw": "lay there"}
 _BELOW = {"part of": "holds it", "holds": "lies in it", "saw": "saw it"}
@@ -97,17 +97,17 @@ def _grow(
     """Add what is next to ``key``, and so on; the edges that lead there."""
     found = side.edges.get(key, [])
     side.opened.add(key)
-    for edge in found[:_BRANCHES]:
+    for edge in found[:_MAX_BRANCHES]:
         end = side.next_of(edge)
         goes_on = end in side.edges
-        again = end in side.opened or depth == _DEEP
-        cut = "..." if depth == _DEEP else "... as above"
+        again = end in side.opened or depth == _MAX_DEPTH
+        cut = "..." if depth == _MAX_DEPTH else "... as above"
         said = f"  [dim]{cut}[/dim]" if goes_on and again else ""
         below = branch.add(_line(nodes[end], edge, side.words) + said)
         if not again:
             _grow(below, end, nodes, side, depth + 1)
-    if len(found) > _BRANCHES:
-        branch.add(f"[dim]and {len(found) - _BRANCHES} more (--json has all)[/dim]")
+    if len(found) > _MAX_BRANCHES:
+        branch.add(f"[dim]and {len(found) - _MAX_BRANCHES} more (--json has all)[/dim]")
     return found
 
 

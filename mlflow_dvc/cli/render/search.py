@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mlflow_dvc.recall.search import Match
 
-_ROOMY = 125  # columns of a terminal; a narrower one leaves out what `show` tells
+_WIDE_COLUMNS = 125  # columns of a terminal; a narrower one leaves out what `show` tells
 _IN_SHOW = frozenset({"experiment", "commit"})
 
 
@@ -28,7 +28,7 @@ def search(what: str, matches: Sequence[Match], console: Console | None = None) 
         return
     console = console or terminal.console_of()
     rows = [_row(match, whole=console.width == terminal.WIDE) for match in matches]
-    shown = [name for name in rows[0] if console.width >= _ROOMY or name not in _IN_SHOW]
+    shown = [name for name in rows[0] if console.width >= _WIDE_COLUMNS or name not in _IN_SHOW]
     table = terminal.grid(*shown)
     for row in rows:
         table.add_row(*(terminal.plain(row[name]) for name in shown))

@@ -101,7 +101,7 @@ def run_diff(root: str, folders: list[dict[str, str]]) -> dict[str, Any]:
 
 
 def compare_rows(
-    old: Mapping[str, str], new: Mapping[str, str], at_most: int = MAX_LISTED_FILES
+    old: Mapping[str, str], new: Mapping[str, str], max_rows: int = MAX_LISTED_FILES
 ) -> FileChanges:
     """Between two folders, each file's hash by its path. What is gone and has come is renamed."""
     modified = sorted(path for path, value in new.items() if old.get(path, value) != value)
@@ -112,17 +112,17 @@ def compare_rows(
     added = [path for path in added if path not in renamed]
     deleted = [path for path in deleted if path not in gone]
     rows = (
-        *(FileChange("modified", path, old[path], new[path]) for path in modified[:at_most]),
+        *(FileChange("modified", path, old[path], new[path]) for path in modified[:max_rows]),
         *(
             FileChange("renamed", path, old[was], new[path], was)
-            for path, was in islice(renamed.items(), at_most)
+            for path, was in islice(renamed.items(), max_rows)
         ),
-        *(FileChange("deleted", path, old=old[path]) for path in deleted[:at_most]),
-        *(FileChange("added", path, new=new[path]) for path in added[:at_most]),
+        *(FileChange("deleted", path, old=old[path]) for path in deleted[:max_rows]),
+        *(FileChange("added", path, new=new[path]) for path in added[:max_rows]),
     )
     unchanged = len(new) - len(added) - len(renamed) - len(modified)
     counts = (len(added), len(deleted), len(modified), len(renamed), unchanged)
-    return FileChanges(*counts, rows[:at_most])
+    return FileChanges(*counts, rows[:max_rows])
 
 
 def _renamed(

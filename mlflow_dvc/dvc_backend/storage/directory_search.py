@@ -18,7 +18,7 @@ from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.dvc_backend.storage.stores import open_stores, read_listing_bytes
 
 _MAX_SECONDS = 600.0
-_AT_ONCE = 16
+_MAX_THREADS = 16
 _MAX_ROW_BYTES = 1 << 16  # bytes of a row in a listing
 _DECODER = json.JSONDecoder()
 
@@ -78,7 +78,7 @@ def run_contains(
                 return
             unknown[folder] = "; ".join(tried) or "neither the cache nor a DVC remote lists it"
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_MAX_THREADS) as pool:
             list(pool.map(look, folders))
     return {"found": dict(sorted(found.items())), "unknown": unknown}
 

@@ -24,7 +24,7 @@ from mlflow_dvc.dvc_backend.storage.by_url import open_remote_url
 from mlflow_dvc.dvc_backend.storage.stores import Row, open_stores, read_listing
 
 _MAX_SECONDS = 24 * 3600.0
-_AT_ONCE = 16
+_MAX_THREADS = 16
 UNFINISHED = ".mlflow-dvc-"  # how the name of a folder begins that is being filled
 _HASHED = ("md5", LEGACY)
 
@@ -253,7 +253,7 @@ def _copy_object(odb: Any, wanted: FetchRequest, target: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         odb.fs.get_file(odb.oid_to_path(row["md5"]), path)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_MAX_THREADS) as pool:
         list(pool.map(copy, rows))
 
 

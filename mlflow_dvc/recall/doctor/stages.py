@@ -11,7 +11,7 @@ from mlflow_dvc.recall.doctor.files import is_lock_seen
 from mlflow_dvc.recall.doctor.finding import Violation
 from mlflow_dvc.recall.doctor.script import find_script, is_declared, parse_reads
 
-_NAMED = 3
+_MAX_NAMED_STAGES = 3
 
 
 def script_not_declared(context: DoctorContext) -> Iterator[Violation]:
@@ -81,5 +81,5 @@ def dead_lock_entry(context: DoctorContext) -> Iterator[Violation]:
 
 def _listed(names: Iterable[str]) -> str:
     found = list(names)
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return ", ".join(found[:_NAMED]) + more
+    more = f" and {len(found) - _MAX_NAMED_STAGES} more" if len(found) > _MAX_NAMED_STAGES else ""
+    return ", ".join(found[:_MAX_NAMED_STAGES]) + more

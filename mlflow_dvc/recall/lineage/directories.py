@@ -18,7 +18,7 @@ from mlflow_dvc.snapshot import DataEntry
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_NAMED = 5
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,6 @@ def _unknown(inside: DirectoryMatches) -> Iterable[str]:
     for value, reason in sorted(inside.unknown.items()):
         by_reason.setdefault(reason, []).append(value)
     for reason, values in by_reason.items():
-        named = ", ".join(values[:_NAMED])
-        more = f" and {len(values) - _NAMED} more" if len(values) > _NAMED else ""
+        named = ", ".join(values[:_MAX_NAMED])
+        more = f" and {len(values) - _MAX_NAMED} more" if len(values) > _MAX_NAMED else ""
         yield f"could not be looked into, and may have it: {named}{more} ({reason})"

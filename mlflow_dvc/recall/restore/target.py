@@ -23,7 +23,7 @@ from mlflow_dvc.recall.verdict import Check
 
 _MARK = "mlflow-dvc-restore.json"  # in the git directory of the tree
 _BEGUN = "begun"  # from then on what lies there is ours
-_SHORT = 8
+_SHORT_SHA_DIGITS = 8
 
 
 @dataclass
@@ -149,7 +149,7 @@ def _had(run: StoredRecord, repository: Repository, at: str | None) -> str | Non
 
 
 def _default(run: StoredRecord, location: ProjectLocation) -> str:
-    name = f"{run.stage or 'run'}-{run.run_id[:_SHORT]}"
+    name = f"{run.stage or 'run'}-{run.run_id[:_SHORT_SHA_DIGITS]}"
     safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
     if location.repository is None:
         return os.path.abspath(safe)
