@@ -31,7 +31,7 @@ class TreeStat:
 def stat_tree(path: str, max_files: int | None = None) -> TreeStat | None:
     """Of what lies at ``path`` now; None where nothing does.
 
-    Raises OSError for what cannot be looked at, TooManyFilesError for more than ``max_files`` files.
+    Raises OSError for what cannot be looked at, TooManyFilesError for more than ``max_files``.
     """
     try:
         top, link = os.stat(path), os.lstat(path)
