@@ -121,8 +121,8 @@ class RunCapture:
 
     def lock_at_start(self, stage: Stage) -> Mapping[str, Any] | None:
         """What the lock said of the stage when the run started."""
-        sources = self.reading.dvc_files if self.reading else ()
-        lock = next((one.lock_content for one in sources if one.file == stage.file), None)
+        dvc_files = self.reading.dvc_files if self.reading else ()
+        lock = next((one.lock_content for one in dvc_files if one.file == stage.file), None)
         return locked_entry(lock, stage.name)
 
     @property
@@ -165,13 +165,13 @@ def run_key(project: Project) -> list[str | None]:
 def _dvc_files(reading: ProjectReading) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     singles = 0
-    for source in reading.dvc_files:
-        if source.lock_content is not None:
-            found[lock_path(source.file)] = source.lock_content
-        if source.file.endswith(".dvc"):
+    for dvc_file in reading.dvc_files:
+        if dvc_file.lock_content is not None:
+            found[lock_path(dvc_file.file)] = dvc_file.lock_content
+        if dvc_file.file.endswith(".dvc"):
             singles += 1
-        if singles <= _MAX_DVC_FILES or not source.file.endswith(".dvc"):
-            found[source.file] = source.content
+        if singles <= _MAX_DVC_FILES or not dvc_file.file.endswith(".dvc"):
+            found[dvc_file.file] = dvc_file.content
     return {**found, **reading.params}
 
 

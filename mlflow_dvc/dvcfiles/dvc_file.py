@@ -49,28 +49,28 @@ class DvcFile:
     lock: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def param_files(source: DvcFile) -> Iterator[str]:
+def param_files(dvc_file: DvcFile) -> Iterator[str]:
     """The files whose values went into the stages; vars files of a template among them."""
-    if os.path.basename(source.file) == PIPELINE:
-        yield posixpath.join(posixpath.dirname(source.file), PARAMS)
+    if os.path.basename(dvc_file.file) == PIPELINE:
+        yield posixpath.join(posixpath.dirname(dvc_file.file), PARAMS)
     for path in (
-        *_read_digests(source),
-        *(path for stage in source.stages for path in stage.params),
+        *_read_digests(dvc_file),
+        *(path for stage in dvc_file.stages for path in stage.params),
     ):
         if not path.startswith(("/", "../")) and "://" not in path:
             yield path
 
 
-def _read_digests(source: DvcFile) -> list[str]:
+def _read_digests(dvc_file: DvcFile) -> list[str]:
     """The files, there now, that DVC filled the templates in from."""
-    return [path for path, md5 in source.answer.reads.items() if md5] if source.answer else []
+    return [path for path, md5 in dvc_file.answer.reads.items() if md5] if dvc_file.answer else []
 
 
-def is_stale(source: DvcFile, root: str) -> bool:
+def is_stale(dvc_file: DvcFile, root: str) -> bool:
     """Whether a template's answer may have changed: its parameters did, or it is known by now."""
-    if not source.pending and source.answer is None:
+    if not dvc_file.pending and dvc_file.answer is None:
         return False
-    return cached_answer(root, source.file, source.content) != source.answer
+    return cached_answer(root, dvc_file.file, dvc_file.content) != dvc_file.answer
 
 
 def parse_dvc_file(root: str, file: str, loaded: ParsedFile) -> DvcFile:
@@ -90,7 +90,7 @@ def parse_pipeline(root: str, file: str, loaded: ParsedFile, lock: ParsedFile | 
     """What a dvc.yaml says together with its lock."""
     raw, faults = _validate(file, loaded.raw, schema.PIPELINE)
     locked, lock_faults = _locked(lock_path(file), lock) if lock else ({}, ())
-    source = DvcFile(
+    dvc_file = DvcFile(
         file=file,
         content=loaded.content,
         stages=(),
@@ -99,55 +99,55 @@ def parse_pipeline(root: str, file: str, loaded: ParsedFile, lock: ParsedFile | 
         raw=raw.get("stages") or {},
         lock=locked.get("stages") or {},
     )
-    source = replace(source, templated=templated_stages(loaded.content, source.raw))
-    if source.templated:
+    dvc_file = replace(dvc_file, templated=templated_stages(loaded.content, dvc_file.raw))
+    if dvc_file.templated:
         if known := cached_answer(root, file, loaded.content):
-            return _with_templates(root, source, known)
-        source = replace(source, pending=True)
-    return _read_plainly(root, source)
+            return _with_templates(root, dvc_file, known)
+        dvc_file = replace(dvc_file, pending=True)
+    return _read_plainly(root, dvc_file)
 
 
-def _read_plainly(root: str, source: DvcFile) -> DvcFile:
-    return _with_stages(root, source, _parse_again(source))
+def _read_plainly(root: str, dvc_file: DvcFile) -> DvcFile:
+    return _with_stages(root, dvc_file, _parse_again(dvc_file))
 
 
-def _parse_again(source: DvcFile) -> Raw:
-    if not source.templated:
-        return source.raw
-    return {name: raw for name, raw in source.raw.items() if name not in source.templated}
+def _parse_again(dvc_file: DvcFile) -> Raw:
+    if not dvc_file.templated:
+        return dvc_file.raw
+    return {name: raw for name, raw in dvc_file.raw.items() if name not in dvc_file.templated}
 
 
-def _with_templates(root: str, source: DvcFile, resolved: ResolvedStages) -> DvcFile:
+def _with_templates(root: str, dvc_file: DvcFile, resolved: ResolvedStages) -> DvcFile:
     """Stages that DVC could not resolve are read as far as their text goes."""
     known = replace(
-        source,
+        dvc_file,
         pending=False,
         answer=resolved,
-        faults=source.faults + tuple(f"{source.file}: {fault}" for fault in resolved.faults),
+        faults=dvc_file.faults + tuple(f"{dvc_file.file}: {fault}" for fault in resolved.faults),
     )
-    order = {name: position for position, name in enumerate(source.raw)}
+    order = {name: position for position, name in enumerate(dvc_file.raw)}
     stages = sorted(
-        {**_parse_again(source), **resolved.stages}.items(),
+        {**_parse_again(dvc_file), **resolved.stages}.items(),
         key=lambda item: order.get(item[0].rpartition("@")[0], order.get(item[0], 0)),
     )
     return _with_stages(root, known, dict(stages))
 
 
-def _with_stages(root: str, source: DvcFile, stages: Mapping[str, Any]) -> DvcFile:
+def _with_stages(root: str, dvc_file: DvcFile, stages: Mapping[str, Any]) -> DvcFile:
     reader = StageParser(root)
-    found = reader.pipeline(source.file, stages, source.lock)
-    return replace(source, stages=tuple(found), faults=source.faults + tuple(reader.faults))
+    found = reader.pipeline(dvc_file.file, stages, dvc_file.lock)
+    return replace(dvc_file, stages=tuple(found), faults=dvc_file.faults + tuple(reader.faults))
 
 
-def resolve_templates(root: str, source: DvcFile) -> DvcFile:
+def resolve_templates(root: str, dvc_file: DvcFile) -> DvcFile:
     """``source`` with its templates filled in; where DVC cannot, it says so and stays plain."""
-    if not source.pending:
-        return source
+    if not dvc_file.pending:
+        return dvc_file
     try:
-        return _with_templates(root, source, resolve(root, source.file, source.content))
+        return _with_templates(root, dvc_file, resolve(root, dvc_file.file, dvc_file.content))
     except Exception as error:
-        fault = f"{source.file}: DVC could not resolve its templates ({describe_error(error)})"
-        return replace(source, pending=False, faults=(*source.faults, fault))
+        fault = f"{dvc_file.file}: DVC could not resolve its templates ({describe_error(error)})"
+        return replace(dvc_file, pending=False, faults=(*dvc_file.faults, fault))
 
 
 def _validate(file: str, raw: Any, rule: schema.Rule) -> tuple[Raw, tuple[str, ...]]:

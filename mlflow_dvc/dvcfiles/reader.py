@@ -8,10 +8,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from mlflow_dvc.dvcfiles import dvc_file as sources_of
 from mlflow_dvc.dvcfiles import yaml12
 from mlflow_dvc.dvcfiles.discovery import PIPELINE, DvcFileFinder
-from mlflow_dvc.dvcfiles.dvc_file import Content, DvcFile, ParsedFile
+from mlflow_dvc.dvcfiles.dvc_file import (
+    Content,
+    DvcFile,
+    ParsedFile,
+    is_stale,
+    param_files,
+    parse_dvc_file,
+    parse_pipeline,
+)
 from mlflow_dvc.dvcfiles.reading import MAX_PARAMS_BYTES, ProjectReading
 from mlflow_dvc.dvcfiles.reading_cache import ReadingInputs, load
 from mlflow_dvc.dvcfiles.stages import lock_path
@@ -82,51 +89,51 @@ class ProjectReader:
     def _begin_with(self, recalled: ProjectReading) -> None:
         """What changed need not be all: files with the same bytes are not parsed again."""
         with suppress(ValueError, KeyError, TypeError):  # a damaged memory
-            self._sources = {source.file: source for source in recalled.dvc_files}
+            self._sources = {dvc_file.file: dvc_file for dvc_file in recalled.dvc_files}
 
     def _read(self) -> Content:
         found: list[DvcFile] = []
         faults: list[str] = []
 
         def outs_of(path: str) -> Set[str]:
-            source = self._source(path, faults)
-            if source is None:
+            dvc_file = self._source(path, faults)
+            if dvc_file is None:
                 return set()
-            found.append(source)
-            if source not in self._outs:
-                self._outs[source] = set(_out_paths(self.root, source))
-            return self._outs[source]
+            found.append(dvc_file)
+            if dvc_file not in self._outs:
+                self._outs[dvc_file] = set(_out_paths(self.root, dvc_file))
+            return self._outs[dvc_file]
 
         self._read_files.clear()
         self._missing.clear()
         for _ in self._tree.dvc_files(outs_of):
             pass
-        self._sources = {source.file: source for source in found}
-        self._outs = {source: self._outs[source] for source in found}
+        self._sources = {dvc_file.file: dvc_file for dvc_file in found}
+        self._outs = {dvc_file: self._outs[dvc_file] for dvc_file in found}
         faults += self._hidden_paths(found)
         return Content(tuple(found), tuple(faults), self._read_params(found))
 
-    def _hidden_paths(self, sources: Sequence[DvcFile]) -> Iterator[str]:
+    def _hidden_paths(self, dvc_files: Sequence[DvcFile]) -> Iterator[str]:
         hidden = self._tree.hidden
         folders = hidden.folders_with_dvc_rules()
-        if folders.isdisjoint(self._folders_of(sources)):
+        if folders.isdisjoint(self._folders_of(dvc_files)):
             return
-        for source in sources:
-            for path in _paths(source):
+        for dvc_file in dvc_files:
+            for path in _paths(dvc_file):
                 if hidden.hidden_by_dvc(self._absolute(path)):
-                    yield f"{source.file}: DVC refuses it: {path} is hidden by .dvcignore"
+                    yield f"{dvc_file.file}: DVC refuses it: {path} is hidden by .dvcignore"
 
-    def _folders_of(self, sources: Sequence[DvcFile]) -> Set[str]:
+    def _folders_of(self, dvc_files: Sequence[DvcFile]) -> Set[str]:
         """Every folder in which something lies that ``sources`` name, or in which that lies."""
-        if self._folders is None or self._folders[0] != sources:
-            every = (self._absolute(path) for source in sources for path in _paths(source))
-            self._folders = (sources, {folder for path in every for folder in parents(path)})
+        if self._folders is None or self._folders[0] != dvc_files:
+            every = (self._absolute(path) for dvc_file in dvc_files for path in _paths(dvc_file))
+            self._folders = (dvc_files, {folder for path in every for folder in parents(path)})
         return self._folders[1]
 
     def _glimpses(self) -> Iterator[tuple[str, Fingerprint]]:
         yield from self._tree.fingerprints()
-        for source in self._sources.values():
-            for path, md5 in (source.answer.reads if source.answer else {}).items():
+        for dvc_file in self._sources.values():
+            for path, md5 in (dvc_file.answer.reads if dvc_file.answer else {}).items():
                 yield self._absolute(path), Fingerprint(None, md5 or "", missing=md5 is None)
         for path in self._named:
             yield self._absolute(path), self._params.fingerprint(self._absolute(path))
@@ -138,12 +145,12 @@ class ProjectReader:
     def _absolute(self, path: str) -> str:
         return os.path.join(self.root, path)
 
-    def _read_params(self, sources: list[DvcFile]) -> dict[str, bytes]:
+    def _read_params(self, dvc_files: list[DvcFile]) -> dict[str, bytes]:
         """As far as they can be read, are small and lie in the project."""
-        if sources != self._named_by:
-            every = (path for source in sources for path in sources_of.param_files(source))
+        if dvc_files != self._named_by:
+            every = (path for dvc_file in dvc_files for path in param_files(dvc_file))
             self._named = list(dict.fromkeys(every))[:_MAX_PARAMS_FILES]
-            self._named_by = sources
+            self._named_by = dvc_files
         found = {}
         for path in self._named:
             where = self._absolute(path)
@@ -160,14 +167,14 @@ class ProjectReader:
         is_pipeline = file.rpartition("/")[2] == PIPELINE
         lock = self._lock(lock_path(path), faults) if is_pipeline else None
         kept = self._sources.get(file)
-        if kept and not sources_of.is_stale(kept, self.root):
+        if kept and not is_stale(kept, self.root):
             made_of = self._made_of.get(file, (kept.content, kept.lock_content))
             if made_of == (content, lock):
                 return kept
-        source = self._made(path, file, content, lock, faults)
-        if source:
+        dvc_file = self._made(path, file, content, lock, faults)
+        if dvc_file:
             self._made_of[file] = (content, lock)
-        return source
+        return dvc_file
 
     def _made(
         self, path: str, file: str, content: bytes, lock: bytes | None, faults: list[str]
@@ -176,11 +183,11 @@ class ProjectReader:
         if loaded is None:
             return None
         if os.path.basename(path) != PIPELINE:
-            return sources_of.parse_dvc_file(self.root, file, loaded)
+            return parse_dvc_file(self.root, file, loaded)
         found: list[str] = []
         locked = None if lock is None else self._loaded(lock_path(path), lock, found)
-        source = sources_of.parse_pipeline(self.root, file, loaded, locked)
-        return replace(source, faults=(*source.faults, *found)) if found else source
+        dvc_file = parse_pipeline(self.root, file, loaded, locked)
+        return replace(dvc_file, faults=(*dvc_file.faults, *found)) if found else dvc_file
 
     def _lock(self, path: str, faults: list[str]) -> bytes | None:
         if self._tree.hidden.hidden_by_git(path):
@@ -225,14 +232,14 @@ def _has_conflict(content: bytes) -> bool:
     return any(line.startswith(b"<<<<<<< ") for line in content.splitlines())
 
 
-def _paths(source: DvcFile) -> Iterator[str]:
+def _paths(dvc_file: DvcFile) -> Iterator[str]:
     """What the stages of ``source`` write and read."""
-    for stage in source.stages:
+    for stage in dvc_file.stages:
         yield from (out.path for out in stage.outs)
         yield from (*stage.deps, *stage.params)
 
 
-def _out_paths(root: str, source: DvcFile) -> Iterator[str]:
-    for stage in source.stages:
+def _out_paths(root: str, dvc_file: DvcFile) -> Iterator[str]:
+    for stage in dvc_file.stages:
         for out in stage.outs:
             yield os.path.join(root, out.path)

@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from mlflow_dvc.dvcfiles import dvc_file as sources_of
-from mlflow_dvc.dvcfiles.dvc_file import Content, DvcFile
+from mlflow_dvc.dvcfiles.dvc_file import Content, DvcFile, resolve_templates
 from mlflow_dvc.dvcfiles.reading_cache import CachedReading
 from mlflow_dvc.dvcfiles.stage_graph import overlapping_outputs
 from mlflow_dvc.dvcfiles.stages import Stage, lock_path
@@ -27,7 +26,7 @@ class ProjectReading:
         root: str,
         content: Content | None,
         memory: CachedReading | None = None,
-        faults_of: Callable[[Sequence[DvcFile]], Iterable[str]] = lambda sources: (),
+        faults_of: Callable[[Sequence[DvcFile]], Iterable[str]] = lambda dvc_files: (),
     ) -> None:
         self.root = root
         self.cached = memory
@@ -54,15 +53,15 @@ class ProjectReading:
     @property
     def pending(self) -> bool:
         """Whether the stages of some dvc.yaml are not known yet; such a reading is never kept."""
-        return self.is_loaded and any(source.pending for source in self.dvc_files)
+        return self.is_loaded and any(dvc_file.pending for dvc_file in self.dvc_files)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
-        return tuple(stage for source in self.dvc_files for stage in source.stages)
+        return tuple(stage for dvc_file in self.dvc_files for stage in dvc_file.stages)
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        named = [fault for source in self.dvc_files for fault in source.faults]
+        named = [fault for dvc_file in self.dvc_files for fault in dvc_file.faults]
         found = (*self.content.faults, *named, *overlapping_outputs(self.stages))
         return tuple(dict.fromkeys(escape_unprintable(fault) for fault in found))
 
@@ -70,27 +69,25 @@ class ProjectReading:
     def locks(self) -> dict[str, str]:
         """The md5 of the bytes of each lock that counts, by its path."""
         return {
-            lock_path(source.file): md5_of(source.lock_content)
-            for source in self.dvc_files
-            if source.lock_content is not None
+            lock_path(dvc_file.file): md5_of(dvc_file.lock_content)
+            for dvc_file in self.dvc_files
+            if dvc_file.lock_content is not None
         }
 
     def with_templates(self) -> ProjectReading:
         """The same moment with every template filled in, by asking DVC where it must be (slow)."""
-        sources = tuple(
-            sources_of.resolve_templates(self.root, source) for source in self.dvc_files
-        )
+        dvc_files = tuple(resolve_templates(self.root, dvc_file) for dvc_file in self.dvc_files)
         params = dict(self.content.params)
-        for source in sources:
-            reads = source.answer.reads if source.answer else {}
+        for dvc_file in dvc_files:
+            reads = dvc_file.answer.reads if dvc_file.answer else {}
             for path, md5 in reads.items():
                 content = params.get(path) or _read_small(os.path.join(self.root, path))
                 if content and md5_of(content) == md5:
                     params[path] = content
-        pairs = zip(sources, self.dvc_files, strict=True)
-        late = [source for source, before in pairs if source is not before]
+        pairs = zip(dvc_files, self.dvc_files, strict=True)
+        late = [dvc_file for dvc_file, before in pairs if dvc_file is not before]
         faults = (*self.content.faults, *self._faults_of(late))
-        return ProjectReading(self.root, Content(sources, faults, params))
+        return ProjectReading(self.root, Content(dvc_files, faults, params))
 
 
 def _read_small(path: str) -> bytes | None:

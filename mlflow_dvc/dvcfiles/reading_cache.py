@@ -132,21 +132,21 @@ def save(root: str, memory: CachedReading) -> None:
 def serialize(content: Content) -> bytes:
     """``content`` as a :class:`CachedReading` holds it."""
     raw = {
-        "sources": [_file_to_row(source) for source in content.dvc_files],
+        "sources": [_file_to_row(dvc_file) for dvc_file in content.dvc_files],
         "faults": content.faults,
         "params": {path: _text(value) for path, value in content.params.items()},
     }
     return json.dumps(raw).encode()
 
 
-def _file_to_row(source: DvcFile) -> dict[str, Any]:
+def _file_to_row(dvc_file: DvcFile) -> dict[str, Any]:
     return {
-        "file": source.file,
-        "content": _text(source.content),
-        "stages": [_stage_to_row(stage) for stage in source.stages],
-        "faults": source.faults,
-        "lock_content": None if source.lock_content is None else _text(source.lock_content),
-        "answer": asdict(source.answer) if source.answer else None,
+        "file": dvc_file.file,
+        "content": _text(dvc_file.content),
+        "stages": [_stage_to_row(stage) for stage in dvc_file.stages],
+        "faults": dvc_file.faults,
+        "lock_content": None if dvc_file.lock_content is None else _text(dvc_file.lock_content),
+        "answer": asdict(dvc_file.answer) if dvc_file.answer else None,
     }
 
 
