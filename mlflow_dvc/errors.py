@@ -71,7 +71,7 @@ class RunNotFoundError(MlflowDvcError):
             f"no run {ref!r} on {tracking_uri}" + (f" ({reason})" if reason else ""),
             "Check the id, and that MLFLOW_TRACKING_URI names the server the run was logged to",
         )
-        self.ref = ref
+        self.run = ref
         self.tracking_uri = tracking_uri
 
 

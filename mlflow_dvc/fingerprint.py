@@ -51,7 +51,7 @@ class Fingerprint:
     @classmethod
     def with_content(cls, path: str) -> Fingerprint:
         """The same for a small file whose content tells as well."""
-        return replace(cls.of(path), digest=file_md5(path))
+        return replace(cls.of(path), digest=small_file_md5(path))
 
     def fits(self, path: str, digest_now: Callable[[str], str] = lambda path: "") -> bool:
         """Whether ``path`` still is as it was; not where that cannot be told.
@@ -101,7 +101,7 @@ class _CachedFile(Generic[T]):
     value: T
 
 
-def file_md5(path: str) -> str:
+def small_file_md5(path: str) -> str:
     """Of a file's content; empty where it cannot be read."""
     try:
         return md5_of(read_bytes(path))

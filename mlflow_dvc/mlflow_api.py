@@ -81,7 +81,7 @@ NEEDS = (
 )  # fmt: skip
 
 
-def missing() -> Iterator[Need]:
+def find_missing() -> Iterator[Need]:
     """What this MLflow should have and does not. Imports MLflow."""
     version = _version()
     for need in NEEDS:

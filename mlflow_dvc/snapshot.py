@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-SCHEMA = 1
+SNAPSHOT_SCHEMA = 1
 
 Role = Literal["input", "output", "code"]
 State = Literal["unverified", "clean", "modified", "missing"]
@@ -147,7 +147,10 @@ class Snapshot:
 
     def to_dict(self) -> dict[str, Any]:
         """As ``dvc/snapshot.json`` holds it: plain JSON values, with a ``schema`` number."""
-        raw = {"schema": SCHEMA, **vars(self)}  # `asdict` copies each value: ten times slower
+        raw = {
+            "schema": SNAPSHOT_SCHEMA,
+            **vars(self),
+        }  # `asdict` copies each value: ten times slower
         raw["git"] = dict(vars(self.git)) if self.git else None
         for name in ("data", "deps", "stages"):
             raw[name] = [dict(vars(entry)) for entry in raw[name]]

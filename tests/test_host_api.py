@@ -57,12 +57,12 @@ print([feature for feature in api.FEATURES if need in list(api.missing(feature))
 
 def test_this_dvc_has_all_of_it():
     """The installed DVC, oldest or newest, lacks nothing that is used of it."""
-    assert api.run_missing() == []
+    assert api.list_missing() == []
 
 
 def test_this_mlflow_has_all_of_it():
     """The installed MLflow, oldest or newest, lacks nothing that is used of it."""
-    assert list(mlflow_api.missing()) == []
+    assert list(mlflow_api.find_missing()) == []
 
 
 @pytest.mark.parametrize("need", NEEDS)
@@ -87,9 +87,9 @@ def test_each_need_of_mlflow_is_missed(need: mlflow_api.Need, monkeypatch: pytes
     owner, _ = found
     name = need.name.rpartition(".")[2]
     monkeypatch.delattr(owner, name)
-    assert list(mlflow_api.missing()) == [need]
+    assert list(mlflow_api.find_missing()) == [need]
     monkeypatch.setattr(owner, name, lambda something_else: None, raising=False)
-    assert list(mlflow_api.missing()) == ([need] if need.parameters else [])
+    assert list(mlflow_api.find_missing()) == ([need] if need.parameters else [])
 
 
 # What a newer host may look like: the name is gone as soon as its module was imported.

@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.stage_graph import downstream, guess_stage, running_stages, script_stages
-from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.code_files import is_program
 from mlflow_dvc.paths import parents

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
-from typing import Any
 
-from mlflow_dvc.dvc_backend.hash_query import Answer, HashQuery, HashResult
+from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS, Answer, HashQuery, HashResult
 from mlflow_dvc.dvc_backend.lock_entry import LockedStage
-from mlflow_dvc.dvcfiles import yaml12
+from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.reading import ProjectReading
-from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.snapshot import DataEntry, Snapshot, State, with_data_version
 
-ALGORITHMS = ("md5", "md5-dos2unix")
 # The worst that is known comes first; nobody knows whether what is not verified is worse.
 _WORST_FIRST: tuple[State, ...] = ("modified", "missing", "unverified", "clean")
 
@@ -103,20 +100,6 @@ def _status(snapshot: Snapshot) -> State:
     """Of what the run reads: all of it is clean, or the worst that is known of a part."""
     states = {entry.state for entry in (*snapshot.deps, *snapshot.data) if entry.role == "input"}
     return next((state for state in _WORST_FIRST if state in states), "clean")
-
-
-def locked_entry(lock: bytes | None, name: str | None) -> Mapping[str, Any] | None:
-    """A stage's part of a lock; None where it has none, or the lock cannot be read."""
-    try:
-        entry = yaml12.parse(lock or b"")["stages"][name]
-    except Exception:  # of an old version of DVC, of a shared server, damaged
-        return None
-    return entry if isinstance(entry, Mapping) else None
-
-
-def entry_digest(entry: Mapping[str, Any] | None) -> str:
-    """A stable digest of a lock entry; None has one too."""
-    return md5_of(json.dumps(entry, sort_keys=True, default=str).encode())
 
 
 def apply_stage_result(snapshot: Snapshot, seal: LockedStage, file: str, at: float) -> Snapshot:

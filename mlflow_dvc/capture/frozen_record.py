@@ -23,7 +23,7 @@ class FrozenRecord:
     files: Mapping[str, bytes] = field(repr=False)
 
 
-def dump(frozen: FrozenRecord) -> bytes:
+def dump_frozen(frozen: FrozenRecord) -> bytes:
     """As it is kept in a file; bytes that are no text are escaped."""
     files = {
         path: content.decode("utf-8", "surrogateescape") for path, content in frozen.files.items()
@@ -31,7 +31,7 @@ def dump(frozen: FrozenRecord) -> bytes:
     return json.dumps({**frozen.snapshot.to_dict(), _FILES: files}, indent=1).encode() + b"\n"
 
 
-def load(content: bytes) -> FrozenRecord:
+def load_frozen(content: bytes) -> FrozenRecord:
     """Raises ValueError for what :func:`dump` did not make."""
     raw = json.loads(content)
     if not isinstance(raw, dict):

@@ -10,10 +10,10 @@ from typing import Any
 
 from mlflow_dvc._version import __version__
 from mlflow_dvc.capture.claims import claim_data
-from mlflow_dvc.capture.evidence import locked_entry
 from mlflow_dvc.capture.frozen_record import FrozenRecord
+from mlflow_dvc.dvcfiles.lock_file import lock_path, locked_entry
 from mlflow_dvc.dvcfiles.reading import ProjectReading
-from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.guard import warn_once
 from mlflow_dvc.project import Project
@@ -40,10 +40,10 @@ class DataCapture:
         self.reading = reading
         self.frozen = frozen
         self.is_saved = False  # by this process, for the next
-        memory = reading.cached if reading else None
-        run = run_key(project)
+        cached = reading.cached if reading else None
+        run = cache_key(project)
         self.cached_tags = (
-            next((told for told in memory.tags_by_run if told.fits(run)), None) if memory else None
+            next((told for told in cached.tags_by_run if told.fits(run)), None) if cached else None
         )
 
     @cached_property
@@ -151,7 +151,7 @@ class RunCapture:
         return _limit_size(ours | {path: found[path] for path in found if path not in ours})
 
 
-def run_key(project: Project) -> list[str | None]:
+def cache_key(project: Project) -> list[str | None]:
     """What tells the runs of one project apart."""
     return [
         project.relative_root,

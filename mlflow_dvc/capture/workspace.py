@@ -9,11 +9,11 @@ from dataclasses import replace
 from mlflow_dvc import settings
 from mlflow_dvc.capture import evidence, frozen_record
 from mlflow_dvc.capture.frozen_record import FrozenRecord
-from mlflow_dvc.capture.run_capture import DataCapture, RunCapture, run_key
+from mlflow_dvc.capture.run_capture import DataCapture, RunCapture, cache_key
 from mlflow_dvc.dvc_backend import hashing as disk
 from mlflow_dvc.dvcfiles.reader import ProjectReader
 from mlflow_dvc.dvcfiles.reading import ProjectReading
-from mlflow_dvc.dvcfiles.reading_cache import CachedReading, CachedTags, save, serialize
+from mlflow_dvc.dvcfiles.reading_cache import CachedReading, CachedTags, save_reading, serialize
 from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.fingerprint import FileCache, Fingerprint, describe_error
 from mlflow_dvc.git import ci, head
@@ -27,7 +27,7 @@ _MAX_FINGERPRINTED_FILES = 10_000  # files
 
 _readers: dict[str, ProjectReader] = {}
 _last: RunCapture | None = None
-_frozen = FileCache(frozen_record.load)
+_frozen = FileCache(frozen_record.load_frozen)
 _lock = threading.Lock()
 
 
@@ -95,7 +95,7 @@ def freeze(project: str | None = None) -> bytes:
     >>> pathlib.Path("record.json").write_bytes(mlflow_dvc.freeze())
     """
     capture = _capture_at(project)
-    return frozen_record.dump(FrozenRecord(capture.snapshot, capture.all_files))
+    return frozen_record.dump_frozen(FrozenRecord(capture.snapshot, capture.all_files))
 
 
 def _capture_at(directory: str | None) -> RunCapture:
@@ -165,12 +165,12 @@ def save_cache(capture: RunCapture) -> None:
         for path in (os.path.join(reading.root, dep.path) for dep in facts.snapshot.deps)
         if os.path.isdir(path)
     }
-    told = CachedTags(run_key(capture.project), facts.tags, list(facts.warnings), folders)
+    told = CachedTags(cache_key(capture.project), facts.tags, list(facts.warnings), folders)
     if inputs.detects_changes:
         facts.is_saved = True
         before = reading.cached
         body = before.body if before else serialize(reading.content)
-        save(
+        save_reading(
             reading.root,
             CachedReading(inputs, (told, *(before.tags_by_run if before else ())), body),
         )

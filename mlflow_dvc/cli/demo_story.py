@@ -27,12 +27,12 @@ _MAX_TAIL_LINES = 15
 _SHORT_HASH_DIGITS = 8
 
 
-def run_demo(directory: str, narrator: DemoOutput) -> None:
+def run_demo(directory: str, output: DemoOutput) -> None:
     """Do everything in ``directory``, which must be empty or not there yet.
 
     Raises :class:`~mlflow_dvc.MlflowDvcError` with the output of the command that failed.
     """
-    stage = _Stage(_empty(directory), narrator)
+    stage = _Stage(_empty(directory), output)
     stage.lay_out()
     stage.deliver("dataset-v1", rows="400")
     stage.train("First model")
@@ -42,14 +42,14 @@ def run_demo(directory: str, narrator: DemoOutput) -> None:
 
 
 class _Stage:
-    def __init__(self, directory: Path, narrator: DemoOutput) -> None:
+    def __init__(self, directory: Path, output: DemoOutput) -> None:
         self.directory = directory
         self.uri = f"sqlite:///{directory / 'mlflow.db'}"
-        self.narrator = narrator
+        self.output = output
         self._environment = _environment(self.uri)
 
     def lay_out(self) -> None:
-        with self.narrator.step("lay out the project: git, DVC, a DVC remote"):
+        with self.output.step("lay out the project: git, DVC, a DVC remote"):
             shutil.copytree(_project(), self.directory, dirs_exist_ok=True)
             self._run("git", "init", "--quiet", "--initial-branch=main")
             self._run("git", "config", "user.name", "mlflow-dvc demo")
@@ -61,22 +61,22 @@ class _Stage:
             self._commit("Pipeline and training code")
 
     def deliver(self, name: str, rows: str = "") -> None:
-        with self.narrator.step(f"{name}: {rows or 'all'} rows of {RAW}, tracked by DVC"):
+        with self.output.step(f"{name}: {rows or 'all'} rows of {RAW}, tracked by DVC"):
             self._run(sys.executable, "src/get_data.py", *([rows] if rows else []))
             self._dvc("add", "--quiet", RAW)
             self._commit(name)
             self._run("git", "tag", name)
 
     def train(self, message: str) -> None:
-        with self.narrator.step("dvc repro: prepare, then train, which logs to MLflow"):
+        with self.output.step("dvc repro: prepare, then train, which logs to MLflow"):
             self._dvc("repro")
             self._commit(message)
-        with self.narrator.step("dvc push"):
+        with self.output.step("dvc push"):
             self._dvc("push", "--quiet")
 
     def show(self) -> None:
-        say = self.narrator.say
-        with self.narrator.step("ask MLflow for the runs"):
+        say = self.output.say
+        with self.output.step("ask MLflow for the runs"):
             runs = list(tracking.find_runs("", self.uri))
         runs.sort(key=lambda run: run.info.start_time)
         if len(runs) != 2 or not all(_prepared(run) for run in runs):
@@ -85,24 +85,24 @@ class _Stage:
                 "Is the plugin loaded? `python -c 'import mlflow'` must print no warning",
             )
         say("\nTwo runs of the same training code. Which data each one saw:\n")
-        self.narrator.table(["", *(run.info.run_name for run in runs)], _compared(runs))
+        self.output.table(["", *(run.info.run_name for run in runs)], _compared(runs))
         for run in runs:
             what = f"{PREPARED}@{_prepared(run)[:_SHORT_HASH_DIGITS]}"
             say()
-            self.narrator.command(f"mlflow-dvc search {what}")
-            render.search(what, search(what, tracking_uri=self.uri), self.narrator.console)
+            self.output.command(f"mlflow-dvc search {what}")
+            render.print_matches(what, search(what, tracking_uri=self.uri), self.output.console)
         say("\nThe same in MLflow's own search box:\n")
         say(f"  tags.`{tag.OUT}{PREPARED}` = '{_prepared(runs[-1])}'")
         say(f"  tags.{tag.HASHES} LIKE '% {_prepared(runs[-1])[:_SHORT_HASH_DIGITS]}%'")
         where = os.path.relpath(self.directory)
         say("\nOpen MLflow on these runs:\n")
-        self.narrator.command(
+        self.output.command(
             f"{_named('mlflow')} ui --backend-store-uri sqlite:///{where}/mlflow.db"
         )
         say("\nOr go on in the project:\n")
-        self.narrator.command(f"cd {where}")
-        self.narrator.command("export MLFLOW_TRACKING_URI=sqlite:///mlflow.db")
-        self.narrator.command(
+        self.output.command(f"cd {where}")
+        self.output.command("export MLFLOW_TRACKING_URI=sqlite:///mlflow.db")
+        self.output.command(
             f"{_named('mlflow-dvc')} show {runs[-1].info.run_id[:_SHORT_HASH_DIGITS]}"
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-SCHEMA = 1  # of what ``--json`` prints
+JSON_SCHEMA = 1  # of what ``--json`` prints
 WIDE = 10_000  # a pipe has no width: never cut or fold there
 
 

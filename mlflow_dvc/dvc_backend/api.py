@@ -133,12 +133,12 @@ def task(*features: str) -> Callable[[F], F]:
 def require(*features: str) -> None:
     """Raise HostChangedError where this DVC lacks something that one of these features needs."""
     for feature in features:
-        if lacking := list(missing(feature)):
+        if lacking := list(find_missing(feature)):
             loss, _ = FEATURES[feature]
             raise HostChangedError(f"this DVC has no {', '.join(lacking)}: {loss}")
 
 
-def missing(feature: str) -> Iterator[str]:
+def find_missing(feature: str) -> Iterator[str]:
     """What the feature needs and this DVC does not have. Imports DVC."""
     _, needs = FEATURES[feature]
     for need in needs:
@@ -148,7 +148,7 @@ def missing(feature: str) -> Iterator[str]:
 
 
 @task()
-def run_missing() -> list[str]:
+def list_missing() -> list[str]:
     """In words what is off with this DVC, one line for each feature."""
     lines = []
     for feature in FEATURES:

@@ -37,33 +37,33 @@ class HashCache:
         self._rules: dict[str, str] = {}
         self._rows = dict(_rows_in(user_cache.read(_KIND, self._name) or b"{}"))
 
-    def recall(self, question: HashQuery, max_files: int | None = None) -> HashResult | None:
-        where = os.path.join(self._root, question.path)
-        row = self._rows.get(question.key)
+    def recall(self, query: HashQuery, max_files: int | None = None) -> HashResult | None:
+        where = os.path.join(self._root, query.path)
+        row = self._rows.get(query.key)
         if row is None:
-            return None if os.path.lexists(where) else HashResult.of_missing(question, where)
+            return None if os.path.lexists(where) else HashResult.of_missing(query, where)
         seen = stat_tree(where, max_files)
         if seen is None:
-            return HashResult.of_missing(question, where)
+            return HashResult.of_missing(query, where)
         mark, algorithm, value, size, nfiles = row
-        if mark != self._mark(question, seen):
+        if mark != self._mark(query, seen):
             return None
         return HashResult(algorithm, value, size, nfiles, seen.changed)
 
-    def add(self, question: HashQuery, seen: TreeStat, found: HashResult) -> None:
+    def add(self, query: HashQuery, seen: TreeStat, found: HashResult) -> None:
         if time.time_ns() - max(seen.written, seen.changed) > _RACY_NS:
             facts = (found.algorithm, found.hash, found.size, found.nfiles)
-            self._rows.pop(question.key, None)
-            self._rows[question.key] = [self._mark(question, seen), *facts]
+            self._rows.pop(query.key, None)
+            self._rows[query.key] = [self._mark(query, seen), *facts]
 
     def keep(self) -> None:
         newest = dict(list(self._rows.items())[-_MAX_ROWS:])
         content = json.dumps({"by": _VERSION, "rows": newest}).encode()
         user_cache.write(_KIND, self._name, content)
 
-    def _mark(self, question: HashQuery, seen: TreeStat) -> str:
+    def _mark(self, query: HashQuery, seen: TreeStat) -> str:
         """The stamp, and that of every rule that may hide a part of a folder."""
-        folders = [*parents(question.path), ""]
+        folders = [*parents(query.path), ""]
         return "\0".join([seen.digest, *(self._rule(folder) for folder in folders)])
 
     def _rule(self, folder: str) -> str:

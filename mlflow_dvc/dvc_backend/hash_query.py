@@ -46,3 +46,6 @@ class HashResult:
 
 
 Answer = Mapping[str, HashResult]
+
+
+ALGORITHMS = ("md5", "md5-dos2unix")

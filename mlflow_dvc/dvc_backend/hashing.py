@@ -21,47 +21,45 @@ from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, stat_tree
 
 
-def cached_hashes_or_none(root: str, questions: Iterable[HashQuery], max_files: int) -> Answer:
+def cached_hashes_or_none(root: str, queries: Iterable[HashQuery], max_files: int) -> Answer:
     """As much of the answer as is known from before, by :attr:`HashQuery.key`.
 
     Only as much as is told by a look at ``max_files`` files.
     """
-    return {question.key: found for question, found in _look_up(root, questions, max_files)}
+    return {query.key: found for query, found in _look_up(root, queries, max_files)}
 
 
-def cached_hashes(root: str, questions: Sequence[HashQuery], max_files: int) -> Answer | None:
+def cached_hashes(root: str, queries: Sequence[HashQuery], max_files: int) -> Answer | None:
     """The same; None as soon as anything is not known."""
-    if len(questions) > max_files:
+    if len(queries) > max_files:
         return None
     answer = {}
-    for expected, (question, found) in zip(
-        questions, _look_up(root, questions, max_files), strict=False
-    ):
-        if question is not expected:
+    for expected, (query, found) in zip(queries, _look_up(root, queries, max_files), strict=False):
+        if query is not expected:
             return None
-        answer[question.key] = found
-    return answer if len(answer) == len({question.key for question in questions}) else None
+        answer[query.key] = found
+    return answer if len(answer) == len({query.key for query in queries}) else None
 
 
 def _look_up(
-    root: str, questions: Iterable[HashQuery], max_files: int
+    root: str, queries: Iterable[HashQuery], max_files: int
 ) -> Iterator[tuple[HashQuery, HashResult]]:
-    memory = HashCache(root)
-    for question in questions:
+    cache = HashCache(root)
+    for query in queries:
         if max_files <= 0:
             return
         try:
-            known = memory.recall(question, max_files)
+            known = cache.recall(query, max_files)
         except (OSError, TooManyFilesError):
             continue
         if known:
             max_files -= max(known.nfiles or 1, 1)
-            yield question, known
+            yield query, known
 
 
-def start(
+def start_hashing(
     root: str,
-    questions: Sequence[HashQuery],
+    queries: Sequence[HashQuery],
     *,
     max_bytes: int | None = None,
     seconds: float | None = None,
@@ -72,11 +70,11 @@ def start(
     """
     request = {
         "root": root,
-        "questions": [asdict(question) for question in questions],
+        "questions": [asdict(query) for query in queries],
         "max_bytes": max_bytes,
         "seconds": seconds,
     }
-    return DvcProcess(run_check, request, idle=True)
+    return DvcProcess(run_hashing, request, idle=True)
 
 
 def read_answer(child: DvcProcess) -> Answer:
@@ -87,39 +85,39 @@ def read_answer(child: DvcProcess) -> Answer:
     return {key: HashResult(*row) for key, row in raw.items()}
 
 
-def hash_now(root: str, questions: Iterable[HashQuery]) -> Answer:
+def hash_now(root: str, queries: Iterable[HashQuery]) -> Answer:
     """The whole answer, however long it takes."""
-    child = start(root, list(questions))
+    child = start_hashing(root, list(queries))
     child.wait()
     return read_answer(child)
 
 
 @api.task()
-def run_check(
+def run_hashing(
     root: str,
-    questions: list[dict[str, Any]],
+    queries: list[dict[str, Any]],
     max_bytes: int | None = None,
     seconds: float | None = None,
 ) -> dict[str, Any]:
     """The same in this process: imports DVC if it must, and changes the working directory."""
-    asked = [HashQuery(**raw) for raw in questions]
-    memory = HashCache(root)
+    asked = [HashQuery(**raw) for raw in queries]
+    cache = HashCache(root)
     found: dict[str, HashResult] = {}
-    for question in asked:
+    for query in asked:
         try:
-            known = memory.recall(question)
+            known = cache.recall(query)
         except OSError:
-            known = HashResult(question.algorithm, None)
+            known = HashResult(query.algorithm, None)
         if known:
-            found[question.key] = known
-    rest = [question for question in asked if question.key not in found]
+            found[query.key] = known
+    rest = [query for query in asked if query.key not in found]
     if rest:
         budget = _Budget(
             math.inf if max_bytes is None else max_bytes,
             math.inf if seconds is None else time.monotonic() + seconds,
         )
-        found |= _hash_all(root, rest, memory, budget)
-        memory.keep()
+        found |= _hash_all(root, rest, cache, budget)
+        cache.keep()
     return {key: astuple(value) for key, value in found.items()}
 
 
@@ -154,7 +152,7 @@ class _CountedFile:
 
 
 def _hash_all(
-    root: str, questions: Iterable[HashQuery], memory: HashCache, budget: _Budget
+    root: str, queries: Iterable[HashQuery], cache: HashCache, budget: _Budget
 ) -> dict[str, HashResult]:
 
     api.require("repo", "hash")
@@ -164,36 +162,36 @@ def _hash_all(
     )
     found: dict[str, HashResult] = {}
     with open_read_only(root) as repo:
-        for question in questions:
+        for query in queries:
             if time.monotonic() > budget.deadline or os.getppid() != budget.parent:
                 break
-            if result := _hash_one(repo, root, question, memory):
-                found[question.key] = result
+            if result := _hash_one(repo, root, query, cache):
+                found[query.key] = result
     return found
 
 
-def _hash_one(repo: Any, root: str, question: HashQuery, memory: HashCache) -> HashResult | None:
+def _hash_one(repo: Any, root: str, query: HashQuery, cache: HashCache) -> HashResult | None:
     """None where it could not be told: too much to read, or it changes while it is read."""
-    where = os.path.join(root, question.path)
+    where = os.path.join(root, query.path)
     before: TreeStat | None = None
     try:
         before = stat_tree(where)
         if before is None:
-            return HashResult.of_missing(question, where)
-        found = _build(repo, where, question, before)
+            return HashResult.of_missing(query, where)
+        found = _build(repo, where, query, before)
         if stat_tree(where) != before:
             return None
     except _BudgetSpentError:
         return None
     except Exception:  # no permission, or DVC refuses to hash it: then nobody knows its hash
-        found = HashResult(question.algorithm, None)
+        found = HashResult(query.algorithm, None)
         if before is None:
             return found
-    memory.add(question, before, found)
+    cache.add(query, before, found)
     return found
 
 
-def _build(repo: Any, where: str, question: HashQuery, seen: TreeStat) -> HashResult:
+def _build(repo: Any, where: str, query: HashQuery, seen: TreeStat) -> HashResult:
 
     def hashed(algorithm: str) -> HashResult:
         cache_of = repo.cache.legacy if algorithm == LEGACY else repo.cache.local
@@ -203,7 +201,7 @@ def _build(repo: Any, where: str, question: HashQuery, seen: TreeStat) -> HashRe
         value = tree.hash_info.value
         return HashResult(algorithm, value, meta.size, meta.nfiles, seen.changed)
 
-    found = hashed(question.algorithm)
-    if question.algorithm == LEGACY and found.hash != question.hash:
+    found = hashed(query.algorithm)
+    if query.algorithm == LEGACY and found.hash != query.hash:
         return hashed("md5")  # what DVC would write from now on
     return found

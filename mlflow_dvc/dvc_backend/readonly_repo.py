@@ -37,10 +37,10 @@ def strip_remote_config(repo: Any, trusted: Mapping[str, Any] | None = None) -> 
 
 
 @contextmanager
-def open_read_only(root: str, *, foreign: bool = False) -> Iterator[Any]:
+def open_read_only(root: str, *, untrusted: bool = False) -> Iterator[Any]:
     """The DVC project at ``root``; changes the working directory. DVC's lock is never taken.
 
-    What a ``foreign`` one has in its configuration is not trusted.
+    What a ``untrusted`` one has in its configuration is not trusted.
     """
     scratch = tempfile.mkdtemp(prefix="mlflow-dvc-")
 
@@ -67,10 +67,10 @@ def open_read_only(root: str, *, foreign: bool = False) -> Iterator[Any]:
     api.Output.ignore = lambda self: None
     try:
         try:
-            repo = (ReadOnlyRepoWithoutState if foreign else ReadOnlyRepo)(root)
+            repo = (ReadOnlyRepoWithoutState if untrusted else ReadOnlyRepo)(root)
         except Exception:
             repo = ReadOnlyRepoWithoutState(root)
-        if foreign:
+        if untrusted:
             strip_remote_config(repo)
         try:
             yield repo

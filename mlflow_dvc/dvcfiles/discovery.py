@@ -11,7 +11,7 @@ from functools import cached_property
 from mlflow_dvc.dvcfiles.ignored import IGNORE_FILES, IgnoreChecker
 from mlflow_dvc.fingerprint import Fingerprint, Signature, is_settled, md5_of, signature_of
 
-PIPELINE = "dvc.yaml"
+PIPELINE_FILE = "dvc.yaml"
 _SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".dvc"})
 
 
@@ -117,7 +117,7 @@ def _scan(directory: str, status: os.stat_result) -> _Listing:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in _SKIPPED_DIRECTORIES:
                     directories.append(entry.name)
-            elif entry.name == PIPELINE or entry.name.endswith(".dvc"):
+            elif entry.name == PIPELINE_FILE or entry.name.endswith(".dvc"):
                 dvc_files.append(entry.name)
             elif entry.name in IGNORE_FILES:
                 ignore_files.append(entry.name)

@@ -10,14 +10,15 @@ from typing import Any
 
 from mlflow_dvc.dvc_backend.templates import ResolvedStages, cached_answer, resolve
 from mlflow_dvc.dvcfiles import schema
-from mlflow_dvc.dvcfiles.discovery import PIPELINE
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
+from mlflow_dvc.dvcfiles.lock_file import lock_path, validate_lock
 from mlflow_dvc.dvcfiles.output_hash import Raw
+from mlflow_dvc.dvcfiles.schema import validate
 from mlflow_dvc.dvcfiles.stages import (
     PARAMS,
     InvalidDvcFileError,
     Stage,
     StageParser,
-    lock_path,
     templated_stages,
 )
 from mlflow_dvc.fingerprint import describe_error
@@ -51,7 +52,7 @@ class DvcFile:
 
 def param_files(dvc_file: DvcFile) -> Iterator[str]:
     """The files whose values went into the stages; vars files of a template among them."""
-    if os.path.basename(dvc_file.file) == PIPELINE:
+    if os.path.basename(dvc_file.file) == PIPELINE_FILE:
         yield posixpath.join(posixpath.dirname(dvc_file.file), PARAMS)
     for path in (
         *_read_digests(dvc_file),
@@ -75,12 +76,12 @@ def is_stale(dvc_file: DvcFile, root: str) -> bool:
 
 def parse_dvc_file(root: str, file: str, loaded: ParsedFile) -> DvcFile:
     """What a ``.dvc`` file says."""
-    raw, faults = _validate(file, loaded.raw, schema.SINGLE)
+    raw, faults = validate(file, loaded.raw, schema.SINGLE_SCHEMA)
     if faults:
         return DvcFile(file, loaded.content, (), faults)
     reader = StageParser(root)
     try:
-        stage = reader.single(file, raw)
+        stage = reader.parse_dvc_file(file, raw)
     except InvalidDvcFileError as fault:
         return DvcFile(file, loaded.content, (), (f"{file}: DVC refuses it: {fault}",))
     return DvcFile(file, loaded.content, (stage,), tuple(reader.faults))
@@ -88,8 +89,8 @@ def parse_dvc_file(root: str, file: str, loaded: ParsedFile) -> DvcFile:
 
 def parse_pipeline(root: str, file: str, loaded: ParsedFile, lock: ParsedFile | None) -> DvcFile:
     """What a dvc.yaml says together with its lock."""
-    raw, faults = _validate(file, loaded.raw, schema.PIPELINE)
-    locked, lock_faults = _locked(lock_path(file), lock) if lock else ({}, ())
+    raw, faults = validate(file, loaded.raw, schema.PIPELINE_SCHEMA)
+    locked, lock_faults = validate_lock(lock_path(file), lock.raw) if lock else ({}, ())
     dvc_file = DvcFile(
         file=file,
         content=loaded.content,
@@ -135,7 +136,7 @@ def _with_templates(root: str, dvc_file: DvcFile, resolved: ResolvedStages) -> D
 
 def _with_stages(root: str, dvc_file: DvcFile, stages: Mapping[str, Any]) -> DvcFile:
     reader = StageParser(root)
-    found = reader.pipeline(dvc_file.file, stages, dvc_file.lock)
+    found = reader.parse_pipeline(dvc_file.file, stages, dvc_file.lock)
     return replace(dvc_file, stages=tuple(found), faults=dvc_file.faults + tuple(reader.faults))
 
 
@@ -150,23 +151,8 @@ def resolve_templates(root: str, dvc_file: DvcFile) -> DvcFile:
         return replace(dvc_file, pending=False, faults=(*dvc_file.faults, fault))
 
 
-def _validate(file: str, raw: Any, rule: schema.Rule) -> tuple[Raw, tuple[str, ...]]:
-    """What a file may say as DVC sees it; nothing, and the reason, where DVC refuses the file."""
-    raw = raw or {}  # an empty file, to DVC
-    fault = schema.find_fault(raw, rule)
-    return ({}, (f"{file}: DVC refuses it: {fault}",)) if fault else (raw, ())
-
-
-def _locked(file: str, lock: ParsedFile) -> tuple[Raw, tuple[str, ...]]:
-    raw, faults = _validate(file, lock.raw, schema.LOCK)
-    if faults and isinstance(lock.raw, Mapping) and not {"schema", "stages"} & lock.raw.keys():
-        hint = "it is of DVC 1; `dvc repro` or `dvc commit` with DVC 2 makes a new one"
-        return {}, (f"{faults[0]} ({hint})",)
-    return raw, faults
-
-
 @dataclass(frozen=True)
-class Content:
+class ProjectContent:
     """What the DVC files of a project say. ``params`` holds the parameter files' bytes."""
 
     dvc_files: tuple[DvcFile, ...]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from mlflow_dvc.dvcfiles import ignore_rules
 from mlflow_dvc.dvcfiles.ignore_rules import IgnoreRules
 from mlflow_dvc.dvcfiles.remotes import config_paths
-from mlflow_dvc.fingerprint import Fingerprint, file_md5
+from mlflow_dvc.fingerprint import Fingerprint, small_file_md5
 from mlflow_dvc.git.config import last_value
 from mlflow_dvc.project import find_git_root
 
@@ -117,7 +117,7 @@ class IgnoreChecker:
         return verdict
 
     def _has_changed(self) -> bool:
-        return not all(seen.fits(path, file_md5) for path, seen in self._watched.items())
+        return not all(seen.fits(path, small_file_md5) for path, seen in self._watched.items())
 
     def _without_git(self) -> bool:
         """As ``dvc init --no-scm`` leaves it: DVC then looks at no rule of git's."""

@@ -9,19 +9,19 @@ from dataclasses import replace
 from typing import Any
 
 from mlflow_dvc.dvcfiles import yaml12
-from mlflow_dvc.dvcfiles.discovery import PIPELINE, DvcFileFinder
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE, DvcFileFinder
 from mlflow_dvc.dvcfiles.dvc_file import (
-    Content,
     DvcFile,
     ParsedFile,
+    ProjectContent,
     is_stale,
     param_files,
     parse_dvc_file,
     parse_pipeline,
 )
+from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.reading import MAX_PARAMS_BYTES, ProjectReading
-from mlflow_dvc.dvcfiles.reading_cache import ReadingInputs, load
-from mlflow_dvc.dvcfiles.stages import lock_path
+from mlflow_dvc.dvcfiles.reading_cache import ReadingInputs, load_reading
 from mlflow_dvc.fingerprint import FileCache, Fingerprint, UnreadableError, describe_error
 from mlflow_dvc.paths import parents
 from mlflow_dvc.project import relative
@@ -38,7 +38,7 @@ class ProjectReader:
         self._files = FileCache(bytes)
         self._yaml: dict[str, tuple[bytes, Any]] = {}
         self._params = FileCache(bytes)
-        self._sources: dict[str, DvcFile] = {}
+        self._dvc_files: dict[str, DvcFile] = {}
         self._made_of: dict[str, tuple[bytes, bytes | None]] = {}
         self._outs: dict[DvcFile, Set[str]] = {}
         self._named: list[str] = []
@@ -80,23 +80,23 @@ class ProjectReader:
         return not last.pending and self.inputs().holds(places, by_content=by_content)
 
     def _recalled(self) -> ProjectReading | None:
-        memory = load(self.root)
-        if memory is None:
+        cached = load_reading(self.root)
+        if cached is None:
             return None
-        self._seen = memory.inputs
-        return ProjectReading(self.root, None, memory)
+        self._seen = cached.inputs
+        return ProjectReading(self.root, None, cached)
 
     def _begin_with(self, recalled: ProjectReading) -> None:
         """What changed need not be all: files with the same bytes are not parsed again."""
         with suppress(ValueError, KeyError, TypeError):  # a damaged memory
-            self._sources = {dvc_file.file: dvc_file for dvc_file in recalled.dvc_files}
+            self._dvc_files = {dvc_file.file: dvc_file for dvc_file in recalled.dvc_files}
 
-    def _read(self) -> Content:
+    def _read(self) -> ProjectContent:
         found: list[DvcFile] = []
         faults: list[str] = []
 
         def outs_of(path: str) -> Set[str]:
-            dvc_file = self._source(path, faults)
+            dvc_file = self._read_dvc_file(path, faults)
             if dvc_file is None:
                 return set()
             found.append(dvc_file)
@@ -108,10 +108,10 @@ class ProjectReader:
         self._missing.clear()
         for _ in self._tree.dvc_files(outs_of):
             pass
-        self._sources = {dvc_file.file: dvc_file for dvc_file in found}
+        self._dvc_files = {dvc_file.file: dvc_file for dvc_file in found}
         self._outs = {dvc_file: self._outs[dvc_file] for dvc_file in found}
         faults += self._hidden_paths(found)
-        return Content(tuple(found), tuple(faults), self._read_params(found))
+        return ProjectContent(tuple(found), tuple(faults), self._read_params(found))
 
     def _hidden_paths(self, dvc_files: Sequence[DvcFile]) -> Iterator[str]:
         hidden = self._tree.hidden
@@ -132,7 +132,7 @@ class ProjectReader:
 
     def _glimpses(self) -> Iterator[tuple[str, Fingerprint]]:
         yield from self._tree.fingerprints()
-        for dvc_file in self._sources.values():
+        for dvc_file in self._dvc_files.values():
             for path, md5 in (dvc_file.answer.reads if dvc_file.answer else {}).items():
                 yield self._absolute(path), Fingerprint(None, md5 or "", missing=md5 is None)
         for path in self._named:
@@ -159,14 +159,14 @@ class ProjectReader:
                     found[path] = self._params.get(where)
         return found
 
-    def _source(self, path: str, faults: list[str]) -> DvcFile | None:
+    def _read_dvc_file(self, path: str, faults: list[str]) -> DvcFile | None:
         file = path[len(self.root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
         content = self._bytes(path, faults)
         if content is None:
             return None
-        is_pipeline = file.rpartition("/")[2] == PIPELINE
+        is_pipeline = file.rpartition("/")[2] == PIPELINE_FILE
         lock = self._lock(lock_path(path), faults) if is_pipeline else None
-        kept = self._sources.get(file)
+        kept = self._dvc_files.get(file)
         if kept and not is_stale(kept, self.root):
             made_of = self._made_of.get(file, (kept.content, kept.lock_content))
             if made_of == (content, lock):
@@ -182,7 +182,7 @@ class ProjectReader:
         loaded = self._loaded(path, content, faults)
         if loaded is None:
             return None
-        if os.path.basename(path) != PIPELINE:
+        if os.path.basename(path) != PIPELINE_FILE:
             return parse_dvc_file(self.root, file, loaded)
         found: list[str] = []
         locked = None if lock is None else self._loaded(lock_path(path), lock, found)
@@ -214,7 +214,7 @@ class ProjectReader:
         known = self._yaml.get(path)
         if known is None or known[0] != content:
             try:
-                known = (content, yaml12.parse(content))
+                known = (content, yaml12.parse_yaml(content))
             except Exception as error:
                 known = (content, error.with_traceback(None))
             self._yaml[path] = known

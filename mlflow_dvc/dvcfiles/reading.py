@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from mlflow_dvc.dvcfiles.dvc_file import Content, DvcFile, resolve_templates
+from mlflow_dvc.dvcfiles.dvc_file import DvcFile, ProjectContent, resolve_templates
+from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.reading_cache import CachedReading
 from mlflow_dvc.dvcfiles.stage_graph import overlapping_outputs
-from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import UnreadableError, escape_unprintable, md5_of, read_bytes
 
 MAX_PARAMS_BYTES = 1024 * 1024
@@ -24,19 +25,19 @@ class ProjectReading:
     def __init__(
         self,
         root: str,
-        content: Content | None,
-        memory: CachedReading | None = None,
+        content: ProjectContent | None,
+        cached: CachedReading | None = None,
         faults_of: Callable[[Sequence[DvcFile]], Iterable[str]] = lambda dvc_files: (),
     ) -> None:
         self.root = root
-        self.cached = memory
+        self.cached = cached
         self._faults_of = faults_of  # what is wrong with stages that become known later
         if content is not None:
             self.content = content
 
     @cached_property
-    def content(self) -> Content:
-        return self.cached.content() if self.cached else Content(())
+    def content(self) -> ProjectContent:
+        return self.cached.content() if self.cached else ProjectContent(())
 
     @property
     def is_loaded(self) -> bool:
@@ -87,7 +88,7 @@ class ProjectReading:
         pairs = zip(dvc_files, self.dvc_files, strict=True)
         late = [dvc_file for dvc_file, before in pairs if dvc_file is not before]
         faults = (*self.content.faults, *self._faults_of(late))
-        return ProjectReading(self.root, Content(dvc_files, faults, params))
+        return ProjectReading(self.root, ProjectContent(dvc_files, faults, params))
 
 
 def _read_small(path: str) -> bytes | None:

@@ -21,9 +21,9 @@ from zlib import crc32
 from mlflow_dvc import user_cache
 from mlflow_dvc.dvc_backend.templates import ResolvedStages
 from mlflow_dvc.dvcfiles.discovery import digest_of_listing
-from mlflow_dvc.dvcfiles.dvc_file import Content, DvcFile
+from mlflow_dvc.dvcfiles.dvc_file import DvcFile, ProjectContent
 from mlflow_dvc.dvcfiles.stages import Stage
-from mlflow_dvc.fingerprint import Fingerprint, file_md5
+from mlflow_dvc.fingerprint import Fingerprint, small_file_md5
 from mlflow_dvc.snapshot import DataEntry
 
 _KIND = "projects"
@@ -83,16 +83,16 @@ class CachedReading:
     tags_by_run: tuple[CachedTags, ...]
     body: bytes = field(repr=False)
 
-    def content(self) -> Content:
+    def content(self) -> ProjectContent:
         raw = json.loads(self.body)
-        return Content(
+        return ProjectContent(
             tuple(_file_from_row(row) for row in raw["sources"]),
             tuple(raw["faults"]),
             {path: _bytes(text) for path, text in raw["params"].items()},
         )
 
 
-def load(root: str) -> CachedReading | None:
+def load_reading(root: str) -> CachedReading | None:
     """What was kept of the project at ``root``, if by this very version of the package."""
     kept = user_cache.read(_KIND, _key(root))
     if kept is None:
@@ -102,34 +102,34 @@ def load(root: str) -> CachedReading | None:
         raw = json.loads(head)
         if raw["by"] != _package_version() or raw["check"] != crc32(body):
             return None
-        inputs = ReadingInputs(tuple(raw["places"]), _fingerprints_from_rows(raw["glimpses"]))
+        inputs = ReadingInputs(tuple(raw["config_locations"]), _fingerprints_from_rows(raw["fingerprints"]))
         told = tuple(
             CachedTags(
                 row["run"], row["tags"], row["warnings"], _fingerprints_from_rows(row["folders"])
             )
-            for row in raw["told"]
+            for row in raw["tags_by_run"]
         )
     except Exception:  # damaged, or of another make: whatever it is, it is no memory
         return None
     return CachedReading(inputs, told, body)
 
 
-def save(root: str, memory: CachedReading) -> None:
+def save_reading(root: str, cached: CachedReading) -> None:
     """In place of what was kept of the project before."""
     head = {
         "by": _package_version(),
-        "check": crc32(memory.body),
-        "places": memory.inputs.config_locations,
-        "glimpses": _fingerprints_to_rows(memory.inputs.fingerprints),
-        "told": [
+        "check": crc32(cached.body),
+        "config_locations": cached.inputs.config_locations,
+        "fingerprints": _fingerprints_to_rows(cached.inputs.fingerprints),
+        "tags_by_run": [
             {**vars(told), "folders": _fingerprints_to_rows(told.folders)}
-            for told in memory.tags_by_run[:_MAX_CACHED_TAGS]
+            for told in cached.tags_by_run[:_MAX_CACHED_TAGS]
         ],
     }
-    user_cache.write(_KIND, _key(root), json.dumps(head).encode() + b"\n" + memory.body)
+    user_cache.write(_KIND, _key(root), json.dumps(head).encode() + b"\n" + cached.body)
 
 
-def serialize(content: Content) -> bytes:
+def serialize(content: ProjectContent) -> bytes:
     """``content`` as a :class:`CachedReading` holds it."""
     raw = {
         "sources": [_file_to_row(dvc_file) for dvc_file in content.dvc_files],
@@ -188,7 +188,7 @@ def _fingerprints_from_rows(rows: Mapping[str, Any]) -> dict[str, Fingerprint]:
 
 
 def _current_digest(path: str) -> str:
-    return _listing_digest(path) or file_md5(path)
+    return _listing_digest(path) or small_file_md5(path)
 
 
 def _listing_digest(path: str) -> str:

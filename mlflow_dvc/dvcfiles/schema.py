@@ -11,10 +11,10 @@ from typing import Any
 
 # A type; a list of one rule for every item; a tuple of alternatives; a mapping of fields, where the
 # key ``str`` stands for every other name; or a check that returns what is wrong.
-Rule = Any
+SchemaRule = Any
 # What is wrong, with ``{}`` for where, and where: the names on the way there, innermost first.
 Fault = tuple[str, list[str]]
-Check = Callable[[Any], "Fault | None"]
+Validator = Callable[[Any], "Fault | None"]
 
 _WORDS = {str: "text", bool: "true or false", int: "a number", list: "a list", dict: "a mapping"}
 
@@ -25,7 +25,7 @@ class Required(str):
     __slots__ = ()
 
 
-def find_fault(value: Any, rule: Rule) -> str | None:
+def find_fault(value: Any, rule: SchemaRule) -> str | None:
     """The first thing in ``value`` that breaks ``rule``, in words; None when nothing does."""
     fault = _compile(rule)(value)
     if fault is None:
@@ -35,18 +35,18 @@ def find_fault(value: Any, rule: Rule) -> str | None:
     return words.format(where.removeprefix(".") or "it")
 
 
-def _compile(rule: Rule) -> Check:
+def _compile(rule: SchemaRule) -> Validator:
     """``rule`` as a function: a large lock has a hundred thousand values to look at."""
     key = id(rule)
-    if key not in _checks:
-        _checks[key] = rule, _build(rule)
-    return _checks[key][1]
+    if key not in _validators:
+        _validators[key] = rule, _build(rule)
+    return _validators[key][1]
 
 
-_checks: dict[int, tuple[Rule, Check]] = {}
+_validators: dict[int, tuple[SchemaRule, Validator]] = {}
 
 
-def _build(rule: Rule) -> Check:
+def _build(rule: SchemaRule) -> Validator:
     if rule is object:
         return lambda value: None
     if isinstance(rule, tuple):
@@ -66,7 +66,7 @@ def _build(rule: Rule) -> Check:
     return named
 
 
-def _mapping(rule: Mapping[Any, Rule]) -> Check:
+def _mapping(rule: Mapping[Any, SchemaRule]) -> Validator:
     fields = {name: _compile(inner) for name, inner in rule.items() if isinstance(name, str)}
     other = _compile(rule[str]) if str in rule else None
     required = [name for name in rule if isinstance(name, Required)]
@@ -89,7 +89,7 @@ def _mapping(rule: Mapping[Any, Rule]) -> Check:
     return check
 
 
-def _sequence(rule: Rule) -> Check:
+def _sequence(rule: SchemaRule) -> Validator:
     inner = _compile(rule)
 
     def check(value: Any) -> Fault | None:
@@ -104,7 +104,7 @@ def _sequence(rule: Rule) -> Check:
     return check
 
 
-def _alternatives(rules: tuple[Rule, ...]) -> Check:
+def _alternatives(rules: tuple[SchemaRule, ...]) -> Validator:
     """The fault is that of the alternative which ``value`` has the form of, if any."""
     checks = [(_compile(rule), type(rule)) for rule in rules]
     words = f"{{}} is not {' or '.join(_word(rule) for rule in rules)}"
@@ -119,7 +119,7 @@ def _alternatives(rules: tuple[Rule, ...]) -> Check:
     return check
 
 
-def _word(rule: Rule) -> str:
+def _word(rule: SchemaRule) -> str:
     if rule is type(None):
         return "empty"
     kind = rule if isinstance(rule, type) else type(rule)
@@ -155,11 +155,11 @@ def _stage(value: Any) -> str | None:
 
 
 _NONE = type(None)
-_HASHES: dict[Any, Rule] = dict.fromkeys(("md5", "checksum", "etag"), _checksum)
-_META: dict[Any, Rule] = {"size": int, "nfiles": int, "isexec": bool, "version_id": str}
-_ANNOTATION: dict[Any, Rule] = {"desc": str, "type": str, "labels": [str], "meta": object}
+_HASHES: dict[Any, SchemaRule] = dict.fromkeys(("md5", "checksum", "etag"), _checksum)
+_META: dict[Any, SchemaRule] = {"size": int, "nfiles": int, "isexec": bool, "version_id": str}
+_ANNOTATION: dict[Any, SchemaRule] = {"desc": str, "type": str, "labels": [str], "meta": object}
 _FILES = [{**_HASHES, **_META, Required("relpath"): str, "cloud": _one_remote}]
-_PLACED: dict[Any, Rule] = {
+_PLACED: dict[Any, SchemaRule] = {
     **_HASHES,
     **_META,
     "persist": bool,
@@ -191,7 +191,7 @@ _DEP = {
     "files": _FILES,
     "fs_config": dict,
 }
-SINGLE: Rule = {
+SINGLE_SCHEMA: SchemaRule = {
     "md5": _checksum,
     "wdir": (str, _NONE),
     "deps": ([_DEP], _NONE),
@@ -212,7 +212,7 @@ _LOCKED = {
     "hash": str,
     "dataset": dict,
 }
-LOCK: Rule = {
+LOCK_SCHEMA: SchemaRule = {
     Required("schema"): _schema_version,
     "datasets": object,
     "stages": {
@@ -259,7 +259,7 @@ _DRAWN = {
     "y": (str, [str], {str: (str, [str])}),
     **dict.fromkeys(("x_label", "y_label", "title", "template"), str),
 }
-PIPELINE: Rule = {
+PIPELINE_SCHEMA: SchemaRule = {
     "datasets": object,
     "plots": [(str, {str: (_DRAWN, _NONE)})],
     "stages": {str: _stage},
@@ -268,3 +268,10 @@ PIPELINE: Rule = {
     "metrics": [str],
     "artifacts": {str: {**_ANNOTATION, Required("path"): str}},
 }
+
+
+def validate(file: str, raw: Any, rule: SchemaRule) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """What a file may say as DVC sees it; nothing, and the reason, where DVC refuses the file."""
+    raw = raw or {}  # an empty file, to DVC
+    fault = find_fault(raw, rule)
+    return ({}, (f"{file}: DVC refuses it: {fault}",)) if fault else (raw, ())

@@ -50,7 +50,7 @@ class StageParser:
         self.root = root
         self.faults: list[str] = []
 
-    def single(self, file: str, raw: Raw) -> Stage:
+    def parse_dvc_file(self, file: str, raw: Raw) -> Stage:
         """The stage of a ``.dvc`` file at ``file`` (relative to the root).
 
         Raises :class:`InvalidDvcFileError` for what DVC's schema allows and DVC refuses.
@@ -68,7 +68,7 @@ class StageParser:
         outs = [replace(out, source=source) for out in outs] if source else outs
         return Stage(file, file, None, wdir, paths, (), tuple(outs))
 
-    def pipeline(self, file: str, stages: Raw, lock: Raw) -> list[Stage]:
+    def parse_pipeline(self, file: str, stages: Raw, lock: Raw) -> list[Stage]:
         """The stages of the dvc.yaml at ``file``: ``stages`` resolved, ``lock`` by stage name."""
         found = []
         for name, raw in stages.items():
@@ -136,11 +136,6 @@ class StageParser:
         if os.path.isabs(path) and (inside := _relative_to_root(path, self.root)) is not None:
             return posixpath.relpath(inside, wdir)
         return path
-
-
-def lock_path(pipeline: str) -> str:
-    """The path of the lock beside a dvc.yaml."""
-    return pipeline.removesuffix(".yaml") + ".lock"
 
 
 def templated_stages(content: bytes, stages: Raw) -> frozenset[str]:

@@ -88,11 +88,11 @@ def _integer(text: str) -> int:
 Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
-def parse(content: bytes) -> Any:
+def parse_yaml(content: bytes) -> Any:
     """The one document in ``content``. Raises ``yaml.YAMLError`` or ``UnicodeDecodeError``."""
     text = content.decode("utf-8-sig")
     try:
-        return yaml_block.parse(text, _whole, scalar)
+        return yaml_block.parse_block(text, _whole, scalar)
     except (yaml_block.UnsupportedYamlError, ValueError):
         if len(text) > MAX_SLOW_BYTES:
             raise UnreadableError(

@@ -47,7 +47,7 @@ class UnsupportedYamlError(Exception):
 _Slot = tuple[Any, Any, int]
 
 
-def parse(text: str, read: Read, resolve: Read) -> Any:
+def parse_block(text: str, read: Read, resolve: Read) -> Any:
     """The document in ``text``, just as ``read``, a complete YAML parser, would give it.
 
     ``resolve`` gives the value of a scalar without quotes. Raises UnusualError for what can only be

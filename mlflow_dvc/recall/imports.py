@@ -16,7 +16,7 @@ def import_source(run: StoredRecord, entry: DataEntry) -> Origin | None:
     if content is None:
         return None
     try:
-        for dep in yaml12.parse(content)["deps"]:
+        for dep in yaml12.parse_yaml(content)["deps"]:
             repo = dep.get("repo")
             if isinstance(repo, Mapping):
                 rev = repo.get("rev_lock") or repo.get("rev")

@@ -52,7 +52,7 @@ def find_runs_with(query: Query, tracking_uri: str | None = None) -> list[Seen]:
     return sorted(found.values(), key=lambda pair: -(pair[0].info.start_time or 0))
 
 
-def parse(what: str) -> Iterator[Query]:
+def parse_query(what: str) -> Iterator[Query]:
     """What ``what`` may mean; each meaning counts only where no run has the one before."""
     path, at, digest = what.rpartition("@")
     if at and path and _HEX.fullmatch(digest):
@@ -61,7 +61,7 @@ def parse(what: str) -> Iterator[Query]:
         yield Query(hash=what)
     yield Query(_path_variants(what))
     if os.path.isfile(what):
-        yield Query(hash=file_md5(what))
+        yield Query(hash=hash_file(what))
     if _SAFE.fullmatch(what) and not _HEX.fullmatch(what):
         yield Query(hash=what)  # an ETag, say
 
@@ -144,7 +144,7 @@ def _path_variants(path: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(spellings))
 
 
-def file_md5(path: str) -> str:
+def hash_file(path: str) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
-from mlflow_dvc.recall.query import Seen, find_runs_with, parse
+from mlflow_dvc.recall.query import Seen, find_runs_with, parse_query
 from mlflow_dvc.snapshot import DataEntry
 from mlflow_dvc.tracking.runs import iso_time
 
@@ -51,7 +51,7 @@ def search(what: str, *, tracking_uri: str | None = None) -> list[Match]:
     ['chill-tern-184']
     """
     found: list[Seen] = []
-    for query in parse(what):
+    for query in parse_query(what):
         if found := find_runs_with(query, tracking_uri):
             break
     names = tracking.experiment_names({run.info.experiment_id for run, _ in found}, tracking_uri)

@@ -15,7 +15,7 @@ from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.dvc_backend import hashing
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
 from mlflow_dvc.dvc_backend.tree_stat import parent_mtime
-from mlflow_dvc.record.run_records import PendingCheck, RunRecordState
+from mlflow_dvc.record.run_registry import PendingCheck, RunRecordState
 from mlflow_dvc.snapshot import Snapshot
 
 # To look at so many files in the training's own process takes a hundredth of a second.
@@ -27,7 +27,7 @@ _MAX_SECONDS = 900.0
 _children: dict[str, DvcProcess] = {}
 
 
-def start(record: RunRecordState) -> None:
+def start_check(record: RunRecordState) -> None:
     """Settle what is known already, and start to look at the rest."""
     capture = record.capture
     reading = capture.reading
@@ -50,7 +50,7 @@ def start(record: RunRecordState) -> None:
     record.pending = pending
 
 
-def finish(record: RunRecordState, seconds: float) -> Snapshot | None:
+def finish_check(record: RunRecordState, seconds: float) -> Snapshot | None:
     """What came of it; None where nothing did within ``seconds``, and it is looked at further.
 
     Raises OSError or ValueError where there is no answer.
@@ -69,7 +69,7 @@ def finish(record: RunRecordState, seconds: float) -> Snapshot | None:
     return evidence.apply_disk_check(data, pending.asked, answer, started, pending.missing)
 
 
-def stop() -> None:
+def stop_checks() -> None:
     """At the end of the process: what is not known by now stays unverified."""
     for child in _children.values():
         child.stop()
@@ -97,7 +97,7 @@ def _start(record: RunRecordState, pending: PendingCheck) -> DvcProcess | None:
     if other is not None and not other.wait(0):
         return None
     questions = list(pending.asked.values())
-    child = hashing.start(root, questions, max_bytes=_MAX_BYTES, seconds=_MAX_SECONDS)
+    child = hashing.start_hashing(root, questions, max_bytes=_MAX_BYTES, seconds=_MAX_SECONDS)
     _children[root] = child
     return child
 

@@ -16,7 +16,7 @@ from mlflow_dvc.datasets.description import (
     mlflow_digest,
 )
 from mlflow_dvc.dvcfiles.remotes import default_remote
-from mlflow_dvc.record.run_records import RunRecordState
+from mlflow_dvc.record.run_registry import RunRecordState
 from mlflow_dvc.snapshot import DataEntry, inputs
 from mlflow_dvc.tracking import Input
 
@@ -48,7 +48,7 @@ def log_inputs(record: RunRecordState) -> None:
 
 def _send(record: RunRecordState, missing: list[Input]) -> None:
     uri, run_id = record.tracking_uri, record.run_id
-    tracking.log_inputs(uri, run_id, missing, SOURCE_TYPE, _CONTEXT)
+    tracking.send_inputs(uri, run_id, missing, SOURCE_TYPE, _CONTEXT)
 
 
 def _wanted(record: RunRecordState) -> list[Input]:

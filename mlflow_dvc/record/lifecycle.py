@@ -10,7 +10,7 @@ from mlflow_dvc.guard import guard
 from mlflow_dvc.record import disk_check, inputs, stage_seal, write_record
 from mlflow_dvc.record.background_worker import BackgroundWorker
 from mlflow_dvc.record.process_exit import user_threads_running
-from mlflow_dvc.record.run_records import RunRecordState, RunRegistry
+from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry
 
 _FAILURES = frozenset({"FAILED", "KILLED"})
 _WAIT_SHARE = 0.8
@@ -41,7 +41,7 @@ def _time_limit(*, failed: bool) -> float:
 
 def _submit_disk_check(record: RunRecordState, seconds: float) -> None:
     def conclude() -> None:
-        if data := disk_check.finish(record, seconds):
+        if data := disk_check.finish_check(record, seconds):
             write_record.write_update(record, data)
 
     worker.submit(record.run_id, f"check the data of run {record.run_id}", conclude)
@@ -57,7 +57,7 @@ def _at_exit_jobs() -> bool:
     sealings: list[stage_seal.StageSeal] = []
     if outcome == "well" and seconds > 0:
         with guard("record what the stage has made"):
-            sealings = stage_seal.start(records, seconds)
+            sealings = stage_seal.start_seals(records, seconds)
     if outcome == "failed":
         for record in filter(stage_seal.is_due, records):
             doing = f"note that the stage of run {record.run_id} failed"
@@ -69,12 +69,12 @@ def _at_exit_jobs() -> bool:
         worker.submit(
             sealing.records[0].run_id,
             f"record what stage {sealing.stage.address} has made",
-            partial(stage_seal.finish, sealing, seconds),
+            partial(stage_seal.finish_seal, sealing, seconds),
         )
     return False
 
 
-worker = BackgroundWorker(_at_exit_jobs, last_of_all=disk_check.stop)
+worker = BackgroundWorker(_at_exit_jobs, last_of_all=disk_check.stop_checks)
 
 
 def after_fork() -> None:

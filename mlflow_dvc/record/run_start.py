@@ -16,7 +16,7 @@ from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.guard import first_line, warn_once
 from mlflow_dvc.record import stage_seal, write_record
 from mlflow_dvc.record.lifecycle import registry, worker
-from mlflow_dvc.record.run_records import RunRecordState
+from mlflow_dvc.record.run_registry import RunRecordState
 
 _SOURCE_TYPE = "mlflow.source.type"
 _REUSE_WINDOW_SECONDS = 0.02

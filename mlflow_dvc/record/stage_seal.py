@@ -14,11 +14,12 @@ from mlflow_dvc import settings
 from mlflow_dvc.capture import evidence
 from mlflow_dvc.dvc_backend import lock_entry
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
-from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path
+from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.guard import warn_once
 from mlflow_dvc.record import write_record
 from mlflow_dvc.record.process_exit import ExitWatcher
-from mlflow_dvc.record.run_records import RunRecordState
+from mlflow_dvc.record.run_registry import RunRecordState
 
 _BYTES_A_SECOND = 400 * 10**6  # of hashing on a slow disk; more than fits is left to `sync`
 
@@ -41,7 +42,7 @@ def watch(record: RunRecordState) -> None:
         exit_watcher.watch()
 
 
-def start(records: Iterable[RunRecordState], seconds: float) -> list[StageSeal]:
+def start_seals(records: Iterable[RunRecordState], seconds: float) -> list[StageSeal]:
     """Start to seal what is due, at the end of a process that ended well."""
     due = [record for record in records if is_due(record)]
     found: dict[tuple[str, str], StageSeal] = {}
@@ -61,7 +62,7 @@ def start(records: Iterable[RunRecordState], seconds: float) -> list[StageSeal]:
     return list(found.values())
 
 
-def finish(sealing: StageSeal, seconds: float) -> None:
+def finish_seal(sealing: StageSeal, seconds: float) -> None:
     """Give the runs what their stage has made. Raises OSError or ValueError without an answer."""
     if not sealing.child.wait(seconds):
         sealing.child.stop()
@@ -75,7 +76,7 @@ def finish(sealing: StageSeal, seconds: float) -> None:
     for record in sealing.records:
         before = record.capture.lock_at_start(sealing.stage)
         data = evidence.apply_stage_result(record.capture.data, answer, sealing.stage.file, now)
-        data = replace(data, stage_before=evidence.entry_digest(before))
+        data = replace(data, stage_before=entry_digest(before))
         write_record.write_update(record, data, {lock_path(sealing.stage.file): answer.lock})
         write_record.write_reports(record)
 

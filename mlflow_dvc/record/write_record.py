@@ -11,7 +11,7 @@ from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record import disk_check
-from mlflow_dvc.record.run_records import RunRecordState, RunRegistry, is_same_identity
+from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, is_same_identity
 from mlflow_dvc.report.record_html import report_html
 from mlflow_dvc.report.record_markdown import record_md
 from mlflow_dvc.snapshot import Snapshot
@@ -22,13 +22,13 @@ _MAX_WARNINGS = 2
 
 
 def write_initial(
-    record: RunRecordState, parent: str | None, ledger: RunRegistry, *, artifacts: bool
+    record: RunRecordState, parent: str | None, registry: RunRegistry, *, artifacts: bool
 ) -> None:
     """Complete the record of a new run, and attach it unless the parent run carries the same."""
     with guard(f"complete the tags of run {record.run_id}"):
         _write_complete(record)
         sync_tags(record)
-    if artifacts and not _same_as_parent(record, parent, ledger):
+    if artifacts and not _same_as_parent(record, parent, registry):
         _attach(record, FOLDER)
     with guard("remember what was read of the project"):
         workspace.save_cache(record.capture)
@@ -70,7 +70,7 @@ def _write_complete(record: RunRecordState) -> None:
     record.is_primary = True
     record.capture = workspace.add_slow_facts(record.capture, record.started / 1e9)
     with guard(f"check the data of run {record.run_id}"):
-        disk_check.start(record)
+        disk_check.start_check(record)
     log_warnings(record.capture)
 
 
@@ -140,10 +140,10 @@ def _is_recorded(record: RunRecordState, existing: dict[str, str]) -> bool:
     return tracking.count_artifacts(uri, run_id, FOLDER, "snapshot.json") > 0
 
 
-def _same_as_parent(record: RunRecordState, parent: str | None, ledger: RunRegistry) -> bool:
+def _same_as_parent(record: RunRecordState, parent: str | None, registry: RunRegistry) -> bool:
     if parent is None:
         return False
-    known = ledger.get(parent)
+    known = registry.get(parent)
     if not _same_changes(record, parent, known):
         return False
     theirs = known.tags if known else tag.own_tags(tracking.run_tags(record.tracking_uri, parent))

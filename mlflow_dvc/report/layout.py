@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Edge = tuple[str, str]  # by the keys of boxes
+Arrow = tuple[str, str]  # by the keys of boxes
 
 WIDTH = 248
 HEAD = 26
@@ -15,7 +15,7 @@ _GAP = (70, 18)  # between columns, and between boxes of one
 
 
 @dataclass(frozen=True)
-class Row:
+class BoxLine:
     """A line of a box: a name, if any, and a hash. ``title`` is the whole, in words.
 
     ``mark`` is what is wrong with it, a class of the style; ``sign`` says so without colour.
@@ -38,7 +38,7 @@ class Box:
     key: str
     kind: str
     title: str
-    rows: tuple[Row, ...] = ()
+    rows: tuple[BoxLine, ...] = ()
     label: str = ""
     stands_out: bool = False
     more: int = 0
@@ -53,15 +53,15 @@ class Drawing:
     """Boxes with their upper left corners, edges and which are in doubt, and the size of it all."""
 
     boxes: tuple[tuple[Box, float, float], ...]
-    edges: tuple[Edge, ...]
+    edges: tuple[Arrow, ...]
     width: float
     height: float
     left_out: int = 0
-    doubtful: frozenset[Edge] = frozenset()
+    doubtful: frozenset[Arrow] = frozenset()
 
 
 def lay_out(
-    boxes: Sequence[Box], edges: Sequence[Edge], doubtful: frozenset[Edge] = frozenset()
+    boxes: Sequence[Box], edges: Sequence[Arrow], doubtful: frozenset[Arrow] = frozenset()
 ) -> Drawing:
     """The first 300 of ``boxes``, each to the right of those that an edge leads from."""
     left_out = max(len(boxes) - _MAX_BOXES, 0)
@@ -75,7 +75,7 @@ def lay_out(
     return Drawing(placed, tuple(edges), width, height, left_out, doubtful)
 
 
-def _lay_out_boxes(boxes: Sequence[Box], edges: Sequence[Edge]) -> dict[str, tuple[float, float]]:
+def _lay_out_boxes(boxes: Sequence[Box], edges: Sequence[Arrow]) -> dict[str, tuple[float, float]]:
     """By Sugiyama's method, which draws from top to bottom: height and width change places."""
     from grandalf.graphs import Edge, Graph, Vertex
     from grandalf.layouts import SugiyamaLayout

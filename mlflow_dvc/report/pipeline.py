@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlflow_dvc.report.labels import MARKS, short_hash
-from mlflow_dvc.report.layout import Box, Drawing, Row, lay_out
+from mlflow_dvc.report.layout import Box, BoxLine, Drawing, lay_out
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
 _MAX_ROWS = 6  # of one box; the rest is counted
@@ -55,11 +55,11 @@ def _data_box(entry: DataEntry) -> Box:
     return Box(key, "data", title, (_row(entry),), key)
 
 
-def _row(entry: DataEntry, text: str = "") -> Row:
+def _row(entry: DataEntry, text: str = "") -> BoxLine:
     known = entry.hash if entry.is_fact else None
     said = MARKS.get(entry.state, "")
     full = f"{entry.path}\n{known or 'no hash yet'}\n{said}".strip()
-    return Row(text, short_hash(known), full, entry.state if said else "", said[:1])
+    return BoxLine(text, short_hash(known), full, entry.state if said else "", said[:1])
 
 
 def _makers_of(dep: str, makers: dict[str, str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlflow_dvc.report.html import safe
-from mlflow_dvc.report.layout import HEAD, ROW, WIDTH, Box, Drawing, Row
+from mlflow_dvc.report.layout import HEAD, ROW, WIDTH, Box, BoxLine, Drawing
 
 _MAX_LETTERS = 26  # that fit into a box
 
@@ -52,7 +52,7 @@ def _box(box: Box, x: float, y: float) -> Iterator[str]:
     yield "</g>"
 
 
-def _row(row: Row, y: int) -> Iterator[str]:
+def _row(row: BoxLine, y: int) -> Iterator[str]:
     yield f"<g><title>{safe(row.title)}</title>"
     if row.text:
         yield f'<text class="{row.mark}" x="10" y="{y}">{safe(_fitted(row.text, 16))}</text>'

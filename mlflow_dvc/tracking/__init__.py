@@ -6,28 +6,28 @@ MLflow's own through, to the guard.
 
 from __future__ import annotations
 
+from mlflow_dvc.tracking.attached_record import list_attached as list_attached
+from mlflow_dvc.tracking.attached_record import load_resumed as load_resumed
+from mlflow_dvc.tracking.attached_record import load_snapshot as load_snapshot
+from mlflow_dvc.tracking.attached_record import read_all_attached as read_all_attached
+from mlflow_dvc.tracking.attached_record import read_attached as read_attached
+from mlflow_dvc.tracking.attached_record import read_snapshot as read_snapshot
+from mlflow_dvc.tracking.attached_record import update_record as update_record
 from mlflow_dvc.tracking.models import LoggedModel as LoggedModel
 from mlflow_dvc.tracking.models import ModelVersion as ModelVersion
 from mlflow_dvc.tracking.models import get_logged_model as get_logged_model
 from mlflow_dvc.tracking.models import get_version as get_version
 from mlflow_dvc.tracking.models import models_of as models_of
 from mlflow_dvc.tracking.models import registered_model_uris as registered_model_uris
-from mlflow_dvc.tracking.run_records import list_attached as list_attached
-from mlflow_dvc.tracking.run_records import load_resumed as load_resumed
-from mlflow_dvc.tracking.run_records import load_snapshot as load_snapshot
-from mlflow_dvc.tracking.run_records import read_all_attached as read_all_attached
-from mlflow_dvc.tracking.run_records import read_attached as read_attached
-from mlflow_dvc.tracking.run_records import read_snapshot as read_snapshot
-from mlflow_dvc.tracking.run_records import update_record as update_record
 from mlflow_dvc.tracking.run_writes import Input as Input
 from mlflow_dvc.tracking.run_writes import attach as attach
 from mlflow_dvc.tracking.run_writes import count_artifacts as count_artifacts
 from mlflow_dvc.tracking.run_writes import delete_model_tag as delete_model_tag
 from mlflow_dvc.tracking.run_writes import delete_run_tag as delete_run_tag
 from mlflow_dvc.tracking.run_writes import inputs_of as inputs_of
-from mlflow_dvc.tracking.run_writes import log_inputs as log_inputs
 from mlflow_dvc.tracking.run_writes import read_changes as read_changes
 from mlflow_dvc.tracking.run_writes import run_tags as run_tags
+from mlflow_dvc.tracking.run_writes import send_inputs as send_inputs
 from mlflow_dvc.tracking.run_writes import set_model_tags as set_model_tags
 from mlflow_dvc.tracking.run_writes import set_run_tags as set_run_tags
 from mlflow_dvc.tracking.run_writes import write_files as write_files

@@ -118,7 +118,7 @@ def inputs_of(tracking_uri: str, run_id: str) -> list[Input]:
     return [Input(one.name, one.digest, one.source, one.profile or "") for one in datasets]
 
 
-def log_inputs(
+def send_inputs(
     tracking_uri: str, run_id: str, inputs: Sequence[Input], source_type: str, context: str
 ) -> None:
     """All in one request."""

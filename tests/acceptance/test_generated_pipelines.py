@@ -110,7 +110,7 @@ def holds(project: Project, runs: Any, attached: Any, seed: int, size: int) -> N
     made_up(project, seed, size)
     project.dvc("repro")
     lock = (project.root / "dvc.lock").read_bytes()
-    locked = yaml12.parse(lock)["stages"]
+    locked = yaml12.parse_yaml(lock)["stages"]
     found = runs()
     assert found
     assert attached(found[-1].info.run_id)["dvc.lock"] == lock

@@ -301,8 +301,8 @@ def test_experiments(pipeline: Project, runs, attached, how: str):
     assert run.data.tags["dvc.stage"] == "train"
     assert run.data.tags["dvc.seal"] == "provisional"
     files = attached(run.info.run_id)
-    sealed = mlflow_dvc.dvcfiles.yaml12.parse(files["dvc.lock"])["stages"]["train"]
-    assert sealed == mlflow_dvc.dvcfiles.yaml12.parse(lock.encode())["stages"]["train"]
+    sealed = mlflow_dvc.dvcfiles.yaml12.parse_yaml(files["dvc.lock"])["stages"]["train"]
+    assert sealed == mlflow_dvc.dvcfiles.yaml12.parse_yaml(lock.encode())["stages"]["train"]
     assert files["params.yaml"] == b"lr: 0.9\n"
 
 

@@ -106,7 +106,7 @@ def texts(draw: st.DrawFn) -> str:
 
 
 def by_lines(text: str) -> Any:
-    return yaml_block.parse(text, yaml12._whole, yaml12.scalar)
+    return yaml_block.parse_block(text, yaml12._whole, yaml12.scalar)
 
 
 @pytest.mark.fuzz
@@ -142,7 +142,7 @@ def test_scalars(text: str):
     """A scalar without quotes is what it is to DVC's parser."""
     from dvc.utils.serialize import parse_yaml
 
-    ours = yaml12.parse(f"a: {text}\n".encode())["a"]
+    ours = yaml12.parse_yaml(f"a: {text}\n".encode())["a"]
     theirs = parse_yaml(f"a: {text}\n", "x")["a"]
     assert type(ours) is type(theirs)
     assert ours == theirs or (math.isnan(ours) and math.isnan(theirs))
@@ -152,7 +152,7 @@ def test_too_large():
     """A large file in an odd form is refused: PyYAML would hold up the training for minutes."""
     rows = "".join(f"- {{a: {number}}}\n" for number in range(500_000))
     with pytest.raises(Exception, match="over 4 MB"):
-        yaml12.parse(f"\t\n{rows}".encode())
+        yaml12.parse_yaml(f"\t\n{rows}".encode())
 
 
 @pytest.mark.parametrize(
@@ -161,4 +161,4 @@ def test_too_large():
 def test_faults(text: str):
     """What is no YAML is named by PyYAML, with the line."""
     with pytest.raises(yaml.YAMLError, match="line"):
-        yaml12.parse(text.encode())
+        yaml12.parse_yaml(text.encode())

@@ -631,10 +631,10 @@ def test_on_a_terminal(folders: tuple[str, str], project: Project):
     project.write("run.py", "print(1)\n")
     found = mlflow_dvc.diff(folders[0], log(lr=0.2))
     screen = io.StringIO()
-    render.diff(found, Console(file=screen, force_terminal=True, width=80, highlight=False))
+    render.print_diff(found, Console(file=screen, force_terminal=True, width=80, highlight=False))
     assert "\x1b[32m+print(1)\x1b[0m" in screen.getvalue()
     plain = io.StringIO()
-    render.diff(found, Console(file=plain, width=80, highlight=False))
+    render.print_diff(found, Console(file=plain, width=80, highlight=False))
     assert max(map(len, plain.getvalue().splitlines())) <= 80
 
 

@@ -17,7 +17,7 @@ from conftest import PYTHON, Project, both_stores, environment, make_home
 
 import mlflow_dvc
 from mlflow_dvc.recall.doctor import Finding, diagnose
-from mlflow_dvc.recall.doctor.environment import SUPPORTED
+from mlflow_dvc.recall.doctor.environment import SUPPORTED_VERSIONS
 from mlflow_dvc.recall.doctor.rules import RULES
 
 ROOT = Path(__file__).parents[2]
@@ -539,7 +539,7 @@ def test_supported_range_is_documented():
     """The range that is judged by is what setup.py asks for and the README says."""
     setup = (ROOT / "setup.py").read_text("utf-8")
     readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
-    for name, (floor, ceiling) in SUPPORTED.items():
+    for name, (floor, ceiling) in SUPPORTED_VERSIONS.items():
         least = ".".join(map(str, floor))
         newest = "3.13" if name == "Python" else "3.x"
         assert f"{name} {least} to {newest}" in readme

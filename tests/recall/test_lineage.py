@@ -18,7 +18,7 @@ from pages import HOSTILE, Page
 
 import mlflow_dvc
 from mlflow_dvc.cli.main import cli
-from mlflow_dvc.cli.render import lineage_html
+from mlflow_dvc.cli.render import lineage_drawing
 from mlflow_dvc.dvc_backend.storage.directory_search import search_directories
 from mlflow_dvc.errors import RunNotFoundError, TrackingUnavailableError
 from mlflow_dvc.recall.lineage import Lineage, Node
@@ -430,7 +430,7 @@ def test_claims_are_no_facts(record):
 
 
 def page(lineage: Lineage) -> Page:
-    return Page(lineage_html.page(lineage))
+    return Page(lineage_drawing.draw_page(lineage))
 
 
 def test_round_and_round(record):

@@ -38,7 +38,7 @@ def made(pipeline: Project, tracking_uri: str) -> Make:
         tags: Mapping[str, str] = {},
         root: Path = pipeline.root,
     ) -> str:
-        found = frozen_record.load(workspace.freeze(str(root)))
+        found = frozen_record.load_frozen(workspace.freeze(str(root)))
         snapshot = change(replace(found.snapshot, data_status="clean", frozen=False))
         with mlflow_dvc.disabled():
             run = mlflow.MlflowClient().create_run(

@@ -404,7 +404,7 @@ def test_sealing_is_switched_off(pipeline: Project, runs, setting: str):
 
 
 def answer(project: Project, *questions: HashQuery, **limits: Any) -> list[HashResult | None]:
-    child = hashing.start(str(project.root), list(questions), **limits)
+    child = hashing.start_hashing(str(project.root), list(questions), **limits)
     child.wait()
     found = hashing.read_answer(child)
     return [found.get(question.key) for question in questions]
@@ -521,4 +521,4 @@ def test_child_without_python(monkeypatch, make_project):
     project = make_project()
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(OSError, match="no Python"):
-        hashing.start(str(project.root), [HashQuery("a", "md5")])
+        hashing.start_hashing(str(project.root), [HashQuery("a", "md5")])

@@ -38,5 +38,5 @@ def diff(ctx: click.Context, old: str, new: str, json_: bool, tracking_uri: str 
     if json_:
         print_json(render.diff_json(found))
     else:
-        render.diff(found)
+        render.print_diff(found)
     ctx.exit(exit_code(found.equal))

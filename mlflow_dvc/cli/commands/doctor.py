@@ -38,5 +38,5 @@ def doctor(
     if json_:
         print_json(render.doctor_json(found))
     else:
-        render.doctor(found)
+        render.print_findings(found)
     ctx.exit(NO if found.findings else YES)

@@ -45,16 +45,16 @@ def lineage(
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import lineage as render
-    from mlflow_dvc.cli.render import lineage_html
+    from mlflow_dvc.cli.render import lineage_drawing
     from mlflow_dvc.recall.lineage import lineage as trace
 
     with terminal.waiting("asking for the runs"):
         found = trace(what, tracking_uri=tracking_uri)
     if html is not None:
         with click.open_file(html, "w", encoding="utf-8", atomic=True) as file:
-            file.write(lineage_html.page(found))
+            file.write(lineage_drawing.draw_page(found))
     if json_:
-        print_json(render.as_json(found))
+        print_json(render.lineage_json(found))
     elif html is None:
-        render.tree(found)
+        render.print_lineage(found)
     ctx.exit(YES if found else NO)

@@ -49,14 +49,14 @@ def reproduce(  # noqa: PLR0913, PLR0917
 
     with terminal.waiting("bringing code and data back"):
         plan = again.plan(run, to, at=at, tracking_uri=tracking_uri)
-    render.plan(plan)
+    render.print_plan(plan)
     if not yes and not _agreed():
         raise MlflowDvcError("nothing was run", "Say --yes to run it without being asked")
     found = again.execute(plan, tracking_uri)
     if json_:
         print_json(render.reproduce_json(found))
     else:
-        render.reproduce(found)
+        render.print_result(found)
     ctx.exit(YES if found.is_equal else NO)
 
 

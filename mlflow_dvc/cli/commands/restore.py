@@ -49,5 +49,5 @@ def restore(  # noqa: PLR0913, PLR0917
     if json_:
         print_json(render.restore_json(found))
     else:
-        render.restore(found)
+        render.print_result(found)
     ctx.exit(VERDICT_CODES[found.verdict])

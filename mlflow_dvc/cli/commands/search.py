@@ -42,5 +42,5 @@ def search(ctx: click.Context, what: str, json_: bool, tracking_uri: str | None)
     if json_:
         print_json(render.search_json(what, matches))
     else:
-        render.search(what, matches)
+        render.print_matches(what, matches)
     ctx.exit(YES if matches else NO)

@@ -41,5 +41,5 @@ def show(ctx: click.Context, run: str, json_: bool, tracking_uri: str | None) ->
     if json_:
         print_json(record.show_json(found))
     else:
-        record.show(found)
+        record.print_record(found)
     ctx.exit(YES if found.snapshot else NO)

@@ -28,5 +28,5 @@ def status(ctx: click.Context, path: str | None, check: bool, json_: bool) -> No
     if json_:
         print_json(record.status_json(project, snapshot))
     else:
-        record.status(project, snapshot)
+        record.print_status(project, snapshot)
     ctx.exit(YES)

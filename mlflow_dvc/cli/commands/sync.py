@@ -43,6 +43,6 @@ def sync(ctx: click.Context, runs: tuple[str, ...], json_: bool, tracking_uri: s
     if json_:
         print_json(render.sync_json(results))
     else:
-        render.sync(results)
+        render.print_results(results)
     wrong = any(result.changed and result.verdict == "contradicted" for result in results)
     ctx.exit(NO if wrong else YES)

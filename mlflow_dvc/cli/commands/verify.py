@@ -55,6 +55,6 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     if json_:
         print_json(render.verify_json(found))
     else:
-        render.verify(found)
+        render.print_results(found)
     codes = {VERDICT_CODES[one.verdict] for one in found}
     ctx.exit(next((code for code in (NO, NO_ANSWER) if code in codes), YES))

@@ -37,10 +37,10 @@ def diff_json(found: Diff) -> dict[str, Any]:
     for metric in raw["metrics"]:  # JSON has no NaN
         for name in ("old", "new"):
             metric[name] = _number(metric[name])
-    return {"schema": terminal.SCHEMA, "equal": found.equal, **raw}
+    return {"schema": terminal.JSON_SCHEMA, "equal": found.equal, **raw}
 
 
-def diff(found: Diff, console: Console | None = None) -> None:
+def print_diff(found: Diff, console: Console | None = None) -> None:
     console = console or terminal.console_of()
     whole = console.width == terminal.WIDE  # a program may read it
     terminal.facts(console, [("old", _side(found.old, whole)), ("new", _side(found.new, whole))])

@@ -19,13 +19,13 @@ _MAX_FIXES = 3
 
 def doctor_json(report: DoctorReport) -> dict[str, Any]:
     return {
-        "schema": terminal.SCHEMA,
+        "schema": terminal.JSON_SCHEMA,
         "findings": [asdict(finding) for finding in report.findings],
         "checked": list(report.checked),
     }
 
 
-def doctor(report: DoctorReport) -> None:
+def print_findings(report: DoctorReport) -> None:
     findings = report.findings
     if not findings:
         terminal.say(f"nothing wrong: {len(report.checked)} rules were looked at")

@@ -22,11 +22,11 @@ _BELOW = {"part of": "holds it", "holds": "lies in it", "saw": "saw it"}
 _EITHER = {"same content": "the same content"}
 
 
-def as_json(lineage: Lineage) -> dict[str, Any]:
-    return {"schema": terminal.SCHEMA, **asdict(lineage)}
+def lineage_json(lineage: Lineage) -> dict[str, Any]:
+    return {"schema": terminal.JSON_SCHEMA, **asdict(lineage)}
 
 
-def tree(lineage: Lineage) -> None:
+def print_lineage(lineage: Lineage) -> None:
     if not lineage.nodes:
         terminal.say(f"no run saw {lineage.what}")
     else:

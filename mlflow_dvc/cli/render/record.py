@@ -25,7 +25,7 @@ _GIT_FIELDS = ("sha", "branch", "describe", "dirty", "remote_url")
 def status_json(project: Project, snapshot: Snapshot) -> dict[str, Any]:
     git = snapshot.git
     return {
-        "schema": terminal.SCHEMA,
+        "schema": terminal.JSON_SCHEMA,
         "root": project.dvc_root,
         "git": {name: getattr(git, name) for name in _GIT_FIELDS} if git else None,
         "stage": snapshot.stage or snapshot.script_stage,
@@ -41,10 +41,10 @@ def status_json(project: Project, snapshot: Snapshot) -> dict[str, Any]:
 
 def show_json(record: RunRecord) -> dict[str, Any]:
     raw = {**vars(record), "snapshot": record.snapshot.to_dict() if record.snapshot else None}
-    return {"schema": terminal.SCHEMA, **raw, "artifacts": list(record.artifacts)}
+    return {"schema": terminal.JSON_SCHEMA, **raw, "artifacts": list(record.artifacts)}
 
 
-def status(project: Project, snapshot: Snapshot) -> None:
+def print_status(project: Project, snapshot: Snapshot) -> None:
     console = terminal.console_of()
     terminal.facts(console, [*_code(snapshot.git, project), *_data(snapshot)])
     if snapshot.data:
@@ -52,7 +52,7 @@ def status(project: Project, snapshot: Snapshot) -> None:
     terminal.warn(snapshot.warnings)
 
 
-def show(record: RunRecord) -> None:
+def print_record(record: RunRecord) -> None:
     console = terminal.console_of()
     snapshot = record.snapshot
     if not snapshot:

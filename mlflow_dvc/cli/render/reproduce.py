@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def reproduce_json(result: ReproduceResult) -> dict[str, Any]:
-    return {"schema": terminal.SCHEMA, **asdict(result), "equal": result.is_equal}
+    return {"schema": terminal.JSON_SCHEMA, **asdict(result), "equal": result.is_equal}
 
 
-def plan(plan: Plan) -> None:
+def print_plan(plan: Plan) -> None:
     """On stderr: the answer is yet to come."""
     console = terminal.console_of(stderr=True)
     lost = [item for item in plan.restored.items if item.verdict != "PASS"]
@@ -30,7 +30,7 @@ def plan(plan: Plan) -> None:
     console.print()
 
 
-def reproduce(result: ReproduceResult) -> None:
+def print_result(result: ReproduceResult) -> None:
     console = terminal.console_of()
     facts = [
         ("run", shown_id(result.run_id, console)),

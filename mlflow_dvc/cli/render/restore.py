@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def restore_json(result: RestoreResult) -> dict[str, Any]:
-    return {"schema": terminal.SCHEMA, **asdict(result)}
+    return {"schema": terminal.JSON_SCHEMA, **asdict(result)}
 
 
-def restore(result: RestoreResult) -> None:
+def print_result(result: RestoreResult) -> None:
     console = terminal.console_of()
     facts = [
         ("run", f"{shown_id(result.run_id, console)}  {result.run_name}"),

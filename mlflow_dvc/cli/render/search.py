@@ -19,10 +19,14 @@ _IN_SHOW = frozenset({"experiment", "commit"})
 
 
 def search_json(what: str, matches: Sequence[Match]) -> dict[str, Any]:
-    return {"schema": terminal.SCHEMA, "what": what, "runs": [asdict(match) for match in matches]}
+    return {
+        "schema": terminal.JSON_SCHEMA,
+        "what": what,
+        "runs": [asdict(match) for match in matches],
+    }
 
 
-def search(what: str, matches: Sequence[Match], console: Console | None = None) -> None:
+def print_matches(what: str, matches: Sequence[Match], console: Console | None = None) -> None:
     if not matches:
         terminal.say(f"no run saw {what}")
         return

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def sync_json(results: Sequence[SyncResult]) -> dict[str, Any]:
-    return {"schema": terminal.SCHEMA, "runs": [asdict(result) for result in results]}
+    return {"schema": terminal.JSON_SCHEMA, "runs": [asdict(result) for result in results]}
 
 
-def sync(results: Sequence[SyncResult]) -> None:
+def print_results(results: Sequence[SyncResult]) -> None:
     if not results:
         terminal.say("no run of a stage of this project was found")
         return

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def verify_json(results: Sequence[VerifyResult]) -> dict[str, Any]:
-    return {"schema": terminal.SCHEMA, "runs": [asdict(result) for result in results]}
+    return {"schema": terminal.JSON_SCHEMA, "runs": [asdict(result) for result in results]}
 
 
-def verify(results: Sequence[VerifyResult]) -> None:
+def print_results(results: Sequence[VerifyResult]) -> None:
     if not results:
         terminal.say("no run was found")
         return

@@ -62,17 +62,19 @@ class Availability:
 
 
 def find_available(
-    root: str, sought: Iterable[DataRef], *, foreign: bool
+    root: str, sought: Iterable[DataRef], *, untrusted: bool
 ) -> tuple[dict[str, Availability], list[str]]:
     """By :attr:`DataRef.key`; and in words what could not be asked.
 
-    ``root`` is the project whose cache and remotes are asked; the configuration of a ``foreign``
+    ``root`` is the project whose cache and remotes are asked; the configuration of a ``untrusted``
     one is not trusted. Raises OSError where DVC cannot be asked.
     """
     rows = [asdict(one) for one in sought]
     if not rows:
         return {}, []
-    answer = call_dvc(run_exists, {"root": root, "sought": rows, "foreign": foreign}, _MAX_SECONDS)
+    answer = call_dvc(
+        run_exists, {"root": root, "sought": rows, "untrusted": untrusted}, _MAX_SECONDS
+    )
     found = {
         key: Availability(tuple(names), tuple((path, oid) for path, oid in missing), count)
         for key, (names, missing, count) in answer["found"].items()
@@ -81,12 +83,12 @@ def find_available(
 
 
 @api.task("repo", "hash", "stores")
-def run_exists(root: str, sought: Sequence[Mapping[str, Any]], foreign: bool) -> dict[str, Any]:
+def run_exists(root: str, sought: Sequence[Mapping[str, Any]], untrusted: bool) -> dict[str, Any]:
     """The same in this process: imports DVC and changes the working directory."""
     asked = [DataRef(**{**row, "origin": _origin(row.get("origin"))}) for row in sought]
     unasked: list[str] = []
     found: dict[str, tuple[list[str], list[tuple[str, str]], int]] = {}
-    with open_read_only(root, foreign=foreign) as repo:
+    with open_read_only(root, untrusted=untrusted) as repo:
         for algorithm in dict.fromkeys(one.algorithm for one in asked):
             mine = [one for one in asked if one.algorithm == algorithm]
             found |= _Search(repo, algorithm, unasked).all(mine)

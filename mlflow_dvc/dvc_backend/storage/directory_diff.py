@@ -19,7 +19,7 @@ from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import LEGACY
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
-from mlflow_dvc.dvc_backend.storage.stores import Row, read_listing_anywhere
+from mlflow_dvc.dvc_backend.storage.stores import ListedFile, read_listing_anywhere
 
 MAX_LISTED_FILES = 1000
 _MAX_SECONDS = 600.0
@@ -160,7 +160,7 @@ def _one(repo: Any, folder: DirectoryPair) -> dict[str, Any] | str:
     return asdict(found) | {"listed": [asdict(_sized(row, cache)) for row in found.listed]}
 
 
-def _by_path(rows: list[Row]) -> dict[str, str]:
+def _by_path(rows: list[ListedFile]) -> dict[str, str]:
     found = {}
     while rows:  # let go of one while the other grows
         row = rows.pop()

@@ -17,16 +17,15 @@ from typing import Any
 
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
-from mlflow_dvc.dvc_backend.hash_query import LEGACY, HashQuery
-from mlflow_dvc.dvc_backend.hashing import run_check
+from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS, HashQuery
+from mlflow_dvc.dvc_backend.hashing import run_hashing
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, strip_remote_config
 from mlflow_dvc.dvc_backend.storage.by_url import open_remote_url
-from mlflow_dvc.dvc_backend.storage.stores import Row, open_stores, read_listing
+from mlflow_dvc.dvc_backend.storage.stores import ListedFile, open_stores, read_listing
 
 _MAX_SECONDS = 24 * 3600.0
 _MAX_THREADS = 16
 UNFINISHED = ".mlflow-dvc-"  # how the name of a folder begins that is being filled
-_HASHED = ("md5", LEGACY)
 
 Copy = Callable[[str], None]  # puts the data at a path
 
@@ -93,7 +92,7 @@ def fetch_into(
     wanted: FetchRequest, target: str | None, sources: OpenStores
 ) -> tuple[str | None, list[str]]:
     """The same, with everything that is open already."""
-    if wanted.algorithm not in _HASHED:
+    if wanted.algorithm not in ALGORITHMS:
         return None, [f"{wanted.algorithm} hashes cannot be verified locally"]
     if target is None and (here := _in_work_tree(wanted)):
         return here, []
@@ -131,15 +130,15 @@ def run_locate(path: str, root: str | None, repo: str | None, rev: str | None) -
 class OpenStores(ExitStack):
     """Projects, remotes and repositories, each opened once."""
 
-    def __init__(self, *, foreign: bool = False) -> None:
-        """Of a ``foreign`` project the configuration is not trusted."""
+    def __init__(self, *, untrusted: bool = False) -> None:
+        """Of a ``untrusted`` project the configuration is not trusted."""
         super().__init__()
-        self._foreign = foreign
+        self._foreign = untrusted
         self._opened: dict[tuple[str | None, ...], Any] = {}
 
     def project(self, root: str) -> Any:
         return self._once(
-            (root,), lambda: self.enter_context(open_read_only(root, foreign=self._foreign))
+            (root,), lambda: self.enter_context(open_read_only(root, untrusted=self._foreign))
         )
 
     def remote(self, url: str, algorithm: str, endpoint: str | None) -> Any:
@@ -209,7 +208,7 @@ def _in_work_tree(wanted: FetchRequest) -> str | None:
     if not wanted.root:
         return None
     question = HashQuery(wanted.path, wanted.algorithm, wanted.hash)
-    found = run_check(wanted.root, [asdict(question)])
+    found = run_hashing(wanted.root, [asdict(question)])
     row = found.get(question.key)
     return os.path.join(wanted.root, wanted.path) if row and row[1] == wanted.hash else None
 
@@ -248,7 +247,7 @@ def _copy_object(odb: Any, wanted: FetchRequest, target: str) -> None:
     rows = read_listing(odb, wanted.hash)
     os.mkdir(target)
 
-    def copy(row: Row) -> None:
+    def copy(row: ListedFile) -> None:
         path = os.path.join(target, row["relpath"])
         os.makedirs(os.path.dirname(path), exist_ok=True)
         odb.fs.get_file(odb.oid_to_path(row["md5"]), path)

@@ -48,7 +48,7 @@ def run_fetch_all(
     root: str, project: str | None, orders: Sequence[Mapping[str, Any]]
 ) -> list[list[str] | None]:
     """The same in this process: imports DVC and changes the working directory."""
-    with OpenStores(foreign=True) as sources:
+    with OpenStores(untrusted=True) as sources:
         sources.enter_context(_exclusive(root))
         trusted = _share(root, project) if project else {}
         strip_remote_config(sources.project(root), trusted)

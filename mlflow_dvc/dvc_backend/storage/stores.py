@@ -12,11 +12,11 @@ from mlflow_dvc.dvc_backend.child_process import describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import LEGACY
 from mlflow_dvc.paths import is_inside
 
-Row = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``
-Tell = Callable[[str], None]
+ListedFile = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``
+Report = Callable[[str], None]
 
 
-def open_stores(repo: Any, algorithm: str, tell: Tell) -> Iterator[tuple[str, Any]]:
+def open_stores(repo: Any, algorithm: str, tell: Report) -> Iterator[tuple[str, Any]]:
     """The cache of a project and all its remotes, the default one first, each with a name.
 
     ``tell`` is called, in words, with what cannot be opened.
@@ -27,7 +27,7 @@ def open_stores(repo: Any, algorithm: str, tell: Tell) -> Iterator[tuple[str, An
     yield from open_remotes(repo, algorithm, tell)
 
 
-def open_remotes(repo: Any, algorithm: str, tell: Tell) -> Iterator[tuple[str, Any]]:
+def open_remotes(repo: Any, algorithm: str, tell: Report) -> Iterator[tuple[str, Any]]:
     """The same without the cache."""
     default = repo.config["core"].get("remote")
     for name in dict.fromkeys([*([default] if default else []), *repo.config["remote"]]):
@@ -39,13 +39,13 @@ def open_remotes(repo: Any, algorithm: str, tell: Tell) -> Iterator[tuple[str, A
         yield f"remote {name} ({odb.path})", odb
 
 
-def read_listing(odb: Any, value: str) -> list[Row]:
+def read_listing(odb: Any, value: str) -> list[ListedFile]:
     """The files of the folder whose hash is ``value``, as the store lists them.
 
     Raises ValueError where the listing is not the one of that hash, or names a file outside of the
     folder; whatever the store raises where it has none.
     """
-    rows: list[Row] = json.loads(read_listing_bytes(odb, value))
+    rows: list[ListedFile] = json.loads(read_listing_bytes(odb, value))
     if not isinstance(rows, list):
         raise ValueError("what lies there is no list of files")
     for row in rows:
@@ -79,7 +79,7 @@ def read_listing_bytes(odb: Any, value: str) -> bytes:
 
 def read_listing_anywhere(
     repo: Any, algorithm: str, value: str
-) -> tuple[list[Row] | None, list[str]]:
+) -> tuple[list[ListedFile] | None, list[str]]:
     """The files of a folder from whichever store has it, or in words why none does."""
     tried: list[str] = []
     for name, odb in open_stores(repo, algorithm, tried.append):

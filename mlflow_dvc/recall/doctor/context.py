@@ -15,11 +15,12 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc.capture.workspace import read_project
 from mlflow_dvc.dvc_backend.storage.unpushed import PushStatus, read_push_status
 from mlflow_dvc.dvcfiles import yaml12
-from mlflow_dvc.dvcfiles.discovery import PIPELINE
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.dvc_file import DvcFile
 from mlflow_dvc.dvcfiles.ignored import IgnoreChecker
+from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.reading import ProjectReading
-from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.errors import TrackingUnavailableError
 from mlflow_dvc.git.head import without_credentials
 from mlflow_dvc.git.inspection import GitInspection
@@ -45,17 +46,17 @@ class FinishedRuns:
 class Pipeline:
     """One dvc.yaml: its stages, each with its text, and the names of those that its lock has."""
 
-    source: DvcFile
+    dvc_file: DvcFile
     stages: tuple[tuple[Stage, Mapping[str, Any]], ...]
     locked: tuple[str, ...]
 
     @property
     def file(self) -> str:
-        return self.source.file
+        return self.dvc_file.file
 
     @property
     def lock(self) -> str:
-        return lock_path(self.source.file)
+        return lock_path(self.dvc_file.file)
 
 
 class DoctorContext:
@@ -156,7 +157,7 @@ def _answering(root: str | None) -> GitInspection | None:
 
 
 def _is_pipeline(source: DvcFile) -> bool:
-    return os.path.basename(source.file) == PIPELINE
+    return os.path.basename(source.file) == PIPELINE_FILE
 
 
 def _pipeline(source: DvcFile) -> Pipeline:
@@ -169,5 +170,5 @@ def _pipeline(source: DvcFile) -> Pipeline:
 
 def _stages_in(content: bytes | None) -> Iterator[tuple[str, Any]]:
     with suppress(Exception):  # what cannot be read is a finding of its own
-        raw = yaml12.parse(content or b"")
+        raw = yaml12.parse_yaml(content or b"")
         yield from ((str(name), stage) for name, stage in raw["stages"].items())

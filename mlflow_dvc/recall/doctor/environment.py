@@ -20,7 +20,7 @@ from mlflow_dvc.recall.doctor.script import find_script, interpreters, parse_rea
 from mlflow_dvc.tracking import store_path
 
 # From the first one on, and below the second one; docs say the same.
-SUPPORTED = {
+SUPPORTED_VERSIONS = {
     "Python": ((3, 10), (3, 14)),
     "MLflow": mlflow_api.SUPPORTED_VERSIONS,
     "DVC": dvc_api.SUPPORTED_VERSIONS,
@@ -115,7 +115,7 @@ def _unset(name: str, what: str) -> Violation:
 
 def too_old(context: DoctorContext) -> Iterator[Violation]:
     for name, version in _versions():
-        floor, _ = SUPPORTED[name]
+        floor, _ = SUPPORTED_VERSIONS[name]
         least = f"{name} {_dotted(floor)}"
         if version is None:
             yield Violation(name, "it is not installed here", f"Install {least} or newer")
@@ -125,7 +125,7 @@ def too_old(context: DoctorContext) -> Iterator[Violation]:
 
 def untested(context: DoctorContext) -> Iterator[Violation]:
     for name, version in _versions():
-        ceiling = SUPPORTED[name][1]
+        ceiling = SUPPORTED_VERSIONS[name][1]
         if version is not None and _numbers(version) >= ceiling:
             what = f"{version} is newer than what mlflow-dvc was tested with"
             yield Violation(
@@ -136,10 +136,10 @@ def untested(context: DoctorContext) -> Iterator[Violation]:
 def host_changed(context: DoctorContext) -> Iterator[Violation]:
     """Something private of a host is gone that a part of the record needs."""
     fix = "pip install --upgrade mlflow-dvc, or install the {} from before"
-    for need in mlflow_api.missing():
+    for need in mlflow_api.find_missing():
         yield Violation("MLflow", need.said, fix.format("MLflow"))
     try:
-        lines = call_dvc(dvc_api.run_missing, {}, _MAX_ASK_SECONDS)
+        lines = call_dvc(dvc_api.list_missing, {}, _MAX_ASK_SECONDS)
     except (OSError, ValueError):
         return  # a DVC that cannot be asked at all is another rule's
     for line in lines:

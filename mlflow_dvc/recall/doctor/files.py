@@ -7,13 +7,13 @@ import posixpath
 from collections.abc import Iterator
 from shlex import quote
 
-from mlflow_dvc.dvcfiles.discovery import PIPELINE
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.ignored import IgnoreChecker
-from mlflow_dvc.dvcfiles.stages import lock_path
+from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.paths import parents
 from mlflow_dvc.project import relative
 from mlflow_dvc.recall.doctor.context import DoctorContext
-from mlflow_dvc.recall.doctor.find_files import LOCK
+from mlflow_dvc.recall.doctor.find_files import LOCK_FILE
 from mlflow_dvc.recall.doctor.finding import Violation
 
 # In the reader's words; `lock-ignored` says it in ours.
@@ -72,8 +72,8 @@ def dvc_file_hidden(context: DoctorContext) -> Iterator[Violation]:
         return
     known = {source.file for source in context.reading.dvc_files}
     for path in context.dvc_files:
-        lies_with_pipeline = posixpath.join(posixpath.dirname(path), PIPELINE) in known
-        is_lock = posixpath.basename(path) == LOCK
+        lies_with_pipeline = posixpath.join(posixpath.dirname(path), PIPELINE_FILE) in known
+        is_lock = posixpath.basename(path) == LOCK_FILE
         if path in known or (is_lock and not lies_with_pipeline):
             continue
         if hidden.hidden_by_dvc(context.absolute(path)):
@@ -85,8 +85,10 @@ def dvc_file_hidden(context: DoctorContext) -> Iterator[Violation]:
 
 def lock_without_pipeline(context: DoctorContext) -> Iterator[Violation]:
     for path in context.dvc_files:
-        pipeline = posixpath.join(posixpath.dirname(path), PIPELINE)
-        if posixpath.basename(path) == LOCK and not os.path.lexists(context.absolute(pipeline)):
+        pipeline = posixpath.join(posixpath.dirname(path), PIPELINE_FILE)
+        if posixpath.basename(path) == LOCK_FILE and not os.path.lexists(
+            context.absolute(pipeline)
+        ):
             fix = f"git rm {quote(path)}, or bring its dvc.yaml back"
             yield Violation(path, "there is no dvc.yaml beside it", fix)
 

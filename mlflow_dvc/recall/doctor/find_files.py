@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from mlflow_dvc.dvcfiles.discovery import PIPELINE
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.git.inspection import GitInspection
 from mlflow_dvc.paths import parents
 from mlflow_dvc.project import relative
 
-LOCK = "dvc.lock"
+LOCK_FILE = "dvc.lock"
 _MAX_ENTRIES = 50_000  # of folders; what git has in its index is looked at in any case
 _NOT_THE_USERS = frozenset({
     "node_modules", "site-packages", "__pycache__", "mlruns", "mlartifacts",
@@ -52,7 +52,7 @@ def _on_disk(root: str, outs: set[str]) -> Iterator[str]:
         for name, is_folder in entries.items():
             path = f"{folder}/{name}" if folder else name
             if not is_folder:
-                if name in (PIPELINE, LOCK) or name.endswith(".dvc"):
+                if name in (PIPELINE_FILE, LOCK_FILE) or name.endswith(".dvc"):
                     yield path
             elif path not in outs and not _is_passed_over(path, name):
                 pending.append(path)

@@ -72,7 +72,7 @@ def dead_lock_entry(context: DoctorContext) -> Iterator[Violation]:
     for pipeline in context.pipelines:
         names = {stage.name for stage, _ in pipeline.stages}
         dead = [name for name in pipeline.locked if name not in names]
-        if dead and not pipeline.source.faults:  # a stage that cannot be read is not gone
+        if dead and not pipeline.dvc_file.faults:  # a stage that cannot be read is not gone
             what = f"{pipeline.file} has no stage {_listed(dead)} any more"
             yield Violation(
                 pipeline.lock, what, f"Remove what {pipeline.lock} says of it, and commit"

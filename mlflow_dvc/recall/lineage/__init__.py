@@ -9,11 +9,11 @@ from mlflow_dvc import tracking
 from mlflow_dvc.errors import RunNotFoundError
 from mlflow_dvc.recall.lineage import nodes
 from mlflow_dvc.recall.lineage.downstream import DownstreamTracer, add_version
+from mlflow_dvc.recall.lineage.find_data import DataMatch, find_data
 from mlflow_dvc.recall.lineage.graph import Edge as Edge
 from mlflow_dvc.recall.lineage.graph import GraphBuilder
 from mlflow_dvc.recall.lineage.graph import Lineage as Lineage
 from mlflow_dvc.recall.lineage.graph import Node as Node
-from mlflow_dvc.recall.lineage.query import DataMatch, find_data
 from mlflow_dvc.recall.lineage.upstream import UpstreamTracer
 
 _RUN_ID = re.compile(r"[0-9a-f]{1,32}")
@@ -55,8 +55,8 @@ class _LineageQuery:
         self._what = what
         self._project = project
         self._uri = tracking_uri
-        self._backward = UpstreamTracer(self.graph, tracking_uri)
-        self._forward = DownstreamTracer(self.graph, self._backward, tracking_uri)
+        self._upstream = UpstreamTracer(self.graph, tracking_uri)
+        self._downstream = DownstreamTracer(self.graph, self._upstream, tracking_uri)
 
     def version(self) -> list[str]:
         version = tracking.get_version(self._what, self._uri)
@@ -70,7 +70,7 @@ class _LineageQuery:
     def logged_model(self, model_id: str) -> list[str]:
         run_id = self._logged(model_id)
         if run_id and self._come_from(run_id):
-            self._forward.models([tracking.get_run(run_id, self._uri)])
+            self._downstream.models([tracking.get_run(run_id, self._uri)])
         return [nodes.model_key(model_id)]
 
     def run(self) -> list[str]:
@@ -79,8 +79,8 @@ class _LineageQuery:
             run = tracking.get_run(self._what, self._uri)
         except RunNotFoundError:
             return []
-        key = self._backward.run(run)
-        self._forward.runs([run])
+        key = self._upstream.run(run)
+        self._downstream.runs([run])
         return [key]
 
     def data(self) -> list[str]:
@@ -90,26 +90,26 @@ class _LineageQuery:
         keys = list(dict.fromkeys(self._seen(found)))
         files = list(dict.fromkeys(self._inside(found)))
         folders = [edge.end for edge in self.graph.edges.values() if edge.start in files]
-        seen = [*found.seen, *(one for holder in found.holders for one in holder.seen)]
-        self._forward.data([*keys, *files, *folders], seen)
+        seen = [*found.seen, *(one for holder in found.hits for one in holder.seen)]
+        self._downstream.data([*keys, *files, *folders], seen)
         return list(dict.fromkeys([*keys, *files, *folders]))
 
     def _seen(self, found: DataMatch) -> Iterable[str]:
         """The data that runs saw as it was asked for, with all that it came from."""
         for run, told in found.seen:
-            for account in self._backward.accounts(run):
-                exact = [one for one in account.observed_data if found.query.matches(one)]
+            for evidence in self._upstream.evidence_of(run):
+                exact = [one for one in evidence.observed_data if found.query.matches(one)]
                 for entry in exact or told:
                     if entry.hash:
-                        yield self._backward.data(account, entry.path, entry.hash)
+                        yield self._upstream.data(evidence, entry.path, entry.hash)
 
     def _inside(self, found: DataMatch) -> Iterable[str]:
         """The file, in each folder that it lies in."""
-        for holder in found.holders:
+        for holder in found.hits:
             for run, _ in holder.seen:
-                for account in self._backward.accounts(run)[:1]:
+                for evidence in self._upstream.evidence_of(run)[:1]:
                     path, value = holder.folder.path, str(holder.folder.hash)
-                    folder = self._backward.data(account, path, value)
+                    folder = self._upstream.data(evidence, path, value)
                     for md5, inside in holder.files:
                         file = self.graph.add(nodes.of_file(f"{path}/{inside}", md5))
                         self.graph.link(file, folder, "part of")
@@ -127,5 +127,5 @@ class _LineageQuery:
         if not run_id:
             self.graph.warn("that model was not logged in a run")
             return False
-        self._backward.run(tracking.get_run(run_id, self._uri))
+        self._upstream.run(tracking.get_run(run_id, self._uri))
         return True

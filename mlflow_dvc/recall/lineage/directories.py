@@ -34,7 +34,7 @@ class DirectoryHit:
 class DirectorySearch:
     """What was found inside folders; ``warnings`` names those that could not be looked into."""
 
-    holders: tuple[DirectoryHit, ...] = ()
+    hits: tuple[DirectoryHit, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -57,12 +57,12 @@ def find_directories_containing(
     if not wanted:
         return DirectorySearch()
     inside = _ask(project, wanted, md5)
-    holders = [
+    hits = [
         holder
         for value, files in inside.found.items()
         for holder in _holders(value, files, runs.values(), tracking_uri)
     ]
-    return DirectorySearch(tuple(holders), tuple(_unknown(inside)))
+    return DirectorySearch(tuple(hits), tuple(_unknown(inside)))
 
 
 def _runs_with_folders(tracking_uri: str | None) -> dict[str, Run]:

@@ -26,10 +26,10 @@ class DownstreamTracer:
     """Adds to a graph what came of runs and data, from run to run. Nothing is followed twice."""
 
     def __init__(
-        self, graph: GraphBuilder, backward: UpstreamTracer, tracking_uri: str | None
+        self, graph: GraphBuilder, upstream: UpstreamTracer, tracking_uri: str | None
     ) -> None:
         self._graph = graph
-        self._backward = backward
+        self._upstream = upstream
         self._uri = tracking_uri
         self._came: dict[str, Run] = {}
         self._pending: deque[Run] = deque()
@@ -56,7 +56,7 @@ class DownstreamTracer:
         for run, _ in seen:
             if not self._has_room(run):
                 continue
-            key = self._backward.run(run)
+            key = self._upstream.run(run)
             above = self._graph.before([key])
             if above.isdisjoint(keys):
                 self._lay_there(run, key, keys)
@@ -78,12 +78,12 @@ class DownstreamTracer:
 
     def _lay_there(self, run: Run, key: str, keys: Sequence[str]) -> None:
         """Of a run that came of none of the data: it made it, or only had it at hand."""
-        for account in self._backward.accounts(run):
-            for entry in account.data.values():
+        for evidence in self._upstream.evidence_of(run):
+            for entry in evidence.data.values():
                 if not (entry.is_fact and nodes.data_key(entry.path, entry.hash or "") in keys):
                     continue
-                data = self._backward.output(account, entry)
-                if not account.made(entry.path, entry.hash or ""):
+                data = self._upstream.output(evidence, entry)
+                if not evidence.made(entry.path, entry.hash or ""):
                     self._graph.link(data, key, "saw", "it lay there; the stage does not read it")
 
     def _has_room(self, run: Run) -> bool:
@@ -101,9 +101,9 @@ class DownstreamTracer:
     def _outs(self, run: Run) -> Iterator[tuple[str, DataEntry]]:
         """What the run's stage made, as far as runs that read it can be searched for."""
         run_key = nodes.run_key(run.info.run_id)
-        for account in self._backward.accounts(run):
-            for out in account.outs:
-                key = self._backward.output(account, out)
+        for evidence in self._upstream.evidence_of(run):
+            for out in evidence.outs:
+                key = self._upstream.output(evidence, out)
                 is_fact = out.is_fact and out.certainty == "sealed"
                 self._graph.link(run_key, key, "made", "" if is_fact else _UNSEALED)
                 if is_fact and out.cached:
@@ -120,7 +120,7 @@ class DownstreamTracer:
                 continue
             if not any(self._came_to(reader, out) for out in outs.values()):
                 continue  # nor is it to be drawn: what it came from is another's
-            reader_key = self._backward.run(reader)
+            reader_key = self._upstream.run(reader)
             for key, out in outs.items():
                 self._same_content(key, out, entries)
             if not self._graph.before([reader_key]).isdisjoint(outs):
@@ -128,13 +128,13 @@ class DownstreamTracer:
 
     def _came_to(self, reader: Run, out: DataEntry) -> bool:
         """Whether what ``reader`` had there is what one of the runs made."""
-        for account in self._backward.accounts(reader):
-            entry = account.data.get(out.path)
+        for evidence in self._upstream.evidence_of(reader):
+            entry = evidence.data.get(out.path)
             if entry is None or entry.hash != out.hash or entry.stage is None or entry.source:
                 return True  # by the graph alone: a part of it, or imported
-            if account.lock(entry.stage) is None:
+            if evidence.lock(entry.stage) is None:
                 return True  # by its hash alone: no lock tells what the stage had read
-            makers = self._backward.makers(account, entry)
+            makers = self._upstream.makers(evidence, entry)
             if any(run.info.run_id in self._came for run, _ in makers):
                 return True
         return False

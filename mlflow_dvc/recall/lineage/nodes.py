@@ -74,17 +74,17 @@ def of_stage(address: str, execution: str) -> Node:
     return Node(f"stage {address} {execution}", "stage", address)
 
 
-def of_data(entry: DataEntry, account: RunEvidence) -> Node:
+def of_data(entry: DataEntry, evidence: RunEvidence) -> Node:
     """Where the hash is no fact, it is data of this one run, and of nothing else."""
     facts = {"size": entry.size, "nfiles": entry.nfiles}
     if entry.state in ("modified", "missing"):
         facts["state"] = entry.state  # type: ignore[assignment]
-    if entry.stage and account.data.get(entry.path) == entry and entry.stage.endswith(".dvc"):
+    if entry.stage and evidence.data.get(entry.path) == entry and entry.stage.endswith(".dvc"):
         facts["tracked_by"] = entry.stage  # type: ignore[assignment]
     if entry.is_fact and entry.hash:
         key = data_key(entry.path, entry.hash)
         return Node(key, "data", entry.path, entry.hash, _told(facts))
-    key = f"data {entry.path} of run {account.run.info.run_id}"
+    key = f"data {entry.path} of run {evidence.run.info.run_id}"
     return Node(key, "data", entry.path, None, _told({"claimed": entry.hash}))
 
 

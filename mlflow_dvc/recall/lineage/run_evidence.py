@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
-from mlflow_dvc.capture.evidence import entry_digest, locked_entry
+from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path, locked_entry
 from mlflow_dvc.dvcfiles.output_hash import output_hash
-from mlflow_dvc.dvcfiles.stages import lock_path
 from mlflow_dvc.paths import parents
 from mlflow_dvc.recall.stored_record import run_holding_record
 from mlflow_dvc.snapshot import DataEntry, Snapshot, StageNode
@@ -133,9 +132,9 @@ def load_evidence(run: Run, tracking_uri: str | None) -> Iterator[RunEvidence]:
     """The record of the start, and those of when the run was resumed on other data."""
     carrier = run_holding_record(run, tracking_uri) if tag.MLFLOW_PARENT in run.data.tags else run
     first = tracking.load_snapshot(carrier, tracking_uri)
-    account = RunEvidence(run, carrier, first, tracking_uri, has_locks=True)
-    yield account
-    known = {entry.hash for entry in (*account.data.values(), *account.deps)}
+    evidence = RunEvidence(run, carrier, first, tracking_uri, has_locks=True)
+    yield evidence
+    known = {entry.hash for entry in (*evidence.data.values(), *evidence.deps)}
     if first and not tag.hashes_in(run.data.tags) <= known:
         for snapshot in tracking.load_resumed(run, tracking_uri):
             yield RunEvidence(run, run, snapshot, tracking_uri, has_locks=False)

@@ -26,7 +26,7 @@ class _Step(NamedTuple):
     """Data to be traced, as one record tells of it."""
 
     key: str
-    account: RunEvidence
+    evidence: RunEvidence
     entry: DataEntry
 
 
@@ -43,7 +43,7 @@ class UpstreamTracer:
         self._followed: set[tuple[str, str]] = set()
         self._above: set[str] = set()
 
-    def accounts(self, run: Run) -> list[RunEvidence]:
+    def evidence_of(self, run: Run) -> list[RunEvidence]:
         """The records that a run carries."""
         run_id = run.info.run_id
         if run_id not in self._accounts:
@@ -56,25 +56,25 @@ class UpstreamTracer:
         self._work()
         return key
 
-    def output(self, account: RunEvidence, entry: DataEntry) -> str:
+    def output(self, evidence: RunEvidence, entry: DataEntry) -> str:
         """Add an output of the project that a run was in, and everything above it; its key."""
-        key = self._data(account, entry)
+        key = self._data(evidence, entry)
         self._work()
         return key
 
-    def data(self, account: RunEvidence, path: str, value: str) -> str:
+    def data(self, evidence: RunEvidence, path: str, value: str) -> str:
         """The same for whatever a run saw at ``path``, with the hash ``value``."""
-        known = account.data.get(path)
+        known = evidence.data.get(path)
         if known is not None and known.is_fact and known.hash == value:
-            return self.output(account, known)
-        key = self._whole(account, path, value)
+            return self.output(evidence, known)
+        key = self._whole(evidence, path, value)
         self._work()
         return key
 
     def _work(self) -> None:
         while self._pending:
             step = self._pending.popleft()
-            mark = (step.key, step.account.run.info.run_id)
+            mark = (step.key, step.evidence.run.info.run_id)
             if mark not in self._followed:
                 self._followed.add(mark)
                 self._follow(step)
@@ -86,101 +86,101 @@ class UpstreamTracer:
         if key in self._above:
             return key
         self._above.add(key)
-        for account in self.accounts(run):
-            for warning in account.snapshot.warnings:
+        for evidence in self.evidence_of(run):
+            for warning in evidence.snapshot.warnings:
                 self._graph.warn(f"run {run.info.run_id}: {warning}", key)
-            if not account.snapshot:
+            if not evidence.snapshot:
                 self._graph.warn(f"run {run.info.run_id} carries no record of ours", key)
                 continue
-            if (git := account.snapshot.git) is not None and git.sha:
+            if (git := evidence.snapshot.git) is not None and git.sha:
                 self._graph.link(self._graph.add(nodes.of_code(git)), key, "code of")
-            self._inputs(key, account)
+            self._inputs(key, evidence)
         return key
 
-    def _inputs(self, run_key: str, account: RunEvidence) -> None:
+    def _inputs(self, run_key: str, evidence: RunEvidence) -> None:
         """What the run's stage reads; where none is known, what lay there when it started."""
-        if account.stage is not None:
-            node = nodes.of_stage(account.stage, account.run.info.run_id)
+        if evidence.stage is not None:
+            node = nodes.of_stage(evidence.stage, evidence.run.info.run_id)
             stage = self._graph.add(node)
             self._graph.link(stage, run_key, "ran")
-            for dep in account.deps:
+            for dep in evidence.deps:
                 is_data = dep.role == "input" or (dep.role is None and not is_program(dep.path))
                 if is_data:
-                    self._read(stage, account, dep.path, dep.hash, _doubt_of(dep))
+                    self._read(stage, evidence, dep.path, dep.hash, _doubt_of(dep))
             return
         lay_there = [
             entry
-            for entry in account.data.values()
+            for entry in evidence.data.values()
             if entry.role != "output" and entry.cached and entry.is_fact
         ]
         for entry in lay_there[:_MAX_INPUTS]:
-            self._graph.link(self._data(account, entry), run_key, "saw", _doubt_of(entry))
+            self._graph.link(self._data(evidence, entry), run_key, "saw", _doubt_of(entry))
         if (left := len(lay_there) - _MAX_INPUTS) > 0:
-            run_id = account.run.info.run_id
+            run_id = evidence.run.info.run_id
             self._graph.warn(f"run {run_id} saw {left} more outputs, which are left out", run_key)
 
     # --- what a stage read ---
 
     def _read(
-        self, stage: str, account: RunEvidence, path: str, value: str | None, doubt: str
+        self, stage: str, evidence: RunEvidence, path: str, value: str | None, doubt: str
     ) -> None:
         """``value`` is the hash of the dependency when the stage read it."""
-        around = account.enclosing_output(path)
+        around = evidence.enclosing_output(path)
         if around is not None and around.path == path:
             entry = around if around.hash == value else _other(around, value)
-            self._graph.link(self._data(account, entry), stage, "read", doubt)
+            self._graph.link(self._data(evidence, entry), stage, "read", doubt)
             return
-        if around is None and not account.outputs_under(path) and is_program(path):
+        if around is None and not evidence.outputs_under(path) and is_program(path):
             return  # in the commit
-        self._graph.link(self._whole(account, path, value), stage, "read", doubt)
+        self._graph.link(self._whole(evidence, path, value), stage, "read", doubt)
 
-    def _whole(self, account: RunEvidence, path: str, value: str | None) -> str:
+    def _whole(self, evidence: RunEvidence, path: str, value: str | None) -> str:
         """A file within an output, or a folder with outputs in it, or what DVC does not track."""
-        key = self._graph.add(nodes.of_data(DataEntry(path, "md5", value), account))
-        around = account.enclosing_output(path)
+        key = self._graph.add(nodes.of_data(DataEntry(path, "md5", value), evidence))
+        around = evidence.enclosing_output(path)
         # Neither hash identifies the version of the other.
         if around is not None:
-            self._graph.link(self._data(account, around), key, "holds", "by its path alone")
+            self._graph.link(self._data(evidence, around), key, "holds", "by its path alone")
             return key
-        for part in account.outputs_under(path):
-            self._graph.link(self._data(account, part), key, "part of", "by its path alone")
+        for part in evidence.outputs_under(path):
+            self._graph.link(self._data(evidence, part), key, "part of", "by its path alone")
         return key
 
-    def _data(self, account: RunEvidence, entry: DataEntry) -> str:
-        key = self._graph.add(nodes.of_data(entry, account))
-        self._pending.append(_Step(key, account, entry))
+    def _data(self, evidence: RunEvidence, entry: DataEntry) -> str:
+        key = self._graph.add(nodes.of_data(entry, evidence))
+        self._pending.append(_Step(key, evidence, entry))
         return key
 
     # --- what made data ---
 
     def _follow(self, step: _Step) -> None:
-        entry, account = step.entry, step.account
+        entry, evidence = step.entry, step.evidence
         if entry.source:
             self._graph.link(self._graph.add(nodes.of_source(entry.source)), step.key, "imported")
         if not entry.is_fact or entry.state == "modified":  # then nobody knows who made it so
             return
-        makers = self.makers(account, entry)
+        makers = self.makers(evidence, entry)
         for maker, doubt in makers:
             self._graph.link(self._run(maker), step.key, "made", doubt)
-        if not makers and entry.stage in account.stages and _is_locked(account, entry):
-            self._stage(step.key, account, entry.stage)
+        if not makers and entry.stage in evidence.stages and _is_locked(evidence, entry):
+            self._stage(step.key, evidence, entry.stage)
 
-    def _stage(self, made: str, account: RunEvidence, address: str) -> None:
+    def _stage(self, made: str, evidence: RunEvidence, address: str) -> None:
         """A stage that logged no run of its own, as the lock tells of it."""
-        node = nodes.of_stage(address, account.execution(address))
+        node = nodes.of_stage(address, evidence.execution(address))
         self._graph.link(self._graph.add(node), made, "made")
         if node.key in self._above:
             return
         self._above.add(node.key)
-        for path, value in account.stage_inputs(address).items():
-            known = account.data.get(path)
+        for path, value in evidence.stage_inputs(address).items():
+            known = evidence.data.get(path)
             if value is None and known is not None and known.is_fact:
                 doubt = "as it lay there: no lock tells what the stage read"
-                self._read(node.key, account, path, known.hash, doubt)
+                self._read(node.key, evidence, path, known.hash, doubt)
             else:
-                self._read(node.key, account, path, value, "" if value else nodes.UNKNOWN)
+                self._read(node.key, evidence, path, value, "" if value else nodes.UNKNOWN)
 
-    def makers(self, account: RunEvidence, entry: DataEntry) -> list[tuple[Run, str]]:
+    def makers(self, evidence: RunEvidence, entry: DataEntry) -> list[tuple[Run, str]]:
         """The runs of the execution of a stage that made this, each with why it may be another.
 
         By the lock of whoever read it: it tells what the stage had read, whatever else makes data
@@ -188,32 +188,32 @@ class UpstreamTracer:
         """
         if entry.hash is None or entry.stage is None:
             return []
-        if account.made(entry.path, entry.hash):
-            return [(account.run, "")]
-        if entry.stage not in account.stages or account.lock(entry.stage) is None:
+        if evidence.made(entry.path, entry.hash):
+            return [(evidence.run, "")]
+        if entry.stage not in evidence.stages or evidence.lock(entry.stage) is None:
             return []
         found: list[tuple[Run, RunEvidence]] = []
-        for run, one in self._candidates(account, entry):
-            is_here = one.is_in_checkout_of(account)
-            if found and is_here == found[0][1].is_in_checkout_of(account):
+        for run, one in self._candidates(evidence, entry):
+            is_here = one.is_in_checkout_of(evidence)
+            if found and is_here == found[0][1].is_in_checkout_of(evidence):
                 if one.snapshot.sealed_at != found[0][1].snapshot.sealed_at:
                     break
                 found.append((run, one))
             elif not found or is_here:
                 found = [(run, one)]
-        return [(run, "" if one.is_of_project(account) else _ELSEWHERE) for run, one in found]
+        return [(run, "" if one.is_of_project(evidence) else _ELSEWHERE) for run, one in found]
 
     def _candidates(
-        self, account: RunEvidence, entry: DataEntry
+        self, evidence: RunEvidence, entry: DataEntry
     ) -> Iterator[tuple[Run, RunEvidence]]:
         """Runs that made the same from the same, newest first."""
         for run in self._runs_of(entry.stage or ""):
-            if not _may_have_made(run, entry.hash or "", account.run):
+            if not _may_have_made(run, entry.hash or "", evidence.run):
                 continue
-            for one in self.accounts(run):
-                is_again = tag.REPRODUCES in run.data.tags and not one.is_in_checkout_of(account)
+            for one in self.evidence_of(run):
+                is_again = tag.REPRODUCES in run.data.tags and not one.is_in_checkout_of(evidence)
                 did = one.made(entry.path, entry.hash or "")
-                if did and not is_again and one.ran_identically(account, entry.stage or ""):
+                if did and not is_again and one.ran_identically(evidence, entry.stage or ""):
                     yield run, one
 
     def _runs_of(self, address: str) -> list[Run]:
@@ -237,9 +237,9 @@ def _may_have_made(run: Run, hash_: str, reader: Run) -> bool:
     )
 
 
-def _is_locked(account: RunEvidence, entry: DataEntry) -> bool:
+def _is_locked(evidence: RunEvidence, entry: DataEntry) -> bool:
     """Whether it is what the locks of the record are about, and not another version of it."""
-    there = account.data.get(entry.path)
+    there = evidence.data.get(entry.path)
     return there is not None and there.hash == entry.hash and there.state != "modified"
 
 

@@ -15,14 +15,15 @@ from mlflow_dvc import tracking
 from mlflow_dvc.capture import evidence
 from mlflow_dvc.capture.claims import checkout_id
 from mlflow_dvc.dvc_backend import hashing, params
-from mlflow_dvc.dvc_backend.hash_query import HashQuery
+from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS, HashQuery
 from mlflow_dvc.dvc_backend.lock_entry import LockedStage
 from mlflow_dvc.dvcfiles.dvc_file import DvcFile
+from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path, locked_entry
 from mlflow_dvc.dvcfiles.reading import ProjectReading
-from mlflow_dvc.dvcfiles.stages import Stage, lock_path
+from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.project import Project
 from mlflow_dvc.recall.sync.lock_history import committed_locks, has_commit
-from mlflow_dvc.recall.sync.result import Difference, SyncResult, Verdict
+from mlflow_dvc.recall.sync.result import Difference, SyncResult, SyncVerdict
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 from mlflow_dvc.snapshot import Seal as SealTag
 
@@ -56,7 +57,7 @@ class StageJudge:
 
     project: Project
     reading: ProjectReading
-    source: DvcFile
+    dvc_file: DvcFile
     stage: Stage
     tracking_uri: str | None
 
@@ -73,7 +74,7 @@ class StageJudge:
 
     def _verdicts(
         self, candidates: Sequence[_Candidate]
-    ) -> Iterator[tuple[str, tuple[Verdict, str]]]:
+    ) -> Iterator[tuple[str, tuple[SyncVerdict, str]]]:
         """Of every run; the newest that the lock may be about is where the lock has a say."""
         subject = next((c for c in candidates if self._may_be_of(c)), None)
         for candidate in candidates:
@@ -84,7 +85,7 @@ class StageJudge:
         candidate: _Candidate,
         subject: _Candidate | None,
         candidates: Sequence[_Candidate],
-    ) -> tuple[Verdict, str]:
+    ) -> tuple[SyncVerdict, str]:
         seal = candidate.snapshot.seal
         if seal in ("confirmed", "contradicted"):
             return seal, ""
@@ -139,7 +140,7 @@ class StageJudge:
             return "its stage failed, or has not ended"
         if snapshot.workspace != checkout_id(self.reading.root):
             return "it ran in another checkout: run `mlflow-dvc sync` there"
-        if self._written < ended or candidate.before == evidence.entry_digest(self._entry):
+        if self._written < ended or candidate.before == entry_digest(self._entry):
             return "DVC has not written the stage's lock since"
         if any(c.entry == self._entry and c.snapshot.seal != "contradicted" for c in candidates):
             return "the lock on disk is that of another run"
@@ -158,7 +159,7 @@ class StageJudge:
         asked = [
             HashQuery(out.path, out.algorithm, out.hash)
             for out in self.stage.outs
-            if out.algorithm in evidence.ALGORITHMS and "://" not in out.path
+            if out.algorithm in ALGORITHMS and "://" not in out.path
         ]
         answer = hashing.hash_now(self.reading.root, asked)
         found = [(answer.get(question.key), question) for question in asked]
@@ -168,7 +169,7 @@ class StageJudge:
 
     @cached_property
     def _entry(self) -> Mapping[str, Any] | None:
-        return evidence.locked_entry(self.source.lock_content, self.stage.name)
+        return locked_entry(self.dvc_file.lock_content, self.stage.name)
 
     @cached_property
     def _written(self) -> float:
@@ -177,7 +178,7 @@ class StageJudge:
     @cached_property
     def _history(self) -> list[Mapping[str, Any]]:
         locks = committed_locks(self.reading.root, lock_path(self.stage.file))
-        entries = (evidence.locked_entry(content, self.stage.name) for content in locks)
+        entries = (locked_entry(content, self.stage.name) for content in locks)
         return [entry for entry in entries if entry is not None]
 
     def _candidates(self) -> Iterator[_Candidate]:
@@ -189,9 +190,9 @@ class StageJudge:
         runs = self._of_this_project(tracking.find_runs(query, self.tracking_uri))
         for run in islice(runs, _MAX_RUNS):
             snapshot = tracking.load_snapshot(run, self.tracking_uri)
-            entry = evidence.locked_entry(self._attached(run), self.stage.name)
+            entry = locked_entry(self._attached(run), self.stage.name)
             if snapshot.seal == "none":  # what is attached is of the start
-                yield _Candidate(run, snapshot, None, evidence.entry_digest(entry))
+                yield _Candidate(run, snapshot, None, entry_digest(entry))
             else:
                 yield _Candidate(run, snapshot, entry, snapshot.stage_before)
 
@@ -208,7 +209,7 @@ class StageJudge:
 
     # --- carrying out ---
 
-    def _carry_out(self, candidate: _Candidate, verdict: Verdict, reason: str) -> SyncResult:
+    def _carry_out(self, candidate: _Candidate, verdict: SyncVerdict, reason: str) -> SyncResult:
         run, before = candidate.run, candidate.snapshot
         result = SyncResult(
             run.info.run_id, run.info.run_name or "", self.stage.address, verdict, reason
@@ -218,7 +219,7 @@ class StageJudge:
         after = before
         files: dict[str, bytes] = {}
         if verdict in ("completed", "contradicted"):
-            lock = self.source.lock_content or b""
+            lock = self.dvc_file.lock_content or b""
             at = before.sealed_at or time.time()
             after = evidence.apply_stage_result(before, self._as_locked(lock), self.stage.file, at)
             files = {lock_path(self.stage.file): lock}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["confirmed", "completed", "contradicted", "left"]
+SyncVerdict = Literal["confirmed", "completed", "contradicted", "left"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SyncResult:
     run_id: str
     run_name: str
     stage: str
-    verdict: Verdict
+    verdict: SyncVerdict
     reason: str = ""
     changed: bool = False
     differences: tuple[Difference, ...] = ()

@@ -16,7 +16,7 @@ from mlflow_dvc.recall.verify.code import check_commit, check_patch, check_submo
 from mlflow_dvc.recall.verify.data import check_data, data_ref, find_in_commit_remotes
 from mlflow_dvc.recall.verify.record import check_files, check_locks, check_record
 
-Stores = tuple[dict[str, Availability], list[str]]  # what `exists` answers
+StoreAnswer = tuple[dict[str, Availability], list[str]]  # what `exists` answers
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ def verify(
             gone.append(_result("", model, (Check("record", model, "FAIL", error.problem),)))
     records = list({one.run_id: one for one in found}.values())
     with ExitStack() as stack:
-        homes = [_locate(one, project, stack) for one in records]
-        stores = _ask_stores(records, homes)
+        locations = [_locate(one, project, stack) for one in records]
+        stores = _ask_stores(records, locations)
         return [
             _result(
                 one.run_id, one.name, tuple(_checks(one, location, _stores_of(location, stores)))
             )
-            for one, location in zip(records, homes, strict=True)
+            for one, location in zip(records, locations, strict=True)
         ] + gone
 
 
-def _stores_of(location: ProjectLocation, stores: Mapping[str, Stores]) -> Stores:
+def _stores_of(location: ProjectLocation, stores: Mapping[str, StoreAnswer]) -> StoreAnswer:
     return stores.get(location.dvc_root or "", ({}, []))
 
 
@@ -87,19 +87,19 @@ def _locate(run: StoredRecord, project: str | None, stack: ExitStack) -> Project
 
 
 def _ask_stores(
-    runs: Sequence[StoredRecord], homes: Sequence[ProjectLocation]
-) -> dict[str, Stores]:
+    runs: Sequence[StoredRecord], locations: Sequence[ProjectLocation]
+) -> dict[str, StoreAnswer]:
     """One question to each project, about all data of its runs."""
     wanted: dict[str, dict[str, DataRef]] = {}
-    for run, location in zip(runs, homes, strict=True):
+    for run, location in zip(runs, locations, strict=True):
         if location.dvc_root:
             wanted.setdefault(location.dvc_root, {}).update(_data_refs(run))
-    foreign = {location.dvc_root for location in homes if location.untrusted}
+    untrusted = {location.dvc_root for location in locations if location.untrusted}
     stores = {
-        root: find_available(root, mine.values(), foreign=root in foreign)
+        root: find_available(root, mine.values(), untrusted=root in untrusted)
         for root, mine in wanted.items()
     }
-    for run, location in zip(runs, homes, strict=True):
+    for run, location in zip(runs, locations, strict=True):
         if location.dvc_root and not location.untrusted:
             kept, _ = stores[location.dvc_root]
             lacking = [one for key, one in _data_refs(run).items() if kept[key].count]
@@ -115,7 +115,7 @@ def _result(run_id: str, name: str, items: tuple[Check, ...]) -> VerifyResult:
     return VerifyResult(run_id, name, overall(items), items)
 
 
-def _checks(run: StoredRecord, location: ProjectLocation, stores: Stores) -> Iterator[Check]:
+def _checks(run: StoredRecord, location: ProjectLocation, stores: StoreAnswer) -> Iterator[Check]:
     if not run.snapshot:
         yield Check("record", run.run_id, "UNVERIFIED", "the run carries no record")
         return

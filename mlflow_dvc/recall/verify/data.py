@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS
 from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, find_available
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.history import GitHistory
@@ -20,12 +21,11 @@ from mlflow_dvc.snapshot import DataEntry
 from mlflow_dvc.tracking import write_files
 
 _NO_GIT = b"[core]\nno_scm = true\n"
-_BY_CONTENT = ("md5", "md5-dos2unix")
 
 
 def data_ref(run: StoredRecord, entry: DataEntry) -> DataRef | None:
     """The question for it; None where its hash is not one of its content."""
-    if entry.algorithm not in _BY_CONTENT or entry.hash is None:
+    if entry.algorithm not in ALGORITHMS or entry.hash is None:
         return None
     return DataRef(entry.algorithm, entry.hash, import_source(run, entry))
 
@@ -51,7 +51,7 @@ def find_in_commit_remotes(
         return {}
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
         write_files(folder, {".dvc/config": config, ".dvc/config.local": _NO_GIT})
-        found, _ = find_available(folder, lacking, foreign=True)
+        found, _ = find_available(folder, lacking, untrusted=True)
     return {key: kept for key, kept in found.items() if not kept.count}
 
 

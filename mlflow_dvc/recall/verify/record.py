@@ -6,8 +6,8 @@ import posixpath
 from collections.abc import Iterator
 
 from mlflow_dvc import tags as tag
-from mlflow_dvc.dvcfiles.discovery import PIPELINE
-from mlflow_dvc.dvcfiles.stages import lock_path
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
+from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.recall.stored_record import StoredRecord
@@ -71,7 +71,7 @@ def check_files(run: StoredRecord) -> Iterator[Check]:
     known = {*(run.snapshot.locks or ()), *reading.params, *declared}
     for path in run.project_files:
         name = posixpath.basename(path)
-        if path not in known and name != PIPELINE and not name.endswith((".dvc", ".lock")):
+        if path not in known and name != PIPELINE_FILE and not name.endswith((".dvc", ".lock")):
             yield Check("file", path, "TAMPERED", "it is no file of DVC's, nor of parameters")
 
 

@@ -12,7 +12,7 @@ from mlflow_dvc.recall.lineage.directories import (
     find_directories_containing,
 )
 from mlflow_dvc.recall.lineage.downstream import MAX_RUNS
-from mlflow_dvc.recall.query import Query, Seen, file_md5, find_runs_with, parse
+from mlflow_dvc.recall.query import Query, Seen, find_runs_with, hash_file, parse_query
 
 _MD5 = re.compile(r"[0-9a-f]{8,32}")  # shorter ones begin too many of a hundred thousand files
 
@@ -23,14 +23,14 @@ class DataMatch:
 
     query: Query = field(default_factory=Query)
     seen: tuple[Seen, ...] = ()
-    holders: tuple[DirectoryHit, ...] = ()
+    hits: tuple[DirectoryHit, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 def find_data(what: str, project: str | None, tracking_uri: str | None) -> DataMatch:
     """The first meaning of ``what`` that a run saw; a single file inside folders as well."""
     query, seen = Query(), list[Seen]()
-    for query in parse(what):
+    for query in parse_query(what):
         if seen := find_runs_with(query, tracking_uri):
             break
     warnings = []
@@ -38,7 +38,7 @@ def find_data(what: str, project: str | None, tracking_uri: str | None) -> DataM
         warnings.append(f"{left} older runs that saw it are left out")
         seen = seen[:MAX_RUNS]
     look = _look_inside(what, query, seen, project, tracking_uri)
-    return DataMatch(query, tuple(seen), look.holders, (*warnings, *look.warnings))
+    return DataMatch(query, tuple(seen), look.hits, (*warnings, *look.warnings))
 
 
 def _look_inside(
@@ -50,8 +50,8 @@ def _look_inside(
     if os.path.isdir(what):
         return DirectorySearch()
     if os.path.isfile(what):
-        return find_directories_containing(project, tracking_uri, md5=file_md5(what))
-    meant = list(parse(what))
+        return find_directories_containing(project, tracking_uri, md5=hash_file(what))
+    meant = list(parse_query(what))
     if given := next((one.hash for one in meant if one.hash), None):
         is_file = _MD5.fullmatch(given) is not None
         return (

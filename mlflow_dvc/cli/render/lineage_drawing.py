@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc.cli.render.lineage import remarks
 from mlflow_dvc.report.labels import MARKS, short_hash
-from mlflow_dvc.report.layout import Box, Row, lay_out
+from mlflow_dvc.report.layout import Box, BoxLine, lay_out
 from mlflow_dvc.report.lineage_html import Line, lineage_html
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _CLASSES = {"logged model": "model", "model version": "model"}
 
 
-def page(lineage: Lineage) -> str:
+def draw_page(lineage: Lineage) -> str:
     nodes = {node.key: node for node in lineage.nodes}
     boxes = [_box(nodes[key], key in lineage.subjects) for key in _nearest_first(lineage)]
     edges = [(edge.start, edge.end) for edge in lineage.edges]
@@ -47,9 +47,9 @@ def _box(node: Node, is_subject: bool) -> Box:
     state = str(node.facts.get("state", ""))
     sign = MARKS.get(state, "")[:1]
     value = short_hash(node.id) if node.id else ""
-    rows = [Row(node.kind, value, full, state if sign else "", sign)]
+    rows = [BoxLine(node.kind, value, full, state if sign else "", sign)]
     more = ", ".join(said for said in remarks(node) if said)
-    rows += [Row("", more, full)] if more else []
+    rows += [BoxLine("", more, full)] if more else []
     asked = " (asked for)" if is_subject else ""
     kind = _CLASSES.get(node.kind, node.kind)
     return Box(node.key, kind, _title(node), tuple(rows), full + asked, is_subject)
