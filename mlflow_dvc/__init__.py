@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.sync import Difference as Difference
     from mlflow_dvc.recall.sync import SyncResult as SyncResult
     from mlflow_dvc.recall.sync import sync as sync
+    from mlflow_dvc.recall.sync.result import SyncVerdict as SyncVerdict
     from mlflow_dvc.recall.verdict import Check as Check
     from mlflow_dvc.recall.verdict import Verdict as Verdict
     from mlflow_dvc.recall.verify import VerifyResult as VerifyResult
@@ -101,6 +102,7 @@ _MODULES = {
     "Snapshot": "snapshot",
     "StageNode": "snapshot",
     "SyncResult": "recall.sync",
+    "SyncVerdict": "recall.sync.result",
     "TargetExistsError": "errors",
     "TrackingUnavailableError": "errors",
     "UntrackedPathError": "errors",

@@ -1,4 +1,4 @@
-"""What an explicit call raises. On the automatic path none of these reaches the user's code."""
+"""The exceptions of the public API; on the automatic path none reaches the user's code."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class DataNotFoundError(MlflowDvcError):
 
     def __init__(self, path: str, hash_: str, tried: list[str]) -> None:
         super().__init__(
-            f"{path} with the hash {hash_} could not be had: " + "; ".join(tried),
+            f"{path} with the hash {hash_} could not be fetched: " + "; ".join(tried),
             "Call `dvc push` where the data is, or name a place that has it",
         )
         self.path = path

@@ -50,7 +50,7 @@ class Fingerprint:
 
     @classmethod
     def with_content(cls, path: str) -> Fingerprint:
-        """The same for a small file whose content tells as well."""
+        """By time stamps and the content, for a small file."""
         return replace(cls.of(path), digest=small_file_md5(path))
 
     def fits(self, path: str, digest_now: Callable[[str], str] = lambda path: "") -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-# From the first one on, and below the second one; docs/README.md says the same.
+# From the first one on, and below the second one; README.md says the same.
 SUPPORTED_VERSIONS = ((2, 14), (4,))
 
 _CLIENT = "mlflow.tracking._tracking_service.client"
@@ -58,7 +58,7 @@ class Need:
 CLIENT_MADE = Need(_CLIENT, "TrackingServiceClient.__init__", (), "resumed runs get no record")
 CREATE_RUN = Need(
     _CLIENT, "TrackingServiceClient.create_run", ("tags",),
-    "runs get tags alone, and those of MlflowClient none",
+    "fluent runs get tags only, and runs of MlflowClient no record",
 )  # fmt: skip
 SET_TERMINATED = Need(
     _CLIENT, "TrackingServiceClient.set_terminated", ("run_id",),
@@ -66,7 +66,7 @@ SET_TERMINATED = Need(
 )  # fmt: skip
 CREATE_MODEL = Need(
     _CLIENT, "TrackingServiceClient.create_logged_model", ("source_run_id",),
-    "logged models get the tags of the moment, not those of their run", since=(3,),
+    "logged models get tags of their own time, not those of their run", since=(3,),
 )  # fmt: skip
 ACTIVE_RUN = Need("mlflow.tracking.fluent", "ActiveRun.__init__", (), "resumed runs get no record")
 INFER_SCHEMA = Need(

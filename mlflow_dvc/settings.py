@@ -70,7 +70,11 @@ def wait_seconds() -> float:
 
 @contextmanager
 def disabled() -> Iterator[None]:
-    """Record nothing for runs started inside the ``with`` block, in this thread or async task."""
+    """Record nothing for runs started inside the ``with`` block, in this thread or async task.
+
+    >>> with mlflow_dvc.disabled():
+    ...     mlflow.start_run()
+    """
     token = _disabled.set(True)
     try:
         yield

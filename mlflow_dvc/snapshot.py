@@ -27,11 +27,17 @@ _HASH_FIELDS = ("algorithm", "hash", "size", "nfiles")
 
 @dataclass(frozen=True)
 class GitState:
-    """The code. ``source`` says whose repository it is: the script's or the working directory's.
+    """The code of a run: a commit, and whether it was the whole of it.
+
+    ``sha`` is the full hex of the commit, None before the first one; ``branch`` is None on a
+    detached HEAD; ``describe`` is the nearest tag as ``git describe --tags`` names it;
+    ``remote_url`` is where the branch is pushed to, without credentials. ``source`` says where the
+    commit comes from: the repository of the ``script`` or of the ``working directory``, the name of
+    a CI variable, or ``MLFLOW_DVC_SNAPSHOT``.
 
     ``dirty``: the code differs from the commit, by what is attached as ``code.patch`` less what
-    ``omitted`` names, each path with the reason. None where that could not be told. ``changes`` is
-    one name for the whole difference, None where some of it is missing.
+    ``omitted`` names, each path with the reason; None where that is not known. ``changes`` is a
+    digest of the whole difference, None where some of it is missing.
     """
 
     sha: str | None
@@ -48,10 +54,18 @@ class GitState:
 class DataEntry:
     """One DVC-tracked output, or one declared dependency of the stage that is running.
 
-    ``path`` is relative to the DVC root, or a URL; ``hash`` is written as DVC writes it (``….dir``
-    for a directory) and is None where it is not known; ``size`` is in bytes; ``stage`` is the
-    address of the stage or ``.dvc`` file that the fact comes from; ``source`` is the ``url@rev``
-    of imported data.
+    ``path`` is relative to the DVC root, or a URL. ``algorithm`` is DVC's name for the hash
+    (``md5``, ``md5-dos2unix``, ``etag``, ``checksum``). ``hash`` is written as DVC writes it
+    (``….dir`` for a directory), None where it is not known. ``size`` is in bytes, ``nfiles`` the
+    number of files in a directory. ``cached``: DVC keeps the output in its cache. ``stage`` is the
+    address of the stage or ``.dvc`` file that the fact comes from, ``source`` the ``url@rev`` of
+    imported data.
+
+    ``state`` says how the data lay on disk: ``clean``, ``modified``, ``missing``, or ``unverified``
+    where nobody looked. ``role`` is ``input``, ``output`` or ``code`` for the run, None for
+    neither. ``certainty`` says where ``hash`` comes from: ``locked`` is a claim of a lock,
+    ``stale`` one of an earlier run of the stage, ``disk`` what lay there when the run started,
+    ``sealed`` what the stage had made or read when its process ended.
     """
 
     path: str
@@ -95,13 +109,18 @@ class Snapshot:
 
     ``stages`` are those of the project, ``data`` its outputs, ``deps`` the declared file
     dependencies of the run's stage. ``root`` is the DVC root relative to the git root, None without
-    DVC. ``locks`` maps the path of each lock file to the md5 of its bytes, ``lock`` is the one of
-    the run's own lock.
-    ``workspace`` names the checkout that the run was in, ``sealed_at`` is when it was sealed, in
-    seconds since 1970, ``stage_before`` the md5 of what the lock said of the stage until then.
-    ``stage_failed``: the run's process did, after the run.
-    ``frozen``: it was made beforehand, elsewhere (``mlflow-dvc snapshot``). ``warnings`` says in
-    words what could not be read.
+    DVC. ``stage`` is DVC's address of the stage that ``dvc repro`` ran, ``script_stage`` that of
+    the one stage that declares a script run by hand; ``experiment`` is DVC's name for it.
+    ``data_version`` is one name for all data that the run read, ``data_status`` the state of that
+    data as a whole. ``seal`` says how far the outputs of the stage are confirmed: ``none``,
+    ``provisional``, ``confirmed`` or ``contradicted``.
+
+    ``locks`` maps the path of each lock file to the md5 of its bytes, ``lock`` is the one of the
+    run's own lock. ``workspace`` names the checkout that the run was in, ``sealed_at`` is when it
+    was sealed, in seconds since 1970, ``stage_before`` the md5 of what the lock said of the stage
+    until then. ``stage_failed``: the process failed after the run had ended. ``frozen``: it was
+    made beforehand, elsewhere (``mlflow-dvc snapshot``). ``warnings`` says in words what could not
+    be read.
     """
 
     git: GitState | None = None

@@ -51,7 +51,7 @@ elif member or isinstance(getattr(owner, attribute, None), type):
     take(owner, member or "__init__", parameters)
 else:
     take(owner, attribute, parameters)
-print([feature for feature in api.FEATURES if need in list(api.missing(feature))])
+print([feature for feature in api.FEATURES if need in list(api.find_missing(feature))])
 """
 
 

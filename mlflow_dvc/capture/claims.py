@@ -114,7 +114,7 @@ def _entries(
 def _dependencies(
     stage: Stage, reading: ProjectReading, stale: set[str], project: Project
 ) -> tuple[DataEntry, ...]:
-    """The declared dependencies, with the hash that the lock of whoever makes them claims."""
+    """The declared dependencies, with the hash that the producing stage's lock records."""
     made = {
         out.path: out
         for other in reading.stages

@@ -13,7 +13,7 @@ from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.snapshot import DataEntry, Snapshot, State, with_data_version
 
-# The worst that is known comes first; nobody knows whether what is not verified is worse.
+# Worst first; `unverified` may turn out to be any of the others.
 _WORST_FIRST: tuple[State, ...] = ("modified", "missing", "unverified", "clean")
 
 

@@ -107,7 +107,7 @@ class RunCapture:
         )
 
     def with_data(self, data: Snapshot, sealed: Mapping[str, bytes] | None = None) -> RunCapture:
-        """The same capture, with what became known of its data; ``sealed`` are new locks."""
+        """A copy with what became known of its data; ``sealed`` are new locks."""
         return replace(self, checked=data, sealed_locks={**self.sealed_locks, **(sealed or {})})
 
     @property

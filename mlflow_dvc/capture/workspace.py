@@ -54,7 +54,7 @@ def status(project: str | None = None, *, check: bool = False) -> Snapshot:
 
 
 def inspect(project: str | None = None, *, check: bool = False) -> tuple[Project, Snapshot]:
-    """The same, and the project that was found."""
+    """What :func:`status` returns, and the project that was found."""
     capture = _capture_at(project)
     if capture.reading is not None and not capture.data_capture.frozen:
         capture = capture.with_data(_check_disk(capture.data, capture.reading, hashing=check))
@@ -78,7 +78,7 @@ def read_cached(root: str) -> ProjectReading:
 
 
 def read_project(root: str) -> ProjectReading:
-    """The same with every template filled in, by asking DVC where it must be."""
+    """What the DVC files say, every template filled in; DVC is asked where it must be."""
     reading = read_cached(root)
     return reading.with_templates() if reading.pending else reading
 
@@ -108,7 +108,7 @@ def _capture_at(directory: str | None) -> RunCapture:
 
 
 def add_slow_facts(capture: RunCapture, since: float | None = None) -> RunCapture:
-    """The same moment with what takes too long for the start of a run.
+    """Add to a capture what takes too long for the start of a run.
 
     Templates of dvc.yaml are resolved by DVC, in a child process and once for each version of
     them; git is asked for the nearest tag and for what is not committed. Code that has changed

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# From the first one on, and below the second one; docs/README.md says the same.
+# From the first one on, and below the second one; README.md says the same.
 SUPPORTED_VERSIONS = ((3, 50), (4,))
 
 _OBJECTS = {

@@ -13,6 +13,7 @@ from typing import Any
 from mlflow_dvc import user_cache
 from mlflow_dvc.dvc_backend.hash_query import HashQuery, HashResult
 from mlflow_dvc.dvc_backend.tree_stat import TreeStat, stat_tree
+from mlflow_dvc.fingerprint import RACY_NS
 from mlflow_dvc.paths import parents
 
 _KIND = "checked"
@@ -22,10 +23,6 @@ _VERSION = 1
 
 
 _MAX_ROWS = 50_000
-
-
-# What was touched this recently may be touched again without showing it.
-_RACY_NS = 2_000_000_000
 
 
 class HashCache:
@@ -51,7 +48,7 @@ class HashCache:
         return HashResult(algorithm, value, size, nfiles, seen.changed)
 
     def add(self, query: HashQuery, seen: TreeStat, found: HashResult) -> None:
-        if time.time_ns() - max(seen.written, seen.changed) > _RACY_NS:
+        if time.time_ns() - max(seen.written, seen.changed) > RACY_NS:
             facts = (found.algorithm, found.hash, found.size, found.nfiles)
             self._rows.pop(query.key, None)
             self._rows[query.key] = [self._mark(query, seen), *facts]

@@ -20,7 +20,7 @@ class HashQuery:
 
     @property
     def key(self) -> str:
-        # Of text with line ends of its own, DVC keeps the old kind of hash only while it is right.
+        # DVC keeps md5-dos2unix only as long as the file matches it.
         claim = self.hash if self.algorithm == LEGACY else ""
         return f"{self.algorithm} {claim} {self.path}"
 

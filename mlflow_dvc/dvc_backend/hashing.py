@@ -30,7 +30,7 @@ def cached_hashes_or_none(root: str, queries: Iterable[HashQuery], max_files: in
 
 
 def cached_hashes(root: str, queries: Sequence[HashQuery], max_files: int) -> Answer | None:
-    """The same; None as soon as anything is not known."""
+    """Hashes from earlier answers; None as soon as one of them is not known."""
     if len(queries) > max_files:
         return None
     answer = {}
@@ -70,7 +70,7 @@ def start_hashing(
     """
     request = {
         "root": root,
-        "questions": [asdict(query) for query in queries],
+        "queries": [asdict(query) for query in queries],
         "max_bytes": max_bytes,
         "seconds": seconds,
     }
@@ -99,7 +99,7 @@ def run_hashing(
     max_bytes: int | None = None,
     seconds: float | None = None,
 ) -> dict[str, Any]:
-    """The same in this process: imports DVC if it must, and changes the working directory."""
+    """The task of the child process. It imports DVC if it must, and changes the directory."""
     asked = [HashQuery(**raw) for raw in queries]
     cache = HashCache(root)
     found: dict[str, HashResult] = {}

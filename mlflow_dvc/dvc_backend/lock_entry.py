@@ -50,7 +50,7 @@ def read_sealed(child: DvcProcess) -> LockedStage | str:
 
 @api.task("repo", "hash", "seal")
 def run_seal(root: str, file: str, name: str, address: str, max_bytes: int) -> dict[str, Any]:
-    """The same in this process: imports DVC and changes the working directory.
+    """The task of the child process. It imports DVC and changes the working directory.
 
     A run cache entry is not made (a script that fails after this would be skipped as done), nor is
     an output put into the cache or a line into an ignore file.

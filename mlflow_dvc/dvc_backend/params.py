@@ -24,7 +24,7 @@ def read_params(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[st
 
 @api.task("params")
 def run_params(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
-    """The same in this process: imports DVC."""
+    """The task of the child process. It imports DVC."""
     found = {}
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
         for number, (path, (text, keys)) in enumerate(files.items()):

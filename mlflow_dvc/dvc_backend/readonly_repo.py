@@ -59,7 +59,7 @@ def open_read_only(root: str, *, untrusted: bool = False) -> Iterator[Any]:
             pass
 
     class ReadOnlyRepoWithoutState(ReadOnlyRepo):
-        """The same where DVC's memory of hashes cannot be used: a full disk, no permission."""
+        """For where DVC's memory of hashes cannot be used: a full disk, no permission."""
 
         site_cache_dir = scratch
 

@@ -36,7 +36,7 @@ def stage_command(root: str, address: str) -> StageCommand | str:
 
 @api.task("repo", "stage")
 def run_command(root: str, address: str) -> dict[str, object]:
-    """The same in this process: imports DVC and changes the working directory."""
+    """The task of the child process. It imports DVC and changes the working directory."""
     try:
         with open_read_only(root) as repo:
             (stage,) = repo.stage.collect(address)

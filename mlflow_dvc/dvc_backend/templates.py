@@ -69,7 +69,7 @@ def resolve(root: str, file: str, content: bytes) -> ResolvedStages:
 
 @api.task("templates")
 def run_resolve(root: str, file: str, text: str) -> dict[str, Any]:
-    """The same in this process: imports DVC, changes the working directory and traces ``open``."""
+    """The task of the child process. It imports DVC, changes the directory, traces ``open``."""
     os.chdir(root)
     opened: set[str] = set()
     sys.addaudithook(lambda event, args: _note_open(event, args, opened))

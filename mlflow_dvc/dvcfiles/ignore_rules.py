@@ -23,7 +23,7 @@ _SIMPLE = re.compile(
     rf"(?:(?P<rooted>/)?(?P<name>{_PLAIN}(?:{_PLAIN}|[ /](?={_PLAIN}))*)"
     rf"|\*(?P<ending>{_PLAIN}+))(?P<only_dirs>/)?"
 )
-# What shows the content of a directory does not show the directory, to git; to pathspec it does.
+# `!dir/**` includes the content of dir again; pathspec includes dir as well, git does not.
 _CONTENT = re.compile(r"^(!.*[^/*])/\*\*(?= *$)")
 
 

@@ -57,7 +57,7 @@ def is_hash(algorithm: str, value: Any) -> bool:
 
 def _algorithm(path: str, shown: str, info: Raw) -> str:
     if not _is_outside(path, shown):
-        # never locked: as DVC would compute it now
+        # no hash yet: the algorithm that DVC would use
         return str(info.get("hash") or "md5-dos2unix") if info else "md5"
     scheme = path.partition("://")[0] if "://" in path else "local"
     if scheme == "remote":  # of which kind only DVC's configuration tells

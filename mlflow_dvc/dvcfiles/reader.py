@@ -124,7 +124,7 @@ class ProjectReader:
                     yield f"{dvc_file.file}: DVC refuses it: {path} is hidden by .dvcignore"
 
     def _folders_of(self, dvc_files: Sequence[DvcFile]) -> Set[str]:
-        """Every folder in which something lies that ``sources`` name, or in which that lies."""
+        """Every folder above a path that ``dvc_files`` name."""
         if self._folders is None or self._folders[0] != dvc_files:
             every = (self._absolute(path) for dvc_file in dvc_files for path in _paths(dvc_file))
             self._folders = (dvc_files, {folder for path in every for folder in parents(path)})

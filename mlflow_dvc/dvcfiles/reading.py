@@ -76,7 +76,7 @@ class ProjectReading:
         }
 
     def with_templates(self) -> ProjectReading:
-        """The same moment with every template filled in, by asking DVC where it must be (slow)."""
+        """A copy with every template filled in; DVC is asked where it must be (slow)."""
         dvc_files = tuple(resolve_templates(self.root, dvc_file) for dvc_file in self.dvc_files)
         params = dict(self.content.params)
         for dvc_file in dvc_files:

@@ -61,7 +61,7 @@ class ReadingInputs:
 
 @dataclass(frozen=True)
 class CachedTags:
-    """What a reading was worth to one kind of run: its tags and warnings, without those of git.
+    """Tags and warnings that one kind of run got from a reading, without those of git.
 
     ``run`` is what the process was; ``folders`` are those that were looked at besides.
     """
@@ -102,14 +102,15 @@ def load_reading(root: str) -> CachedReading | None:
         raw = json.loads(head)
         if raw["by"] != _package_version() or raw["check"] != crc32(body):
             return None
-        inputs = ReadingInputs(tuple(raw["config_locations"]), _fingerprints_from_rows(raw["fingerprints"]))
+        fingerprints = _fingerprints_from_rows(raw["fingerprints"])
+        inputs = ReadingInputs(tuple(raw["config_locations"]), fingerprints)
         told = tuple(
             CachedTags(
                 row["run"], row["tags"], row["warnings"], _fingerprints_from_rows(row["folders"])
             )
             for row in raw["tags_by_run"]
         )
-    except Exception:  # damaged, or of another make: whatever it is, it is no memory
+    except Exception:  # damaged, or written by another version
         return None
     return CachedReading(inputs, told, body)
 

@@ -201,7 +201,9 @@ def _import_source(deps: Sequence[Raw]) -> str | None:
 
 
 def _is_address(path: str) -> bool:
-    """Whether ``path`` is a URL. Raises MalformedError for one of no storage that DVC knows."""
+    """Whether ``path`` is a URL. Raises InvalidDvcFileError for one of no storage that DVC
+    knows.
+    """
     if "//" not in path:
         return False
     try:

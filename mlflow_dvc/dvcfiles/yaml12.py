@@ -102,7 +102,9 @@ def parse_yaml(content: bytes) -> Any:
 
 
 def scalar(text: str) -> Any:
-    """The value of a scalar without quotes. Raises UnusualError or ValueError for rare ones."""
+    """The value of a scalar without quotes. Raises UnsupportedYamlError or ValueError for rare
+    ones.
+    """
     if text[0] not in _MAYBE_NO_TEXT:
         return text
     if text.isascii() and text.isdecimal():

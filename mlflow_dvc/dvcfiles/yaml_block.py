@@ -50,8 +50,8 @@ _Slot = tuple[Any, Any, int]
 def parse_block(text: str, read: Read, resolve: Read) -> Any:
     """The document in ``text``, just as ``read``, a complete YAML parser, would give it.
 
-    ``resolve`` gives the value of a scalar without quotes. Raises UnusualError for what can only be
-    read as a whole, or not at all.
+    ``resolve`` gives the value of a scalar without quotes. Raises UnsupportedYamlError for what can
+    only be read as a whole, or not at all.
     """
     text = text.removeprefix("---\n")
     rows, lines = _LINE.findall(text), text.split("\n")

@@ -27,13 +27,13 @@ class ProjectLocation:
     untrusted: bool = False
 
 
-def locate_project(record: StoredRecord, path: str | None = None) -> ProjectLocation:
-    """The project of the run around the directory ``path`` (default: the working directory).
+def locate_project(record: StoredRecord, directory: str | None = None) -> ProjectLocation:
+    """The project of the run around ``directory`` (default: the working directory).
 
     The checkout there counts if it has the run's commit or the same remote URL; for a run without
     a remote, if it has one of the run's files.
     """
-    project = find_project(path)
+    project = find_project(directory)
     if project.git_root is None or not _is_project_of(record, project.git_root):
         without_git = record.snapshot.git is None
         return ProjectLocation(None, project.dvc_root if without_git else None)

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+# PASS: it can be brought back. FAIL: it is lost. UNVERIFIED: that is not known. TAMPERED: the
+# record contradicts itself.
 Verdict = Literal["PASS", "FAIL", "UNVERIFIED", "TAMPERED"]
 Part = Literal["record", "commit", "patch", "lock", "file", "data"]
 _WORST: tuple[Verdict, ...] = ("TAMPERED", "FAIL", "UNVERIFIED", "PASS")
@@ -13,7 +15,11 @@ _WORST: tuple[Verdict, ...] = ("TAMPERED", "FAIL", "UNVERIFIED", "PASS")
 
 @dataclass(frozen=True)
 class Check:
-    """A commit by its id, anything else by its path; ``reason`` may be empty."""
+    """One part of a run, and whether it can be brought back.
+
+    ``name`` is the id of a commit, the path of anything else. ``reason`` says why in words, or
+    where it was found; it may be empty.
+    """
 
     part: Part
     name: str
@@ -22,6 +28,6 @@ class Check:
 
 
 def overall(items: Iterable[Check]) -> Verdict:
-    """Of nothing at all nothing is known."""
+    """The worst verdict; UNVERIFIED if there are no checks."""
     found = {item.verdict for item in items}
     return next((verdict for verdict in _WORST if verdict in found), "UNVERIFIED")

@@ -23,8 +23,8 @@ class BackgroundWorker:
     """Jobs one after another, each belonging to a run that may be waited for."""
 
     def __init__(self, last_jobs: Callable[[], bool], last_of_all: Job) -> None:
-        """``last_jobs`` submits what can only be done when the process ends, and answers whether to
-        come back later, when other threads have ended. ``last_of_all`` is called after that.
+        """``last_jobs`` is called when the process ends, and submits jobs. It returns True to be
+        called again once other threads have ended. ``last_of_all`` is called after that.
         """
         self._last_jobs = last_jobs
         self._last_of_all = last_of_all
@@ -72,7 +72,7 @@ class BackgroundWorker:
         self._wait(lambda: not self._unfinished[run_id])
 
     def finish(self) -> None:
-        """The same for all jobs, when the process ends."""
+        """Wait for all jobs, when the process ends."""
         with guard("wait for the record"):
             self._wait(lambda: not self._unfinished.total())
         with guard("finish the record"):

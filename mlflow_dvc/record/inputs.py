@@ -26,7 +26,7 @@ _RETRY_AFTER_SECONDS = (0.1, 0.5)  # seconds
 
 
 def log_inputs(record: RunRecordState) -> None:
-    """Of the run's inputs those which the user has not logged himself, in one request.
+    """Log the run's inputs that the user has not logged, in one request.
 
     Two processes that log one new dataset at the same time collide inside MLflow: then once more.
     """

@@ -20,7 +20,7 @@ registry = RunRegistry()
 
 
 def on_run_end(run_id: str, status: Any) -> None:
-    """A run has: wait for its record, and tell what lay on disk when it started."""
+    """Wait for the record of a run that has ended, then write what the disk check found."""
     worker.wait(run_id)
     for record in registry.primary_records(run_id):
         record.failed = str(status).upper() in _FAILURES

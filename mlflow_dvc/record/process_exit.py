@@ -72,7 +72,7 @@ class ExitWatcher:
         return "well" if is_success else "failed"
 
     def _follow(self, error: SystemExit) -> None:
-        """Whether it is caught, or ends the process, shows where it goes away."""
+        """Where the exception is freed shows whether it was caught, or ends the process."""
         trace, code = _ExitMarker(), error.code
 
         def gone(reference: weakref.ref[_ExitMarker]) -> None:

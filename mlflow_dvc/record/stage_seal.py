@@ -82,7 +82,7 @@ def finish_seal(sealing: StageSeal, seconds: float) -> None:
 
 
 def mark_failed(record: RunRecordState) -> None:
-    """So that no later lock is taken for that of a stage that failed."""
+    """Mark the stage of the run as failed, so that `sync` does not use a later lock."""
     write_record.write_update(record, replace(record.capture.data, stage_failed=True))
 
 

@@ -125,7 +125,7 @@ def tag_model(
     there: dict[str, str],
     record: RunRecordState | None,
 ) -> None:
-    """Give a logged model what it lacks of the record of its run, by now or by another process."""
+    """Give a logged model the tags of its run's record that it lacks."""
     found = record.tags if record else tag.own_tags(tracking.run_tags(tracking_uri, run_id))
     missing = {key: found[key] for key in found if key not in there}
     if missing:

@@ -44,7 +44,7 @@ _SEALS = {
     "none": "not recorded",
     "provisional": "recorded when its process ended (mlflow-dvc sync confirms it)",
     "confirmed": "as DVC wrote it",
-    "contradicted": "mended: another command of the stage had changed it",
+    "contradicted": "corrected: another command of the stage had changed it",
 }
 
 

@@ -42,7 +42,7 @@ def load_snapshot(run: Run, tracking_uri: str | None = None) -> Snapshot:
 
 
 def read_snapshot(run: Run, content: bytes | None) -> Snapshot:
-    """The same from ``content``, the bytes of the attached one, None where there is none."""
+    """The Snapshot of a run from ``content``, the attached file; None where it has none."""
     by_tags = tag.from_tags(run.data.tags)
     if not tag.own_tags(run.data.tags):
         return Snapshot()

@@ -34,7 +34,7 @@ def uri(tracking_uri: str | None = None) -> str:
 
 
 def absolute_uri(tracking_uri: str) -> str:
-    """The same server as seen from any working directory."""
+    """The URI of a server as it holds in any working directory."""
     path = store_path(tracking_uri)
     if path is None or os.path.isabs(path):
         return tracking_uri

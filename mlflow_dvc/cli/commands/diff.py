@@ -23,11 +23,10 @@ from mlflow_dvc.cli.options import (
 def diff(ctx: click.Context, old: str, new: str, json_: bool, tracking_uri: str | None) -> None:
     """What differs between two runs, from the first RUN to the second.
 
-    Code (each commit with the uncommitted changes of its run), parameters, metrics and data, down
-    to the files inside of folders. Each RUN is a run id or a unique beginning of one,
-    models:/name/version, models:/name@alias, or the id of a logged model. The project around the
-    working directory is asked for commits and for the listings of folders; no data is downloaded.
-    Exits with 0 when nothing differs, 1 when something does, 2 when that cannot be told.
+    Compared are code (each commit with the uncommitted changes of its run), parameters, metrics
+    and data, down to the files inside of folders. The project around the working directory is
+    asked for commits and for the listings of folders; no data is downloaded. Exits with 0 when
+    nothing differs, 1 when something does, 2 when that is not known.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import diff as render

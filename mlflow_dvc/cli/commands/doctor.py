@@ -24,7 +24,7 @@ from mlflow_dvc.cli.options import (
 def doctor(
     ctx: click.Context, path: str | None, local: bool, json_: bool, tracking_uri: str | None
 ) -> None:
-    """What in the project around PATH (default: here) makes records wrong or useless; the fix.
+    """Find what would make run records wrong in PATH (default: here), and how to fix it.
 
     An error makes a record wrong, or what it names cannot be brought back; a note is about less.
     Exits with 1 when there is either.

@@ -20,7 +20,6 @@ from mlflow_dvc.cli.options import (
     "Where data or a model came from, and what came of it.",
     "lineage models:/churn/3",
     "lineage data/raw/train.csv --html lineage.html",
-    explain_run=True,
 )
 @click.argument("what")
 @json_option

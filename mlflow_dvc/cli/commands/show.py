@@ -29,8 +29,7 @@ from mlflow_dvc.cli.options import (
 def show(ctx: click.Context, run: str, json_: bool, tracking_uri: str | None) -> None:
     """The record of RUN: its code, its data, what is attached.
 
-    RUN is a run id or a unique beginning of one, models:/name/version, models:/name@alias, or the
-    id of a logged model. Exits with 1 when the run carries no record.
+    Exits with 1 when the run carries no record.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import record

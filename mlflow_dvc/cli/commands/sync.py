@@ -17,7 +17,7 @@ from mlflow_dvc.cli.options import (
 
 @command(
     RECORD,
-    "Hold runs against the dvc.lock that DVC wrote.",
+    "Compare runs with the dvc.lock that DVC wrote.",
     "sync",
     "sync 052163b1",
     explain_run=True,
@@ -27,12 +27,12 @@ from mlflow_dvc.cli.options import (
 @tracking_uri_option
 @click.pass_context
 def sync(ctx: click.Context, runs: tuple[str, ...], json_: bool, tracking_uri: str | None) -> None:
-    """After `dvc repro`: hold its runs against the dvc.lock that DVC wrote.
+    """After `dvc repro`: compare the records of its runs with the dvc.lock that DVC wrote.
 
-    The runs of every stage of the project around the working directory, or only each RUN. A run
-    whose record is what DVC wrote is confirmed, one that has none of what its stage made gets it,
-    and one that was wrong is contradicted and mended. Older runs are confirmed by the locks in
-    git's history. Exits with 1 when a run was contradicted.
+    Without RUN, the runs of every stage of the project around the working directory are compared.
+    A record that equals the lock is confirmed. A record without outputs is completed. A record with
+    other outputs is contradicted, and corrected. Older runs are confirmed by the locks in git's
+    history. Exits with 1 when a run was contradicted.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import sync as render

@@ -40,9 +40,9 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Can each RUN be brought back: the commit, the patch, the lock, and every hash?
 
-    A commit passes that is on a branch or tag, here or on a remote; data that is in the DVC cache
-    or on a DVC remote (nothing is downloaded); a record that agrees with itself. Exits with 1 when
-    something is lost or was tampered with, with 2 when something could not be told.
+    A commit passes if it is on a branch or tag, here or on a remote. Data passes if it is in the
+    DVC cache or on a DVC remote; nothing is downloaded. A record passes if it agrees with itself.
+    Exits with 1 when something is lost or was tampered with, with 2 when something is not known.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import verify as render

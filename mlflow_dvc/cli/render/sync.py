@@ -1,4 +1,4 @@
-"""Runs that were held against DVC's lock (``sync``)."""
+"""Runs that were compared with DVC's lock (``sync``)."""
 
 from __future__ import annotations
 

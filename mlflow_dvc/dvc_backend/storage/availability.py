@@ -84,7 +84,7 @@ def find_available(
 
 @api.task("repo", "hash", "stores")
 def run_exists(root: str, sought: Sequence[Mapping[str, Any]], untrusted: bool) -> dict[str, Any]:
-    """The same in this process: imports DVC and changes the working directory."""
+    """The task of the child process. It imports DVC and changes the working directory."""
     asked = [DataRef(**{**row, "origin": _origin(row.get("origin"))}) for row in sought]
     unasked: list[str] = []
     found: dict[str, tuple[list[str], list[tuple[str, str]], int]] = {}

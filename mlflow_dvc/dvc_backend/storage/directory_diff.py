@@ -1,7 +1,7 @@
 """Compare two versions of a directory by the listings that DVC keeps.
 
-No data is read. DVC's own comparison of indexes gives the same answer (``tests/test_diff.py``) and
-takes thirty times as long (``benchmarks/diff.py``).
+No data is read. DVC's own comparison of indexes gives the same answer
+(``tests/recall/test_diff.py``) and takes thirty times as long (``benchmarks/diff.py``).
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class DirectoryPair:
 
 @dataclass(frozen=True)
 class FileChange:
-    """One file inside a folder. ``old_path`` is where a renamed one was.
+    """One file inside a folder: ``added``, ``deleted``, ``modified`` or ``renamed``.
+
+    ``path`` is relative to the folder; ``old_path`` is where a renamed one was. ``old`` and ``new``
+    are hashes.
 
     Sizes are in bytes, and known of what lies in the cache.
     """
@@ -90,7 +93,7 @@ def compare_directories(
 
 @api.task("repo", "stores")
 def run_diff(root: str, folders: list[dict[str, str]]) -> dict[str, Any]:
-    """The same in this process: imports DVC and changes the working directory."""
+    """The task of the child process. It imports DVC and changes the working directory."""
     gc.disable()  # a million rows, none of them in a cycle: it would look at each again and again
     asked = [DirectoryPair(**raw) for raw in folders]
     try:
@@ -103,7 +106,7 @@ def run_diff(root: str, folders: list[dict[str, str]]) -> dict[str, Any]:
 def compare_rows(
     old: Mapping[str, str], new: Mapping[str, str], max_rows: int = MAX_LISTED_FILES
 ) -> FileChanges:
-    """Between two folders, each file's hash by its path. What is gone and has come is renamed."""
+    """Between two folders, each file's hash by its path. A file that moved counts as renamed."""
     modified = sorted(path for path, value in new.items() if old.get(path, value) != value)
     added = sorted(new.keys() - old.keys(), key=_parts)
     deleted = sorted(old.keys() - new.keys(), key=_parts)
@@ -150,7 +153,7 @@ def _one(repo: Any, folder: DirectoryPair) -> dict[str, Any] | str:
         rows, tried = read_listing_anywhere(repo, folder.algorithm, value)
         if rows is None:
             why = "; ".join(tried) or "the project has no cache and no remote"
-            return f"the listing {value} could not be had: {why}"
+            return f"the listing {value} could not be fetched: {why}"
         try:
             states.append(_by_path(rows))
         except (KeyError, TypeError):

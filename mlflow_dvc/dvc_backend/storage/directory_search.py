@@ -53,7 +53,7 @@ def search_directories(
 def run_contains(
     root: str, folders: Sequence[str], md5: str | None, paths: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The same in this process: imports DVC and changes the working directory."""
+    """The task of the child process. It imports DVC and changes the working directory."""
     found: dict[str, list[tuple[str, str]]] = {}
     unknown: dict[str, str] = {}
     with open_read_only(root) as repo:

@@ -82,7 +82,7 @@ def locate(path: str, root: str | None, repo: str | None, rev: str | None) -> Tr
 
 @api.task()
 def run_fetch(wanted: Mapping[str, Any], target: str | None) -> dict[str, Any]:
-    """The same in this process: imports DVC and changes the working directory."""
+    """The task of the child process. It imports DVC and changes the working directory."""
     with OpenStores() as sources:
         path, tried = fetch_into(FetchRequest(**wanted), target, sources)
     return {"path": path, "tried": tried}
@@ -91,7 +91,7 @@ def run_fetch(wanted: Mapping[str, Any], target: str | None) -> dict[str, Any]:
 def fetch_into(
     wanted: FetchRequest, target: str | None, sources: OpenStores
 ) -> tuple[str | None, list[str]]:
-    """The same, with everything that is open already."""
+    """Fetch with stores that are open already."""
     if wanted.algorithm not in ALGORITHMS:
         return None, [f"{wanted.algorithm} hashes cannot be verified locally"]
     if target is None and (here := _in_work_tree(wanted)):
@@ -112,7 +112,7 @@ def fetch_into(
 
 @api.task("stores")
 def run_locate(path: str, root: str | None, repo: str | None, rev: str | None) -> dict[str, Any]:
-    """The same in this process: imports DVC."""
+    """The task of the child process. It imports DVC."""
     try:
         with api.Repo(root, rev=rev) if repo is None else api.Repo.open(repo, rev=rev) as opened:
             info = opened.dvcfs.info(path)
@@ -221,7 +221,7 @@ def _copy_tree(path: str, target: str) -> None:
 
 
 def _copy_and_verify(wanted: FetchRequest, copy: Copy, target: str | None) -> str:
-    """The data at its target, whole and as it was hashed, or an error and no trace."""
+    """Copy the data to its target and verify the hash; after an error nothing is left."""
     folder = os.path.dirname(target) if target else tempfile.mkdtemp(prefix="mlflow-dvc-data-")
     os.makedirs(folder, exist_ok=True)
     target = target or os.path.join(folder, os.path.basename(wanted.path))
@@ -257,7 +257,7 @@ def _copy_object(odb: Any, wanted: FetchRequest, target: str) -> None:
 
 
 def _hash(path: str, algorithm: str) -> str | None:
-    """Of what lies at ``path``, read whole and asked of nobody's memory."""
+    """Hash what lies at ``path`` without any cache of hashes."""
     scratch = api.get_odb(api.localfs, os.path.dirname(path), hash_name=algorithm)
     _, _, found = api.build(scratch, path, api.localfs, algorithm, dry_run=True)
     value: str | None = found.hash_info.value

@@ -47,7 +47,7 @@ def fetch_all(
 def run_fetch_all(
     root: str, project: str | None, orders: Sequence[Mapping[str, Any]]
 ) -> list[list[str] | None]:
-    """The same in this process: imports DVC and changes the working directory."""
+    """The task of the child process. It imports DVC and changes the working directory."""
     with OpenStores(untrusted=True) as sources:
         sources.enter_context(_exclusive(root))
         trusted = _share(root, project) if project else {}

@@ -28,7 +28,7 @@ def open_stores(repo: Any, algorithm: str, tell: Report) -> Iterator[tuple[str, 
 
 
 def open_remotes(repo: Any, algorithm: str, tell: Report) -> Iterator[tuple[str, Any]]:
-    """The same without the cache."""
+    """The remotes of a project, the default one first, each with a name."""
     default = repo.config["core"].get("remote")
     for name in dict.fromkeys([*([default] if default else []), *repo.config["remote"]]):
         try:
@@ -65,7 +65,7 @@ def existing_hashes(odb: Any, oids: set[str]) -> set[str]:
 
 
 def read_listing_bytes(odb: Any, value: str) -> bytes:
-    """The same as the JSON that the store has.
+    """A listing as the JSON that the store has.
 
     Raises ValueError where it is not the one of that hash; whatever the store raises where it has
     none.

@@ -49,7 +49,7 @@ def read_push_status(root: str) -> PushStatus:
 
 @api.task("repo", "stores", "push")
 def run_pushed(root: str) -> dict[str, Any]:
-    """The same in this process: imports DVC and changes the working directory."""
+    """The task of the child process. It imports DVC and changes the working directory."""
     found: list[UnpushedOutput] = []
     faults: list[str] = []
     try:

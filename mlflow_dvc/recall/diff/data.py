@@ -17,6 +17,8 @@ DataStatus = Literal["added", "removed", "modified", "unknown"]
 class DataChange:
     """One path whose data differs, or may. ``reason`` says why something is not known of it.
 
+    ``status`` is ``added``, ``removed``, ``modified`` or ``unknown``; ``old`` and ``new`` are None
+    where a run does not have the path.
     ``files`` tells what changed inside of a folder, where that could be found out.
     """
 

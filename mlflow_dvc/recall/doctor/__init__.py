@@ -44,7 +44,7 @@ def doctor(
 def diagnose(
     project: str | None = None, *, local: bool = False, tracking_uri: str | None = None
 ) -> DoctorReport:
-    """The same, with the names of the rules that were looked at."""
+    """What :func:`doctor` finds, with the names of the rules that were looked at."""
     here = find_project(project)
     if here.git_root is None and here.dvc_root is None:
         raise NoProjectError(os.path.abspath(project or "."))

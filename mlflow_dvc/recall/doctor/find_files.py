@@ -64,7 +64,7 @@ def _is_passed_over(path: str, name: str) -> bool:
 
 
 def _entries(folder: str) -> dict[str, bool]:
-    """The names in a folder, and whether each is one itself; none where they cannot be had."""
+    """The names in a folder, and whether each is a folder; empty where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}

@@ -77,7 +77,7 @@ class DownstreamTracer:
             add_version(self._graph, version)
 
     def _lay_there(self, run: Run, key: str, keys: Sequence[str]) -> None:
-        """Of a run that came of none of the data: it made it, or only had it at hand."""
+        """Link a run that did not read the data: it made it, or the data only lay there."""
         for evidence in self._upstream.evidence_of(run):
             for entry in evidence.data.values():
                 if not (entry.is_fact and nodes.data_key(entry.path, entry.hash or "") in keys):

@@ -31,7 +31,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """``end`` came of ``start``. ``doubt`` says why that is no fact; empty where it is one."""
+    """``end`` came of ``start``; both are keys of nodes.
+
+    ``how`` is the verb between them: a stage or run ``read`` data and ``made`` data, a run ``saw``
+    data that only lay there, code ``ran``, a model was ``logged`` and ``registered``. ``doubt``
+    says why that is no fact; empty where it is one.
+    """
 
     start: str
     end: str
@@ -44,7 +49,7 @@ class Lineage:
     """Where ``what`` came from, and what came of it. Falsy where nothing is known of it.
 
     ``subjects`` are the keys of the nodes that ``what`` names: several where a path had several
-    contents. ``warnings`` says in words what could not be told.
+    contents. ``warnings`` says in words what is not known.
     """
 
     what: str

@@ -75,7 +75,7 @@ def of_stage(address: str, execution: str) -> Node:
 
 
 def of_data(entry: DataEntry, evidence: RunEvidence) -> Node:
-    """Where the hash is no fact, it is data of this one run, and of nothing else."""
+    """A node of data; if its hash is not a fact, the node belongs to this run only."""
     facts = {"size": entry.size, "nfiles": entry.nfiles}
     if entry.state in ("modified", "missing"):
         facts["state"] = entry.state  # type: ignore[assignment]

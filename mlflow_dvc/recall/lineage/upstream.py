@@ -63,7 +63,7 @@ class UpstreamTracer:
         return key
 
     def data(self, evidence: RunEvidence, path: str, value: str) -> str:
-        """The same for whatever a run saw at ``path``, with the hash ``value``."""
+        """The key of the node of what a run saw at ``path``, with all that it came from."""
         known = evidence.data.get(path)
         if known is not None and known.is_fact and known.hash == value:
             return self.output(evidence, known)
@@ -183,8 +183,8 @@ class UpstreamTracer:
     def makers(self, evidence: RunEvidence, entry: DataEntry) -> list[tuple[Run, str]]:
         """The runs of the execution of a stage that made this, each with why it may be another.
 
-        By the lock of whoever read it: it tells what the stage had read, whatever else makes data
-        of this hash. Of equal executions it is the last before, in the same checkout if there.
+        The reader's lock tells. Among equal executions it is the last one before the reader, in
+        the same checkout if there is one.
         """
         if entry.hash is None or entry.stage is None:
             return []

@@ -52,7 +52,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class ReproduceResult:
-    """``new_run_id`` is the run that was logged, ``directory`` where."""
+    """A run and its reproduction.
+
+    ``new_run_id`` is the run that was logged, ``directory`` the absolute path of the tree in which
+    it ran. ``metrics`` and ``outputs`` are pairs of then and now.
+    """
 
     run_id: str
     new_run_id: str

@@ -19,7 +19,7 @@ from mlflow_dvc.recall.verify.record import check_record
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What was brought back, into ``directory``, on the commit ``sha``.
+    """What was restored, into ``directory`` (an absolute path), on the commit ``sha``.
 
     ``verdict`` is PASS where what lies there is what the run saw; ``items`` tell of each part.
     """
@@ -45,7 +45,7 @@ def restore(
     ``run`` is named as for :func:`~mlflow_dvc.show`. The tree is a work tree of the repository
     around the directory ``project`` (by default the working one) if the run is of it, else a clone
     of the run's remote. Without ``to`` it is a new directory beside that repository, or in the
-    working directory. Nothing that exists is overwritten; what was broken off is taken up again.
+    working directory. Nothing that exists is overwritten; an interrupted restore continues.
     ``at`` is a revision to take in place of a commit that is lost. Nothing of the run is executed.
 
     Raises :class:`~mlflow_dvc.CommitLostError`, :class:`~mlflow_dvc.TargetExistsError`, and
@@ -61,7 +61,7 @@ def restore(
 def restore_record(
     run: StoredRecord, location: ProjectLocation, to: str | None, *, at: str | None, outputs: bool
 ) -> RestoreResult:
-    """The same of a record that was read already; without ``outputs`` less what the run made."""
+    """Restore a record that was read already; without ``outputs`` not what the run made."""
     _refuse_without_commit(run)
     target = plan_target(run, location, to, at)
     try:

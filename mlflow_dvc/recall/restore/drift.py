@@ -1,6 +1,6 @@
 """Whether a restored tree is still what the run saw.
 
-Of data that is told when it is brought.
+Data is checked when it is fetched.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _changed(target: RestoreTarget, repository: Repository, sha: str, folder: st
 
 
 def _tree(target: RestoreTarget, repository: Repository, sha: str, folder: str = "") -> str:
-    """As it was laid out: what could not be applied, or is forged, was said then."""
+    """The tree as it was restored; a patch that failed or is forged was reported then."""
     patch = b"" if find_patch_fault(target.run) else target.run.patch(folder)
     try:
         return repository.tree(sha, patch)

@@ -77,7 +77,7 @@ class RestoreTarget:
 def plan_target(
     run: StoredRecord, location: ProjectLocation, to: str | None, at: str | None
 ) -> RestoreTarget:
-    """Where ``run`` is to be restored. Raises OccupiedError, or CommitLostError."""
+    """Where ``run`` is to be restored. Raises TargetExistsError, or CommitLostError."""
     directory = os.path.abspath(to) if to else _default(run, location)
     sha = run.snapshot.git.sha if run.snapshot.git else None
     if location.repository:

@@ -75,7 +75,7 @@ class StageJudge:
     def _verdicts(
         self, candidates: Sequence[_Candidate]
     ) -> Iterator[tuple[str, tuple[SyncVerdict, str]]]:
-        """Of every run; the newest that the lock may be about is where the lock has a say."""
+        """A verdict for each run; the lock is compared only with the newest run that matches it."""
         subject = next((c for c in candidates if self._may_be_of(c)), None)
         for candidate in candidates:
             yield candidate.run.info.run_id, self._verdict(candidate, subject, candidates)
@@ -133,7 +133,7 @@ class StageJudge:
         return not files or params.read_params(files) == locked
 
     def _doubt(self, candidate: _Candidate, candidates: Sequence[_Candidate]) -> str:
-        """Why the lock on disk may be of another time, in words; empty where it is of this run."""
+        """Why the lock on disk may belong to another run; empty if it belongs to this one."""
         snapshot = candidate.snapshot
         ended = snapshot.sealed_at or (candidate.run.info.end_time or 0) / 1000
         if snapshot.stage_failed or (candidate.entry is None and not candidate.has_finished):

@@ -22,7 +22,7 @@ class SyncResult:
     """What became of one run.
 
     ``verdict``: its record is what DVC wrote (``confirmed``), is so now (``completed``, from
-    nothing; ``contradicted``, mended), or nothing can be said of it (``left``, and ``reason``).
+    nothing; ``contradicted``, corrected), or nothing is known of it (``left``, and ``reason``).
     ``changed``: whether the run was touched just now.
     """
 

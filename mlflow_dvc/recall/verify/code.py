@@ -33,7 +33,7 @@ def check_commit(run: StoredRecord, repository: Repository | None) -> Check:
 
 
 def check_submodules(run: StoredRecord, repository: Repository | None) -> Iterator[Check]:
-    """The same of each submodule of the commit."""
+    """Check the commit of each submodule."""
     sha = full_sha_or_none(run.snapshot.git.sha) if run.snapshot.git else None
     if repository is None or sha is None or not repository.has(sha):
         return
