@@ -114,12 +114,12 @@ def add_slow_facts(capture: RunCapture, since: float | None = None) -> RunCaptur
     them; git is asked for the nearest tag and for what is not committed. Code that has changed
     ``since`` then, in seconds since 1970, is named in the warnings.
     """
-    facts = capture.data_capture
-    if facts.frozen:
+    data_capture = capture.data_capture
+    if data_capture.frozen:
         return capture
-    if facts.reading is not None and facts.reading.pending:
-        facts = DataCapture(capture.project, facts.reading.with_templates())
-    return _add_code_facts(replace(capture, data_capture=facts), since)
+    if data_capture.reading is not None and data_capture.reading.pending:
+        data_capture = DataCapture(capture.project, data_capture.reading.with_templates())
+    return _add_code_facts(replace(capture, data_capture=data_capture), since)
 
 
 def _add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
@@ -152,8 +152,8 @@ def _make_patch(capture: RunCapture, root: str, sha: str, since: float | None) -
 
 def save_cache(capture: RunCapture) -> None:
     """Let the next process of the same kind start from what was read for this one."""
-    facts, reading = capture.data_capture, capture.reading
-    if reading is None or reading.pending or facts.cached_tags or facts.is_saved:
+    data_capture, reading = capture.data_capture, capture.reading
+    if reading is None or reading.pending or data_capture.cached_tags or data_capture.is_saved:
         return
     with _lock:
         reader = _readers.get(reading.root)
@@ -162,12 +162,14 @@ def save_cache(capture: RunCapture) -> None:
         inputs = reader.inputs()
     folders = {
         path: Fingerprint.of(path)
-        for path in (os.path.join(reading.root, dep.path) for dep in facts.snapshot.deps)
+        for path in (os.path.join(reading.root, dep.path) for dep in data_capture.snapshot.deps)
         if os.path.isdir(path)
     }
-    told = CachedTags(cache_key(capture.project), facts.tags, list(facts.warnings), folders)
+    told = CachedTags(
+        cache_key(capture.project), data_capture.tags, list(data_capture.warnings), folders
+    )
     if inputs.detects_changes:
-        facts.is_saved = True
+        data_capture.is_saved = True
         before = reading.cached
         body = before.body if before else serialize(reading.content)
         save_reading(
@@ -188,18 +190,22 @@ def _capture(project: Project) -> RunCapture:
         root = project.dvc_root if record is None else None
         reading = _reader_for(root).read() if root else None
         last = _last
-        facts = last.data_capture if last else None
+        data_capture = last.data_capture if last else None
         # A reading, and a frozen record, is the same object while nothing changed.
         if (
-            facts is None
-            or facts.reading is not reading
-            or facts.frozen is not record
-            or facts.project != project
+            data_capture is None
+            or data_capture.reading is not reading
+            or data_capture.frozen is not record
+            or data_capture.project != project
         ):
-            facts = DataCapture(project, reading, record)
-        if last and last.data_capture is facts and (last.git, last.faults) == (state, faults):
+            data_capture = DataCapture(project, reading, record)
+        if (
+            last
+            and last.data_capture is data_capture
+            and (last.git, last.faults) == (state, faults)
+        ):
             return last
-        _last = capture = RunCapture(facts, state, faults)
+        _last = capture = RunCapture(data_capture, state, faults)
         return capture
 
 

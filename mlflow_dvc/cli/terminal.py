@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from mlflow_dvc.report.labels import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,10 +21,7 @@ def plain(text: str) -> str:
     """``text`` from elsewhere, without markup and without control characters of a terminal."""
     from rich.markup import escape
 
-    shown = "".join(
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
-    return escape(shown)
+    return escape(printable(text, keep="\n"))
 
 
 def console_of(*, stderr: bool = False) -> Console:
@@ -84,8 +83,7 @@ def warn(warnings: Iterable[str]) -> None:
 
 
 def say(message: str) -> None:
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in message)
-    print(shown, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
 
 
 class DemoOutput:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
+from mlflow_dvc.report.labels import printable
+
 STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#5b6470;--line:#d0d7de;--box:#f6f8fa;
 --run:#0b62c4;--runbg:#e8f1fc;--warn:#9a4b00;--bad:#b3261e;--add:#0a6b2e;--addbg:#e6f6ea;
@@ -59,8 +61,4 @@ def warnings_list(warnings: Iterable[str]) -> Iterator[str]:
 
 def safe(text: str) -> str:
     """``text`` from elsewhere, to stand in HTML as it is."""
-    shown = "".join(
-        char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}"
-        for char in text
-    )
-    return escape(shown)
+    return escape(printable(text, keep="\n\t"))

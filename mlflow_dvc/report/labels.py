@@ -64,3 +64,10 @@ def short_hash(value: str | None) -> str:
         return "-"
     head, dot, tail = value.partition(".")
     return head[:8] + dot + tail
+
+
+def printable(text: str, keep: str = "") -> str:
+    """``text`` with a sign for each character that cannot be printed, but those to ``keep``."""
+    return "".join(
+        char if char.isprintable() or char in keep else "\N{REPLACEMENT CHARACTER}" for char in text
+    )

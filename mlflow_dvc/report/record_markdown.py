@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from mlflow_dvc.report.labels import code_facts, data_facts, size_in_words
+from mlflow_dvc.report.labels import code_facts, data_facts, printable, size_in_words
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 from mlflow_dvc.tags import DEP, OUT, path_key
 
@@ -72,5 +72,4 @@ def _hash(entry: DataEntry, prefix: str, experiment_id: str | None) -> str:
 
 def _text(value: str) -> str:
     """As Markdown shows it letter by letter, on one line of a table."""
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in value)
-    return "".join(f"\\{char}" if char in "\\`*_[]<>|#!~$" else char for char in shown)
+    return "".join(f"\\{char}" if char in "\\`*_[]<>|#!~$" else char for char in printable(value))

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
-from mlflow_dvc.report.labels import short_hash, size_in_words
+from mlflow_dvc.report.labels import printable, short_hash, size_in_words
 from mlflow_dvc.snapshot import DataEntry, GitState
 
 if TYPE_CHECKING:
@@ -210,9 +210,7 @@ def _subjects(line: CommitRange) -> str:
 def _as_git(line: str) -> str:
     """A line of code as it is, but for what would steer a terminal."""
     line = f"{line[:-1]}^M" if line.endswith("\r") else line
-    return "".join(
-        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line
-    )
+    return printable(line, keep="\t")
 
 
 # --- words ---------------------------------------------------------------------------------------
