@@ -36,14 +36,14 @@ def ours(root: str) -> dict[str, Any]:
     os.chdir(root)
 
     def look() -> Any:
-        moment = workspace.capture_run()
-        return moment, moment.tags, moment.warnings
+        capture = workspace.capture_run()
+        return capture, capture.tags, capture.warnings
 
     first = timed(look)
-    moment = workspace.capture_run()
+    capture = workspace.capture_run()
     again = timed(look)
-    workspace.save_cache(moment)
-    return {"first": first, "again": again, "outputs": len(moment.snapshot.data)}
+    workspace.save_cache(capture)
+    return {"first": first, "again": again, "outputs": len(capture.snapshot.data)}
 
 
 def dvc(root: str) -> dict[str, Any]:

@@ -8,9 +8,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from mlflow_dvc.cli.demo import run_demo
-from mlflow_dvc.cli.render.terminal import DemoOutput
 from rich.console import Console
+
+from mlflow_dvc.cli.demo_story import run_demo
+from mlflow_dvc.cli.terminal import DemoOutput
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "demo.svg"
 

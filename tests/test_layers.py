@@ -129,6 +129,16 @@ def test_every_module_can_be_imported():
             assert import_module(name)
 
 
+def test_scripts_follow():
+    """What benchmarks, examples and the scripts of the documents import of the package is there."""
+    for folder in ("benchmarks", "docs", "examples"):
+        for path in (PACKAGE.parent / folder).rglob("*.py"):
+            for name in imported(ast.parse(path.read_text("utf-8"))):
+                if name.startswith("mlflow_dvc."):
+                    module, _, last = name.rpartition(".")
+                    assert name in TREES or hasattr(import_module(module), last), (path, name)
+
+
 @pytest.mark.fresh
 @pytest.mark.parametrize(
     ("code", "absent"),
