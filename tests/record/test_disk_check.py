@@ -69,7 +69,7 @@ def test_asked_once_while_nothing_changes(pipeline: Project, runs):
     pipeline.write("run.py", script + "print(children)\n")
     assert (
         pipeline.python("run.py").splitlines()[-1]
-        == "[['mlflow_dvc.dvc_backend.hashing:run_check', 'idle']]"
+        == "[['mlflow_dvc.dvc_backend.hashing:run_hashing', 'idle']]"
     )
     assert pipeline.python("run.py").splitlines()[-1] == "[]"
     path = pipeline.root / "data/raw.csv"
@@ -284,7 +284,7 @@ def children_with(scratch: Path) -> list[str]:
     found = subprocess.run(
         ["ps", "axeww", "-o", "args"], capture_output=True, text=True, check=True
     )
-    lines = [line for line in found.stdout.splitlines() if "hashing:run_check" in line]
+    lines = [line for line in found.stdout.splitlines() if "hashing:run_hashing" in line]
     return [line for line in lines if str(scratch) in line]
 
 
