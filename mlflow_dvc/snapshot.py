@@ -166,10 +166,8 @@ class Snapshot:
 
     def to_dict(self) -> dict[str, Any]:
         """As ``dvc/snapshot.json`` holds it: plain JSON values, with a ``schema`` number."""
-        raw = {
-            "schema": SNAPSHOT_SCHEMA,
-            **vars(self),
-        }  # `asdict` copies each value: ten times slower
+        # `asdict` copies each value: ten times slower.
+        raw = {"schema": SNAPSHOT_SCHEMA, **vars(self)}
         raw["git"] = dict(vars(self.git)) if self.git else None
         for name in ("data", "deps", "stages"):
             raw[name] = [dict(vars(entry)) for entry in raw[name]]
