@@ -120,7 +120,8 @@ class Snapshot:
     was sealed, in seconds since 1970, ``stage_before`` the md5 of what the lock said of the stage
     until then. ``stage_failed``: the process failed after the run had ended. ``frozen``: it was
     made beforehand, elsewhere (``mlflow-dvc snapshot``). ``warnings`` says in words what could not
-    be read.
+    be read. ``uncovered`` names the DVC files and the tracked paths of which nothing is known, each
+    with the reason (``PATH: REASON``).
     """
 
     git: GitState | None = None
@@ -142,6 +143,7 @@ class Snapshot:
     stage_failed: bool = False
     frozen: bool = False
     warnings: tuple[str, ...] = ()
+    uncovered: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to record: a commit or a DVC project."""
@@ -194,7 +196,8 @@ class Snapshot:
                 StageNode(str(stage["address"]), _texts(stage.get("deps")))
                 for stage in values.get("stages") or ()
             )
-            values["warnings"] = _texts(values.get("warnings"))
+            for name in ("warnings", "uncovered"):
+                values[name] = _texts(values.get(name))
             return cls(**values)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a snapshot: {error}") from error
@@ -228,8 +231,12 @@ def _texts(raw: Iterable[Any] | None) -> tuple[str, ...]:
 
 
 def with_data_version(snapshot: Snapshot) -> Snapshot:
-    """``snapshot`` with the data version of the run's inputs, or with none if one is unknown."""
-    return replace(snapshot, data_version=data_version(inputs(snapshot)))
+    """``snapshot`` with the data version of the run's inputs, or with none if one is unknown.
+
+    Without a stage everything that is tracked counts, so that nothing may be uncovered.
+    """
+    is_known = snapshot.stage or snapshot.script_stage or not snapshot.uncovered
+    return replace(snapshot, data_version=data_version(inputs(snapshot)) if is_known else None)
 
 
 def inputs(snapshot: Snapshot) -> tuple[DataEntry, ...]:

@@ -36,6 +36,7 @@ MISSING = "dvc.missing"
 HASHES = "dvc.hashes"
 LOCK = "dvc.lock"
 SEAL = "dvc.seal"
+UNCOVERED = "dvc.uncovered"
 OUTS = "dvc.outs"
 DEPS = "dvc.deps"
 REPRODUCES = "dvc.reproduces"  # of a run that `mlflow-dvc reproduce` made: the id of which
@@ -48,7 +49,7 @@ MLFLOW_PARENT = "mlflow.parentRunId"
 
 _NAMES = frozenset({
     GIT_SHA, GIT_BRANCH, GIT_DESCRIBE, GIT_DIRTY, STAGE, SCRIPT_STAGE, EXPERIMENT, ROOT,
-    DATA_VERSION, DATA_STATUS, MODIFIED, MISSING, LOCK, SEAL, OUTS, DEPS,
+    DATA_VERSION, DATA_STATUS, MODIFIED, MISSING, LOCK, SEAL, OUTS, DEPS, UNCOVERED,
 })  # fmt: skip
 _PREFIXES = (OUT, DEP, SOURCE, HASHES)
 
@@ -136,6 +137,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         data_status=tags.get(DATA_STATUS),  # type: ignore[arg-type]
         seal=tags.get(SEAL),  # type: ignore[arg-type]
         lock=tags.get(LOCK),
+        uncovered=tuple(filter(None, tags.get(UNCOVERED, "").split("\n"))),
     )
 
 
@@ -253,6 +255,7 @@ def _scalar_tags(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
     yield MODIFIED, _listed(snapshot.paths_in_state("modified"))
     yield MISSING, _listed(snapshot.paths_in_state("missing"))
     yield SEAL, snapshot.seal
+    yield UNCOVERED, _listed(snapshot.uncovered, "\n")
 
 
 def _inputs_first(snapshot: Snapshot) -> list[DataEntry]:
@@ -270,13 +273,13 @@ def _fitted(part: str, size: int) -> str:
     return part.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
 
 
-def _listed(paths: Sequence[str]) -> str:
+def _listed(items: Sequence[str], between: str = ", ") -> str:
     """As many as fit, and how many there are besides."""
-    text = ", ".join(paths)
-    kept = len(paths)
+    text = between.join(items)
+    kept = len(items)
     while len(text) > MAX_VALUE_CHARACTERS:
         kept = kept * 3 // 4
-        text = ", ".join([*paths[:kept], f"and {len(paths) - kept} more"])
+        text = between.join([*items[:kept], f"and {len(items) - kept} more"])
     return text
 
 

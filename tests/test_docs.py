@@ -6,9 +6,8 @@ import ast
 import dataclasses
 import inspect
 import re
-import runpy
+import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -20,25 +19,17 @@ DOCS = Path(__file__).parent.parent / "docs"
 PACKAGE = DOCS.parent / "mlflow_dvc"
 
 
-@pytest.fixture(scope="module")
-def reference() -> dict[str, Any]:
-    return runpy.run_path(str(DOCS / "reference.py"))
+def test_reference_is_current():
+    """``cli.md`` has the help of each command as it is, ``architecture.md`` a line per module."""
+    done = subprocess.run(
+        ["python", DOCS / "reference.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def words(text: str) -> list[str]:
-    """Another version of click may break lines elsewhere."""
-    return text.split()
-
-
-def test_commands(reference: dict[str, Any]):
-    """``docs/cli.md`` has the help of each command as it is."""
-    assert words((DOCS / "cli.md").read_text("utf-8")) == words(reference["cli_page"]())
-
-
-def test_modules(reference: dict[str, Any]):
-    """``docs/architecture.md`` has one line for each module, the first of its docstring."""
+def test_each_module_is_listed():
+    """No module of the package is left out of ``architecture.md``."""
     text = (DOCS / "architecture.md").read_text("utf-8")
-    assert reference["architecture_page"]() == text
     rows = [line for line in text.splitlines() if line.startswith("| `") and line.count("|") == 3]
     modules = [path for path in PACKAGE.rglob("*.py") if "project" not in path.parts]
     assert len(rows) == len(modules)

@@ -46,6 +46,7 @@ def claim_data(snapshot: Snapshot, project: Project, reading: ProjectReading) ->
             StageNode(stage.address, stage.deps) for stage in reading.stages if stage.name
         ),
         warnings=snapshot.warnings + reading.warnings,
+        uncovered=reading.warnings,
     )
     if reading.pending:
         singles = tuple(source for source in reading.dvc_files if source.file.endswith(".dvc"))
@@ -60,6 +61,7 @@ def claim_data(snapshot: Snapshot, project: Project, reading: ProjectReading) ->
         stage=known.address if known and not by_script else None,
         script_stage=known.address if known and by_script else None,
         data=_entries(reading, own, stale),
+        uncovered=(*reading.warnings, *_unhashed(reading, stale)),
         deps=_dependencies(known, reading, stale, project) if known else (),
         lock=_lock_digest(locks, known),
         warnings=snapshot.warnings + (() if known else _ambiguous_stage_warning(own)),
@@ -90,8 +92,9 @@ def _entries(
 ) -> tuple[DataEntry, ...]:
     """Every output, once; those of ``stale`` stages are of an earlier run.
 
-    Without a known stage the inputs are the cached outputs that were ever made. Where files could
-    not be read, outputs without a hash are kept as inputs that are not known.
+    Without a known stage the inputs are the cached outputs that were ever made: those that have a
+    hash, or lie there. Where files could not be read, all others are kept as inputs that are not
+    known.
     """
     mine = {stage.address for stage in own}
     reads = {dep for stage in own for dep in stage.deps}
@@ -100,8 +103,10 @@ def _entries(
     def role(out: DataEntry) -> Role | None:
         if out.stage in stale:
             return "output" if out.stage in mine else None
-        is_input = _touches(out.path, reads) if own else out.cached and (out.hash or doubtful)
-        return "input" if is_input else None
+        if own:
+            return "input" if _touches(out.path, reads) else None
+        was_made = out.hash or doubtful or os.path.lexists(os.path.join(reading.root, out.path))
+        return "input" if out.cached and was_made else None
 
     entries: dict[str, DataEntry] = {}
     for stage in reading.stages:
@@ -109,6 +114,23 @@ def _entries(
         for out in stage.outs:
             entries.setdefault(out.path, replace(out, role=role(out), certainty=certainty))
     return tuple(sorted(entries.values(), key=lambda entry: entry.path))
+
+
+def unhashed_outputs(reading: ProjectReading) -> set[str]:
+    """The cached outputs for which no DVC file has a hash: never made, or never locked."""
+    outs = (out for stage in reading.stages for out in stage.outs)
+    return {out.path for out in outs if out.cached and out.hash is None and "://" not in out.path}
+
+
+def _unhashed(reading: ProjectReading, stale: set[str]) -> list[str]:
+    """Tracked data that lies there without a hash; what stages downstream make is not the run's."""
+    later = {out.path for stage in reading.stages if stage.address in stale for out in stage.outs}
+    there = (
+        path
+        for path in sorted(unhashed_outputs(reading) - later)
+        if os.path.lexists(os.path.join(reading.root, path))
+    )
+    return [f"{path}: DVC's files have no hash of it" for path in there]
 
 
 def _dependencies(

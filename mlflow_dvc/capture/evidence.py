@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 
 from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS, Answer, HashQuery, HashResult
@@ -11,6 +11,7 @@ from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of
+from mlflow_dvc.paths import parents
 from mlflow_dvc.snapshot import DataEntry, Snapshot, State, with_data_version
 
 # Worst first; `unverified` may turn out to be any of the others.
@@ -98,8 +99,23 @@ def _copy_output_state(dep: DataEntry, out: DataEntry | None) -> DataEntry:
 
 def _status(snapshot: Snapshot) -> State:
     """Of what the run reads: all of it is clean, or the worst that is known of a part."""
-    states = {entry.state for entry in (*snapshot.deps, *snapshot.data) if entry.role == "input"}
+    entries = [entry for entry in (*snapshot.deps, *snapshot.data) if entry.role == "input"]
+    states: set[State] = {entry.state for entry in entries}
+    if _is_uncovered(snapshot, entries):
+        states.add("unverified")
     return next((state for state in _WORST_FIRST if state in states), "clean")
+
+
+def _is_uncovered(snapshot: Snapshot, entries: Iterable[DataEntry]) -> bool:
+    """Whether something that the run may have read is not known; of a stage, what it declares."""
+    if not (snapshot.stage or snapshot.script_stage):
+        return bool(snapshot.uncovered)
+    files = {line.partition(": ")[0] for line in snapshot.uncovered}
+    return any(
+        f"{path}.dvc" in files or path in files
+        for entry in entries
+        for path in (entry.path, *parents(entry.path))
+    )
 
 
 def apply_stage_result(snapshot: Snapshot, seal: LockedStage, file: str, at: float) -> Snapshot:

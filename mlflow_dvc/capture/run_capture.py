@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from mlflow_dvc._version import __version__
-from mlflow_dvc.capture.claims import claim_data
+from mlflow_dvc.capture.claims import claim_data, unhashed_outputs
 from mlflow_dvc.capture.frozen_record import FrozenRecord
 from mlflow_dvc.dvcfiles.lock_file import lock_path, locked_entry
 from mlflow_dvc.dvcfiles.reading import ProjectReading
@@ -46,11 +47,31 @@ class DataCapture:
             next((told for told in cached.tags_by_run if told.fits(run)), None) if cached else None
         )
 
+    def is_current(self) -> bool:
+        """Whether no tracked data without a hash has come since: it is an input then.
+
+        Everything else that counts belongs to the reading.
+        """
+        if self.cached_tags:
+            return self.cached_tags.lacks_the_same()
+        return not any(map(os.path.lexists, self.lacking))
+
+    @cached_property
+    def lacking(self) -> tuple[str, ...]:
+        """Where tracked data without a hash would lie, and nothing does."""
+        if self.reading is None:
+            return ()
+        paths = (os.path.join(self.reading.root, path) for path in unhashed_outputs(self.reading))
+        return tuple(path for path in paths if not os.path.lexists(path))
+
     @cached_property
     def snapshot(self) -> Snapshot:
         if self.frozen:
             return self.frozen.snapshot
-        return claim_data(Snapshot(), self.project, self.reading) if self.reading else Snapshot()
+        if self.reading is None:
+            return Snapshot()
+        _ = self.lacking  # as of the moment of the claims
+        return claim_data(Snapshot(), self.project, self.reading)
 
     @cached_property
     def tags(self) -> dict[str, str]:

@@ -42,7 +42,7 @@ _OBJECTS = {
 }
 
 # By feature: in words what is lost without it, and what it needs. `A.b` is an attribute of A, of
-# the class or made by its __init__, `A[b]` a key that this makes; `A.b(c, d)` has these parameters.
+# the class or made by its __init__, `A[b]` a key that this makes; `A.b(c, d)` takes these parameters.
 FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "repo": (
         "a project cannot be opened without writing into it",
@@ -192,4 +192,5 @@ def _takes(function: Any, parameters: list[str]) -> bool:
         known = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False
-    return all(name in known for name in parameters)
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    return takes_any or all(name in known for name in parameters)

@@ -10,7 +10,8 @@ from mlflow_dvc.dvcfiles.ignore_rules import IgnoreRules
 from mlflow_dvc.dvcfiles.remotes import config_paths
 from mlflow_dvc.fingerprint import Fingerprint, small_file_md5
 from mlflow_dvc.git.config import last_value
-from mlflow_dvc.project import find_git_root
+from mlflow_dvc.paths import parents
+from mlflow_dvc.project import find_git_root, relative
 
 IGNORE_FILES = frozenset({".gitignore", ".dvcignore"})
 
@@ -85,6 +86,12 @@ class IgnoreChecker:
             path,
             lambda rules: rules.ignores(path, is_dir=True) or rules.ignores_content(path),
         )
+
+    def hiding_folder(self, path: str) -> str | None:
+        """The topmost folder below the root, of those above ``path``, that DVC does not enter."""
+        inside = relative(path, self.root)
+        folders = (os.path.join(self.root, folder) for folder in reversed([*parents(inside)]))
+        return next(filter(self.hides_directory, folders), None)
 
     def hidden_by_git(self, path: str) -> bool:
         """Whether git's rules alone hide the file."""

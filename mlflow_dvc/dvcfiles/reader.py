@@ -191,7 +191,7 @@ class ProjectReader:
 
     def _lock(self, path: str, faults: list[str]) -> bytes | None:
         if self._tree.hidden.hidden_by_git(path):
-            faults.append(f"{relative(path, self.root)} is git-ignored: DVC refuses that")
+            faults.append(f"{relative(path, self.root)}: git ignores it, and DVC refuses that")
             return None
         if not os.path.lexists(path):
             self._missing.append(path)

@@ -63,7 +63,7 @@ class ReadingInputs:
 class CachedTags:
     """Tags and warnings that one kind of run got from a reading, without those of git.
 
-    ``run`` is what the process was; ``folders`` are those that were looked at besides.
+    ``run`` is what the process was; ``folders`` are the paths that were looked at besides.
     """
 
     run: list[str | None]
@@ -73,6 +73,10 @@ class CachedTags:
 
     def fits(self, run: list[str | None]) -> bool:
         return run == self.run and all(seen.fits(path) for path, seen in self.folders.items())
+
+    def lacks_the_same(self) -> bool:
+        """Whether nothing has come where nothing lay."""
+        return all(seen.fits(path) for path, seen in self.folders.items() if seen.missing)
 
 
 @dataclass(frozen=True)

@@ -77,11 +77,12 @@ def overlapping_outputs(stages: Iterable[Stage]) -> Iterator[str]:
         for out in stage.outs:
             other = owners.setdefault(out.path, stage.address)
             if other != stage.address:
-                yield f"{out.path} is an output of {other} and of {stage.address}: DVC refuses that"
+                yield f"{out.path}: DVC refuses an output of {other} and of {stage.address}"
     for path, owner in owners.items():
         for parent in parents(path):
             if parent in owners:
-                yield f"{path} of {owner} lies in {parent} of {owners[parent]}: DVC refuses that"
+                owner_above = owners[parent]
+                yield f"{path}: DVC refuses an output of {owner} inside {parent} of {owner_above}"
 
 
 def _inside(path: str | None, root: str) -> str | None:

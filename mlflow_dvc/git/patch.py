@@ -28,19 +28,22 @@ def make_patch(root: str, sha: str, wanted: PatchOptions) -> Patch:
     budget = PatchBudget(wanted.limit)
     files: dict[str, bytes] = {}
     omitted: list[str] = []
+    dvc_files: tuple[str, ...] = ()
     pending = [("", root, sha)]
     while pending:
         folder, where, commit = pending.pop(0)
         with WorkTree(where, MAX_PATCH_SECONDS) as tree:
             found = UncommittedCode(tree, where, commit, wanted, budget).patch()
+            dvc_files = dvc_files if folder else tree.dvc_files()
             if folder.count("submodules/") < _MAX_SUBMODULE_DEPTH:
                 pending += _submodules(folder, where, tree)
         files |= {posixpath.join(folder, name): content for name, content in found.files.items()}
         omitted += (posixpath.join(folder, line) for line in found.omitted)
         if budget.left < 0:
             changed = sorted(budget.changed)[:_MAX_NAMED_PATHS]
-            return Patch({}, (*omitted, *(f"{path}: the patch is too large" for path in changed)))
-    return Patch(files, tuple(omitted))
+            too_large = (f"{path}: the patch is too large" for path in changed)
+            return Patch({}, (*omitted, *too_large), dvc_files)
+    return Patch(files, tuple(omitted), dvc_files)
 
 
 def _submodules(folder: str, root: str, tree: WorkTree) -> Iterator[tuple[str, str, str]]:

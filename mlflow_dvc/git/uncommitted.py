@@ -31,11 +31,13 @@ _NOT_CODE_DIRECTORIES = frozenset({
 class Patch:
     """``files``: by their path below ``dvc/``, what turns the commit into the work tree.
 
-    ``omitted`` names what is missing or not certain there, each with the reason.
+    ``omitted`` names what is missing or not certain there, each with the reason. ``dvc_files`` are
+    the DVC files that git has, by their path from the root: not part of the patch.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     omitted: tuple[str, ...] = ()
+    dvc_files: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def is_dirty(self) -> bool:

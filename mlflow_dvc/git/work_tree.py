@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import shutil
 from collections.abc import Iterator
@@ -70,6 +71,15 @@ class WorkTree(ScratchGit):
     def repositories(self) -> list[str]:
         """Where other repositories belong: submodules, declared or not."""
         return [path for _, mode, path in self._entries if mode == _SUBMODULE_MODE]
+
+    def dvc_files(self) -> tuple[str, ...]:
+        """Every dvc.yaml and ``*.dvc`` that git has."""
+        paths = (path for _, mode, path in self._entries if mode != _SUBMODULE_MODE)
+        return tuple(
+            path
+            for path in paths
+            if path.endswith(".dvc") or posixpath.basename(path) == "dvc.yaml"
+        )
 
     def add(self, paths: list[str]) -> Iterator[tuple[str, OSError]]:
         """To the copy of the index, so that a diff shows them; those which git refuses."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ def search_json(what: str, matches: Sequence[Match]) -> dict[str, Any]:
 def print_matches(what: str, matches: Sequence[Match], console: Console | None = None) -> None:
     if not matches:
         terminal.say(f"no run saw {what}")
+        if os.path.exists(what):
+            terminal.say("`mlflow-dvc doctor` tells whether DVC sees it")
         return
     console = console or terminal.console_of()
     rows = [_row(match, whole=console.width == terminal.WIDE) for match in matches]

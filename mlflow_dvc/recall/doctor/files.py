@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from shlex import quote
 
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
-from mlflow_dvc.dvcfiles.ignored import IgnoreChecker
 from mlflow_dvc.dvcfiles.lock_file import lock_path
-from mlflow_dvc.paths import parents
 from mlflow_dvc.project import relative
 from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.find_files import LOCK_FILE
 from mlflow_dvc.recall.doctor.finding import Violation
 
 # In the reader's words; `lock-ignored` says it in ours.
-_LOCK_IGNORED = " is git-ignored: DVC refuses that"
+_LOCK_IGNORED = ": git ignores it, and DVC refuses that"
 
 
 def unreadable(context: DoctorContext) -> Iterator[Violation]:
@@ -79,7 +77,15 @@ def dvc_file_hidden(context: DoctorContext) -> Iterator[Violation]:
         if hidden.hidden_by_dvc(context.absolute(path)):
             fix = f"Remove the rule that `dvc check-ignore -d {quote(path)}` names"
             yield Violation(path, "a .dvcignore hides it from DVC", fix)
-        elif not is_lock and _is_hidden_by_git(hidden, root, path):
+        elif is_lock:
+            continue
+        elif folder := hidden.hiding_folder(context.absolute(path)):
+            if hidden.hides_file(context.absolute(path)):
+                yield Violation(path, "git ignores it, so DVC does too", _without_git_rule(path))
+            else:
+                what = "git ignores what lies in its folder, so DVC does not look there"
+                yield Violation(path, what, _without_folder_rule(relative(folder, root)))
+        elif hidden.hides_file(context.absolute(path)):
             yield Violation(path, "git ignores it, so DVC does too", _without_git_rule(path))
 
 
@@ -102,6 +108,8 @@ def _without_git_rule(path: str) -> str:
     return f"Remove the rule that `git check-ignore -v --no-index {quote(path)}` names"
 
 
-def _is_hidden_by_git(hidden: IgnoreChecker, root: str, path: str) -> bool:
-    folders = [os.path.join(root, folder) for folder in parents(path)]
-    return any(map(hidden.hides_directory, folders)) or hidden.hides_file(os.path.join(root, path))
+def _without_folder_rule(folder: str) -> str:
+    return (
+        f"In .gitignore, name the data in {folder}/ in place of the whole folder: a rule that shows"
+        " some of it again does not count for DVC"
+    )

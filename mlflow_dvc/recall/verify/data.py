@@ -76,6 +76,10 @@ def check_unknown(run: StoredRecord, *, outputs: bool = True) -> Iterator[Check]
             paths.add(entry.path)
             why = "it is not in the project" if "://" in entry.path else "its hash is not known"
             yield Check("data", entry.path, "UNVERIFIED", why)
+    for line in run.snapshot.uncovered:
+        path, _, why = line.partition(": ")
+        if path not in paths:
+            yield Check("data", path, "UNVERIFIED", why)
 
 
 def _judge(
