@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from mlflow_dvc.dvcfiles.lock_file import lock_path
@@ -93,18 +93,22 @@ def _entries(
     """Every output, once; those of ``stale`` stages are of an earlier run.
 
     Without a known stage the inputs are the cached outputs that were ever made: those that have a
-    hash, or lie there. Where files could not be read, all others are kept as inputs that are not
-    known.
+    hash, or lie there; less what a stage makes and no stage reads, such as the final model. Where
+    files could not be read, all others are kept as inputs that are not known.
     """
     mine = {stage.address for stage in own}
-    reads = {dep for stage in own for dep in stage.deps}
+    is_read = _touching(dep for stage in own for dep in stage.deps)
+    is_read_by_any = _touching(dep for stage in reading.stages for dep in stage.deps)
+    pipeline = {stage.address for stage in reading.stages if stage.name}
     doubtful = bool(reading.warnings)
 
     def role(out: DataEntry) -> Role | None:
         if out.stage in stale:
             return "output" if out.stage in mine else None
         if own:
-            return "input" if _touches(out.path, reads) else None
+            return "input" if is_read(out.path) else None
+        if out.stage in pipeline and not is_read_by_any(out.path):
+            return None
         was_made = out.hash or doubtful or os.path.lexists(os.path.join(reading.root, out.path))
         return "input" if out.cached and was_made else None
 
@@ -155,11 +159,12 @@ def _dependencies(
     return tuple(deps)
 
 
-def _touches(path: str, reads: set[str]) -> bool:
-    return (
-        path in reads
-        or any(folder in reads for folder in parents(path))
-        or any(read.startswith(path + "/") for read in reads)
+def _touching(paths: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a path is one of ``paths``, lies in one of them, or holds one."""
+    named = set(paths)
+    above = {folder for path in named for folder in parents(path)}
+    return lambda path: (
+        path in named or path in above or any(folder in named for folder in parents(path))
     )
 
 

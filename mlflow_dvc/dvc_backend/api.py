@@ -42,7 +42,7 @@ _OBJECTS = {
 }
 
 # By feature: in words what is lost without it, and what it needs. `A.b` is an attribute of A, of
-# the class or made by its __init__, `A[b]` a key that this makes; `A.b(c, d)` takes these parameters.
+# the class or made by its __init__, `A[b]` a key that this makes; `A.b(c, d)` takes these.
 FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "repo": (
         "a project cannot be opened without writing into it",

@@ -17,7 +17,7 @@ from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
 from mlflow_dvc.dvc_backend.hash_cache import HashCache
 from mlflow_dvc.dvc_backend.hash_query import LEGACY, Answer, HashQuery, HashResult
-from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
+from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, stat_tree
 
 
@@ -194,10 +194,10 @@ def _hash_one(repo: Any, root: str, query: HashQuery, cache: HashCache) -> HashR
 def _build(repo: Any, where: str, query: HashQuery, seen: TreeStat) -> HashResult:
 
     def hashed(algorithm: str) -> HashResult:
-        cache_of = repo.cache.legacy if algorithm == LEGACY else repo.cache.local
-        _, meta, tree = api.build(
-            cache_of, where, repo.fs, algorithm, ignore=repo.dvcignore, dry_run=True
-        )
+        with scratch_store(algorithm, repo.state) as store:
+            _, meta, tree = api.build(
+                store, where, repo.fs, algorithm, ignore=repo.dvcignore, dry_run=True
+            )
         value = tree.hash_info.value
         return HashResult(algorithm, value, meta.size, meta.nfiles, seen.changed)
 

@@ -37,6 +37,18 @@ def strip_remote_config(repo: Any, trusted: Mapping[str, Any] | None = None) -> 
 
 
 @contextmanager
+def scratch_store(algorithm: str, state: Any = None) -> Iterator[Any]:
+    """A store of objects that is thrown away: to hash a folder by an old kind of hash, DVC adds the
+    listing of the folder to the store that it is given.
+
+    With DVC's ``state`` what is hashed is known to DVC as well.
+    """
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+        known = {"state": state} if state is not None else {}
+        yield api.get_odb(api.localfs, folder, hash_name=algorithm, **known)
+
+
+@contextmanager
 def open_read_only(root: str, *, untrusted: bool = False) -> Iterator[Any]:
     """The DVC project at ``root``; changes the working directory. DVC's lock is never taken.
 

@@ -55,10 +55,9 @@ def write_resumed(
         return
     record.capture = workspace.add_slow_facts(record.capture, record.started / 1e9)
     found = record.capture.tags
-    if not (
-        is_same_identity(tag.own_tags(existing), found)
-        and _same_changes(record, record.run_id, before)
-    ):
+    # What this process recorded is complete by now; what MLflow handed over need not be.
+    known = before.tags if before else tag.own_tags(existing)
+    if not (is_same_identity(known, found) and _same_changes(record, record.run_id, before)):
         _add_hashes(record, existing, found)
         if artifacts:
             number = tracking.count_artifacts(record.tracking_uri, record.run_id, FOLDER, "resume-")

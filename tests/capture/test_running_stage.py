@@ -166,6 +166,27 @@ def test_script_in_a_declared_folder(project: Project, recorded, dep: str):
     assert outs(by_hand) == outs(repro) == {"data/raw.csv"}
 
 
+def test_final_outputs_are_no_inputs(project: Project, recorded):
+    """Of a script that no stage declares, what a stage makes and no stage reads is no input."""
+    project.write("prepare.py", "open('prepared.csv', 'w').write('p')")
+    project.write("fit.py", "open('model.bin', 'w').write('first')")
+    pipeline(
+        project,
+        "stages:\n  prepare: {cmd: python prepare.py, deps: [data/raw.csv], outs: [prepared.csv]}\n"
+        "  fit: {cmd: python fit.py, deps: [prepared.csv, fit.py], outs: [model.bin]}\n",
+    )
+    project.write("look.py", FIVE_LINES)
+    project.python("look.py")
+    project.write("fit.py", "open('model.bin', 'w').write('second')")
+    pipeline(project, (project.root / "dvc.yaml").read_text())
+    project.python("look.py")
+    first, second = recorded()
+    assert first.data.tags["dvc.data_version"] == second.data.tags["dvc.data_version"]
+    assert first.data.tags["dvc.out.model.bin"] != second.data.tags["dvc.out.model.bin"]
+    names = {found.dataset.name for found in second.inputs.dataset_inputs}
+    assert names == {"data/raw.csv", "prepared.csv"}
+
+
 def test_script_of_several_stages(project: Project, recorded):
     """By hand, a script of several stages is none's: no data version, no output of any of them."""
     project.write("src/train.py", writes("model.txt"))

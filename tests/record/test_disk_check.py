@@ -151,6 +151,26 @@ def test_nothing_is_written(pipeline: Project, command: list[str]):
     assert tree(pipeline.root) == before
 
 
+@pytest.mark.parametrize("content", ["1\n", "1\r\n"])
+def test_nothing_is_written_for_an_old_hash(pipeline: Project, runs, content: str):
+    """A tracked folder whose hash is of DVC 2 is looked at, changed or not, and nothing written."""
+    for name in ("a.txt", "b.txt"):
+        pipeline.write(f"old/{name}", content)
+    pipeline.dvc("add", "--quiet", "old")
+    text = (pipeline.root / "old.dvc").read_text()
+    pipeline.write("old.dvc", text.replace("  hash: md5\n", ""))
+    pipeline.commit("as DVC 2 wrote it")
+    before = tree(pipeline.root)
+    for command in (["run.py"], ["-m", "mlflow_dvc", "status", "--check"]):
+        pipeline.run("python", *command)
+        assert tree(pipeline.root) == before
+    pipeline.write("old/a.txt", "another\n")
+    before = tree(pipeline.root)
+    pipeline.run("python", "run.py")
+    assert tree(pipeline.root) == before
+    assert runs()[-1].data.tags["dvc.modified"] == "old"
+
+
 def test_never_opened_by_dvc(make_project, runs):
     """A clone in which no command of DVC has run yet stays without ``.dvc/tmp``."""
     project = make_project()

@@ -149,6 +149,21 @@ def test_resumed_on_equal_data(here: Project, attached):
     assert attached(run.info.run_id) == files
 
 
+def test_taken_up_while_active(here: Project, attached):
+    """A run that a thread takes up by its id while it is active has one record, and its state."""
+    with mlflow.start_run() as run:
+
+        def take_up() -> None:
+            with mlflow.start_run(run_id=run.info.run_id):
+                mlflow.log_metric("x", 1)
+
+        thread = threading.Thread(target=take_up)
+        thread.start()
+        thread.join()
+    assert not any(path.startswith("resume-") for path in attached(run.info.run_id))
+    assert ours(run.info.run_id)["dvc.data_status"] == "clean"
+
+
 @both_stores
 def test_resumed_on_other_data(here: Project, attached):
     """A run resumed on other data keeps its first record; the second stands beside it, and the run

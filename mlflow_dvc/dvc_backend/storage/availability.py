@@ -5,7 +5,6 @@ Only the listing of a folder is read, to ask for each of its files.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from urllib.request import Request, urlopen
 
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
-from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, strip_remote_config
+from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store, strip_remote_config
 from mlflow_dvc.dvc_backend.storage.stores import (
     existing_hashes,
     open_stores,
@@ -187,6 +186,6 @@ def _available_at_source(sought: DataRef, unasked: list[str]) -> str | None:
 
 def _hash_in_git(repo: Any, path: str, sought: DataRef) -> bool:
 
-    scratch = api.get_odb(api.localfs, os.path.join(os.sep, "nowhere"), hash_name=sought.algorithm)
-    _, _, found = api.build(scratch, path, repo.dvcfs, sought.algorithm, dry_run=True)
-    return bool(found.hash_info.value == sought.hash)
+    with scratch_store(sought.algorithm) as store:
+        _, _, found = api.build(store, path, repo.dvcfs, sought.algorithm, dry_run=True)
+        return bool(found.hash_info.value == sought.hash)

@@ -19,7 +19,7 @@ from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS, HashQuery
 from mlflow_dvc.dvc_backend.hashing import run_hashing
-from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, strip_remote_config
+from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store, strip_remote_config
 from mlflow_dvc.dvc_backend.storage.by_url import open_remote_url
 from mlflow_dvc.dvc_backend.storage.stores import ListedFile, open_stores, read_listing
 
@@ -258,7 +258,7 @@ def _copy_object(odb: Any, wanted: FetchRequest, target: str) -> None:
 
 def _hash(path: str, algorithm: str) -> str | None:
     """Hash what lies at ``path`` without any cache of hashes."""
-    scratch = api.get_odb(api.localfs, os.path.dirname(path), hash_name=algorithm)
-    _, _, found = api.build(scratch, path, api.localfs, algorithm, dry_run=True)
-    value: str | None = found.hash_info.value
-    return value
+    with scratch_store(algorithm) as store:
+        _, _, found = api.build(store, path, api.localfs, algorithm, dry_run=True)
+        value: str | None = found.hash_info.value
+        return value
