@@ -52,7 +52,7 @@ def cli() -> None:
     Nothing needs to be called for runs to be recorded: that happens by itself wherever this package
     is installed beside MLflow. MLFLOW_DVC_ENABLED=0 turns it off.
 
-    Exit codes: 0 yes, 1 no, 2 could not answer.
+    Exit codes: 0 yes, 1 no, 2 could not answer, 3 there was nothing to judge.
     """
 
 

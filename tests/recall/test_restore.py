@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from conftest import FIVE_LINES, Project
 from remotes import Http
 
 import mlflow_dvc
@@ -509,6 +509,30 @@ def test_all_and_registered(pipeline: Project, made: Make):
     }
     assert found == {"--all": {first, second}, "--registered": {second, ""}}
     assert pipeline.cli("verify").returncode == 2
+
+
+def test_nothing_to_verify(pipeline: Project, make_project, tmp_path: Path, tracking_uri: str):
+    """Where there is nothing to judge, no run, no record or no data, ``verify`` is never green."""
+    import mlflow
+
+    done = pipeline.cli("verify", "--all")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "nothing to verify" in done.stderr
+    with mlflow_dvc.disabled():
+        bare = mlflow.MlflowClient().create_run(os.environ["MLFLOW_EXPERIMENT_ID"]).info.run_id
+    assert pipeline.cli("verify", bare).returncode == 3
+    without_data = make_project("code-only", dvc=False)
+    without_data.write("run.py", FIVE_LINES)
+    without_data.commit("code")
+    without_data.python("run.py")
+    [run] = [run for run in mlflow.search_runs(output_format="list") if run.info.run_id != bare]
+    [found] = mlflow_dvc.verify(run.info.run_id, project=str(without_data.root))
+    assert found.is_empty
+    assert found.verdict == "UNVERIFIED"
+    assert "names no data" in found.items[-1].reason
+    done = without_data.cli("verify", run.info.run_id)
+    assert done.returncode == 3
+    assert "nothing to verify" in done.stdout
 
 
 # --- what must not -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from mlflow_dvc.cli.options import (
     BRING_BACK,
     NO,
     NO_ANSWER,
+    NOTHING,
     VERDICT_CODES,
     YES,
     command,
@@ -42,7 +43,8 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
 
     A commit passes if it is on a branch or tag, here or on a remote. Data passes if it is in the
     DVC cache or on a DVC remote; nothing is downloaded. A record passes if it agrees with itself.
-    Exits with 1 when something is lost or was tampered with, with 2 when something is not known.
+    Exits with 1 when something is lost or was tampered with, with 2 when something is not known,
+    with 3 when there was nothing to judge: no run, no record, or no data in it.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import verify as render
@@ -57,4 +59,6 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     else:
         render.print_results(found)
     codes = {VERDICT_CODES[one.verdict] for one in found}
+    if NO not in codes and all(one.is_empty for one in found):
+        ctx.exit(NOTHING)
     ctx.exit(next((code for code in (NO, NO_ANSWER) if code in codes), YES))

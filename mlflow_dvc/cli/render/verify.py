@@ -19,7 +19,7 @@ def verify_json(results: Sequence[VerifyResult]) -> dict[str, Any]:
 
 def print_results(results: Sequence[VerifyResult]) -> None:
     if not results:
-        terminal.say("no run was found")
+        terminal.say("nothing to verify: no run with a record was found")
         return
     console = terminal.console_of()
     for result in results:

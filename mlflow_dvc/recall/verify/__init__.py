@@ -16,6 +16,7 @@ from mlflow_dvc.recall.verify.code import check_commit, check_patch, check_submo
 from mlflow_dvc.recall.verify.data import check_data, data_ref, find_in_commit_remotes
 from mlflow_dvc.recall.verify.record import check_files, check_locks, check_record
 
+_NO_DATA = "the record names no data: nothing to verify"
 StoreAnswer = tuple[dict[str, Availability], list[str]]  # what `exists` answers
 
 
@@ -30,6 +31,11 @@ class VerifyResult:
     run_name: str
     verdict: Verdict
     items: tuple[Check, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to judge: the run carries no record, or one without data."""
+        return bool(self.run_id) and not any(one.part == "data" and one.name for one in self.items)
 
 
 def verify(
@@ -127,4 +133,5 @@ def _checks(run: StoredRecord, location: ProjectLocation, stores: StoreAnswer) -
             yield check_patch(run, location.repository)
     yield from check_locks(run)
     yield from check_files(run)
-    yield from check_data(run, location, *stores)
+    data = list(check_data(run, location, *stores))
+    yield from data or [Check("data", "", "UNVERIFIED", _NO_DATA)]
