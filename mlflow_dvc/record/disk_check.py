@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from weakref import WeakSet
 
 from mlflow_dvc import settings
 from mlflow_dvc.capture import evidence
@@ -25,6 +26,7 @@ _MAX_SECONDS = 900.0
 
 # By the DVC root; one at a time, and each remembers for the next.
 _children: dict[str, DvcProcess] = {}
+_hopeless: WeakSet[DvcProcess] = WeakSet()
 
 
 def start_check(record: RunRecordState) -> None:
@@ -61,7 +63,7 @@ def finish_check(record: RunRecordState, seconds: float) -> Snapshot | None:
     end = time.monotonic() + seconds
     if pending.child is None:
         pending.child = _start_when_free(record, pending, seconds)
-    if pending.child is None or not pending.child.wait(max(end - time.monotonic(), 0)):
+    if pending.child is None or not _wait_once(pending.child, end - time.monotonic()):
         return None
     record.pending = None
     answer = hashing.read_answer(pending.child)
@@ -85,9 +87,22 @@ def _start_when_free(
     record: RunRecordState, pending: PendingCheck, seconds: float
 ) -> DvcProcess | None:
     other = _children.get(_root(record.capture))
-    if other is not None and not other.wait(seconds):
+    if other is not None and not _wait_once(other, seconds):
         return None
     return _start(record, pending)
+
+
+def _wait_once(child: DvcProcess, seconds: float) -> bool:
+    """Whether the child has ended. One that was waited for in vain may never end.
+
+    A file can be of a size that nobody ever reads: that must not cost every run of the process the
+    same time again. If it ends all the same, its answer counts.
+    """
+    if child.wait(0 if child in _hopeless else max(seconds, 0)):
+        _hopeless.discard(child)
+        return True
+    _hopeless.add(child)
+    return False
 
 
 def _start(record: RunRecordState, pending: PendingCheck) -> DvcProcess | None:

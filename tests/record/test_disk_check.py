@@ -171,6 +171,32 @@ def test_nothing_is_written_for_an_old_hash(pipeline: Project, runs, content: st
     assert runs()[-1].data.tags["dvc.modified"] == "old"
 
 
+THREE_RUNS = """\
+import mlflow
+from mlflow_dvc.dvc_backend.child_process import DvcProcess
+real, waits = DvcProcess.wait, []
+def wait(self, seconds=None):
+    waits.append(seconds or 0)
+    return real(self, seconds)
+DvcProcess.wait = wait
+for _ in range(3):
+    with mlflow.start_run():
+        pass
+print(sum(seconds > 0 for seconds in waits))
+"""
+
+
+def test_in_vain_only_once(pipeline: Project, runs):
+    """A file that nobody can ever hash is waited for once in the life of a process."""
+    raw = pipeline.root / "data/raw.csv"
+    raw.unlink()
+    with raw.open("wb") as file:
+        file.truncate(40 * 10**9)
+    pipeline.write("three.py", THREE_RUNS)
+    assert pipeline.python("three.py", MLFLOW_DVC_WAIT="1").splitlines()[-1] == "1"
+    assert {run.data.tags["dvc.data_status"] for run in runs()} == {"unverified"}
+
+
 def test_never_opened_by_dvc(make_project, runs):
     """A clone in which no command of DVC has run yet stays without ``.dvc/tmp``."""
     project = make_project()
