@@ -424,10 +424,12 @@ def test_never_pulled(pipeline: Project, runs):
 
 def test_not_hashable(pipeline: Project, runs):
     """Rule 8. Naive: the lock's hash for what DVC itself refuses to hash."""
-    pipeline.write("data/parts/.dvcignore", "1.csv\n")
+    pipeline.write("data/folder/1.csv", "1\n")
+    pipeline.dvc("add", "--quiet", "data/folder")
+    pipeline.write("data/folder/.dvcignore", "1.csv\n")
     pipeline.python("run.py")
     [run] = runs()
-    assert "data/parts" not in outs(run)
+    assert "data/folder" not in outs(run)
     assert run.data.tags["dvc.data_status"] == "unverified"
     assert "dvc.data_version" not in run.data.tags
 

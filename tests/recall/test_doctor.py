@@ -203,7 +203,7 @@ def merge_conflict(project, monkeypatch):
     publish(project)
 
 
-@defect("unreadable", ".")
+@defect("unreadable", "data/raw.csv")
 def one_output_of_two_stages(project, monkeypatch):
     shutil.copy(project.root / "data/raw.csv.dvc", project.root / "data/again.dvc")
     publish(project)
