@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mlflow_dvc import settings
@@ -12,8 +11,8 @@ from mlflow_dvc.capture import evidence, frozen_record
 from mlflow_dvc.capture.claims import unhashed_outputs
 from mlflow_dvc.capture.frozen_record import FrozenRecord
 from mlflow_dvc.capture.run_capture import DataCapture, RunCapture, cache_key
+from mlflow_dvc.capture.unseen_files import note_unseen_files
 from mlflow_dvc.dvc_backend import hashing as disk
-from mlflow_dvc.dvcfiles.ignored import IgnoreChecker
 from mlflow_dvc.dvcfiles.reader import ProjectReader
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.reading_cache import CachedReading, CachedTags, save_reading, serialize
@@ -22,10 +21,9 @@ from mlflow_dvc.fingerprint import FileCache, Fingerprint, describe_error
 from mlflow_dvc.git import ci, head
 from mlflow_dvc.git.patch import make_patch
 from mlflow_dvc.git.uncommitted import Patch, PatchOptions
-from mlflow_dvc.project import Project, find_dvc_root, find_project, relative, running_script
-from mlflow_dvc.snapshot import GitState, Snapshot, with_data_version
+from mlflow_dvc.project import Project, find_project, running_script
+from mlflow_dvc.snapshot import GitState, Snapshot
 
-_UNSEEN = "a rule of git's hides it from DVC, so its data is not in the record"
 _MAX_READERS = 16
 _MAX_FINGERPRINTED_FILES = 10_000  # files
 
@@ -139,40 +137,8 @@ def _add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
         fault = f"{root}: what is uncommitted could not be told ({describe_error(error)})"
         return replace(capture, git=state, faults=(*capture.faults, fault))
     state = replace(state, dirty=found.is_dirty, omitted=found.omitted, changes=found.digest)
-    capture = _note_unseen(capture, root, found.dvc_files)
+    capture = note_unseen_files(capture, root, found.dvc_files)
     return replace(capture, git=state, patch=None if settings.patch_mode() == "off" else found)
-
-
-def _note_unseen(capture: RunCapture, git_root: str, dvc_files: Iterable[str]) -> RunCapture:
-    """Of the DVC files that git has, those that DVC does not see, as git's rules hide their place.
-
-    What a ``.dvcignore`` hides is left out on purpose.
-    """
-    reading = capture.reading
-    if reading is None or capture.data_capture.frozen:
-        return capture
-    seen = {dvc_file.file for dvc_file in reading.dvc_files}
-    named = (relative(os.path.join(git_root, path), reading.root) for path in dvc_files)
-    unseen = [path for path in named if path not in seen and not path.startswith("../")]
-    lines = tuple(f"{path}: {_UNSEEN}" for path in _hidden_by_git(reading.root, unseen))
-    if not lines:
-        return capture
-    data = capture.data
-    data = replace(data, uncovered=data.uncovered + lines, warnings=data.warnings + lines)
-    return capture.with_data(with_data_version(data))
-
-
-def _hidden_by_git(root: str, paths: Sequence[str]) -> Iterator[str]:
-    hidden = IgnoreChecker(root) if paths else None
-    for path in paths:
-        where = os.path.join(root, path)
-        if hidden is None or not os.path.exists(where) or find_dvc_root(where) != root:
-            continue  # of a project inside this one
-        hidden.refresh()
-        if not hidden.hidden_by_dvc(where) and (
-            hidden.hiding_folder(where) or hidden.hides_file(where)
-        ):
-            yield path
 
 
 def _make_patch(capture: RunCapture, root: str, sha: str, since: float | None) -> Patch:
