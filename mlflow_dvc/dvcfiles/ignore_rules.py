@@ -220,6 +220,8 @@ def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> _Rules | None:
     lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
     # To git only spaces at the end do not count.
     lines = [re.sub(r"([\t\v\f\xa0])$", r"[\1]", line) for line in lines]
+    # And those at the beginning do; not to an older pathspec.
+    lines = [re.sub(r"^(!?)( )", r"\1[\2]", line) for line in lines]
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     return _Rules(lines) if lines else None
 

@@ -371,6 +371,7 @@ def loaded_from_nothing(project: Project, run: Any, empty: Path, *attempts: Any)
 def test_from_s3(here: Project, runs, s3: S3, tmp_path: Path):
     """From S3 an input loads back where nothing but credentials is known: its source says where the
     server is, the environment says it better, and else the repository's configuration does."""
+    track_folder(here)
     s3.configure(here)
     here.commit("remote")
     s3.push(here)
@@ -381,7 +382,7 @@ def test_from_s3(here: Project, runs, s3: S3, tmp_path: Path):
     for one in mlflow.get_run(run.info.run_id).inputs.dataset_inputs:
         source = json.loads(one.dataset.source)
         assert (source["remote"], source["endpoint"]) == (s3.url, s3.endpoint)
-    paths = ("data/parts", "data/raw.csv", "data/prepared.csv", "data/parts")
+    paths = ("data/folder", "data/raw.csv", "data/prepared.csv", "data/folder")
     expected = [content(here.root / path) for path in paths]
     record, repository = {"repo": None}, {"remote": None}
     elsewhere = {"repo": None, "endpoint": "http://127.0.0.1:1"}
@@ -397,10 +398,11 @@ def test_from_s3(here: Project, runs, s3: S3, tmp_path: Path):
 
 def test_from_the_web(here: Project, runs, http_remote: Http, tmp_path: Path):
     """From a web server, read only, files and folders load back as well."""
+    track_folder(here)
     http_remote.configure(here)
     http_remote.push(here)
     here.python("run.py")
-    paths = ("data/raw.csv", "data/parts")
+    paths = ("data/raw.csv", "data/folder")
     expected = [content(here.root / path) for path in paths]
     attempts = [(path, {}, {}) for path in paths]
     loaded = loaded_from_nothing(here, runs()[0], tmp_path / "empty", *attempts)

@@ -51,6 +51,7 @@ def test_as_pathspec(lines: list[str], path: str, is_dir: bool):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @example(["*.log", "!b.log/**"], ["b.log/a"])
+@example([" a"], ["a", " a"])
 @given(st.lists(LINES, min_size=1, max_size=4), st.lists(PATHS, min_size=1, max_size=5))
 def test_as_git(directory: Project, lines: list[str], paths: list[str]):
     """What is hidden is what git hides."""

@@ -771,7 +771,7 @@ def test_narrow_terminal(sound: Project, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "80")
     text = on_a_terminal(sound, "doctor", "--local")
     assert "\x1b[" in text
-    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", text)
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text).replace("\r", "\n")
     assert "note  dvc-file-uncommitted" in plain
     assert max(map(len, plain.splitlines())) <= 80
 
