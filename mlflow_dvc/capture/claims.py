@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 
 from mlflow_dvc.dvcfiles.lock_file import lock_path
@@ -26,8 +26,12 @@ from mlflow_dvc.snapshot import (
 _MAX_NAMED_STAGES = 5
 
 
-def claim_data(snapshot: Snapshot, project: Project, reading: ProjectReading) -> Snapshot:
+def claim_data(
+    snapshot: Snapshot, project: Project, reading: ProjectReading, unhashed: Set[str]
+) -> Snapshot:
     """``snapshot`` with the outputs of the project, and the dependencies of the stage that runs.
+
+    ``unhashed`` is the tracked data without a hash that lies there.
 
     While templates of a dvc.yaml are not resolved, no output of any pipeline is claimed: it could
     lie below the stage that runs.
@@ -51,7 +55,7 @@ def claim_data(snapshot: Snapshot, project: Project, reading: ProjectReading) ->
     if reading.pending:
         singles = tuple(source for source in reading.dvc_files if source.file.endswith(".dvc"))
         others = ProjectReading(reading.root, replace(reading.content, dvc_files=singles))
-        return replace(snapshot, data=_entries(others, (), set()))
+        return replace(snapshot, data=_entries(others, (), set(), unhashed))
     own, by_script = _own_stages(project, reading)
     known = guess_stage(own, project, reading.root) if own else None
     # Where it is not clear which stage runs, the outputs of each that it may be are left out.
@@ -60,8 +64,8 @@ def claim_data(snapshot: Snapshot, project: Project, reading: ProjectReading) ->
         snapshot,
         stage=known.address if known and not by_script else None,
         script_stage=known.address if known and by_script else None,
-        data=_entries(reading, own, stale),
-        uncovered=(*reading.warnings, *_unhashed(reading, stale)),
+        data=_entries(reading, own, stale, unhashed),
+        uncovered=(*reading.warnings, *_unhashed_lines(reading, stale, unhashed)),
         deps=_dependencies(known, reading, stale, project) if known else (),
         lock=_lock_digest(locks, known),
         warnings=snapshot.warnings + (() if known else _ambiguous_stage_warning(own)),
@@ -88,7 +92,7 @@ def _own_stages(project: Project, reading: ProjectReading) -> tuple[Sequence[Sta
 
 
 def _entries(
-    reading: ProjectReading, own: Sequence[Stage], stale: set[str]
+    reading: ProjectReading, own: Sequence[Stage], stale: set[str], unhashed: Set[str]
 ) -> tuple[DataEntry, ...]:
     """Every output, once; those of ``stale`` stages are of an earlier run.
 
@@ -97,8 +101,8 @@ def _entries(
     files could not be read, all others are kept as inputs that are not known.
     """
     mine = {stage.address for stage in own}
-    is_read = _touching(dep for stage in own for dep in stage.deps)
-    is_read_by_any = _touching(dep for stage in reading.stages for dep in stage.deps)
+    readers = own or reading.stages
+    is_read = _touching(dep for stage in readers for dep in stage.deps)
     pipeline = {stage.address for stage in reading.stages if stage.name}
     doubtful = bool(reading.warnings)
 
@@ -107,9 +111,9 @@ def _entries(
             return "output" if out.stage in mine else None
         if own:
             return "input" if is_read(out.path) else None
-        if out.stage in pipeline and not is_read_by_any(out.path):
+        if out.stage in pipeline and not is_read(out.path):
             return None
-        was_made = out.hash or doubtful or os.path.lexists(os.path.join(reading.root, out.path))
+        was_made = out.hash or doubtful or out.path in unhashed
         return "input" if out.cached and was_made else None
 
     entries: dict[str, DataEntry] = {}
@@ -120,21 +124,10 @@ def _entries(
     return tuple(sorted(entries.values(), key=lambda entry: entry.path))
 
 
-def unhashed_outputs(reading: ProjectReading) -> set[str]:
-    """The cached outputs for which no DVC file has a hash: never made, or never locked."""
-    outs = (out for stage in reading.stages for out in stage.outs)
-    return {out.path for out in outs if out.cached and out.hash is None and "://" not in out.path}
-
-
-def _unhashed(reading: ProjectReading, stale: set[str]) -> list[str]:
-    """Tracked data that lies there without a hash; what stages downstream make is not the run's."""
+def _unhashed_lines(reading: ProjectReading, stale: set[str], unhashed: Set[str]) -> list[str]:
+    """A line for each of ``unhashed``; what stages downstream make is not the run's."""
     later = {out.path for stage in reading.stages if stage.address in stale for out in stage.outs}
-    there = (
-        path
-        for path in sorted(unhashed_outputs(reading) - later)
-        if os.path.lexists(os.path.join(reading.root, path))
-    )
-    return [f"{path}: DVC's files have no hash of it" for path in there]
+    return [f"{path}: DVC's files have no hash of it" for path in sorted(unhashed - later)]
 
 
 def _dependencies(

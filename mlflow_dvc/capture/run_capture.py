@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from mlflow_dvc._version import __version__
-from mlflow_dvc.capture.claims import claim_data, unhashed_outputs
+from mlflow_dvc.capture.claims import claim_data
 from mlflow_dvc.capture.frozen_record import FrozenRecord
 from mlflow_dvc.dvcfiles.lock_file import lock_path, locked_entry
 from mlflow_dvc.dvcfiles.reading import ProjectReading
@@ -54,15 +54,12 @@ class DataCapture:
         """
         if self.cached_tags:
             return self.cached_tags.lacks_the_same()
-        return not any(map(os.path.lexists, self.lacking))
+        return not self._find_unhashed() - self.unhashed
 
     @cached_property
-    def lacking(self) -> tuple[str, ...]:
-        """Where tracked data without a hash would lie, and nothing does."""
-        if self.reading is None:
-            return ()
-        paths = (os.path.join(self.reading.root, path) for path in unhashed_outputs(self.reading))
-        return tuple(path for path in paths if not os.path.lexists(path))
+    def unhashed(self) -> frozenset[str]:
+        """The tracked data without a hash that lay there at the moment of the claims."""
+        return self._find_unhashed()
 
     @cached_property
     def snapshot(self) -> Snapshot:
@@ -70,8 +67,7 @@ class DataCapture:
             return self.frozen.snapshot
         if self.reading is None:
             return Snapshot()
-        _ = self.lacking  # as of the moment of the claims
-        return claim_data(Snapshot(), self.project, self.reading)
+        return claim_data(Snapshot(), self.project, self.reading, self.unhashed)
 
     @cached_property
     def tags(self) -> dict[str, str]:
@@ -80,6 +76,13 @@ class DataCapture:
     @property
     def warnings(self) -> tuple[str, ...]:
         return tuple(self.cached_tags.warnings) if self.cached_tags else self.snapshot.warnings
+
+    def _find_unhashed(self) -> frozenset[str]:
+        if self.reading is None:
+            return frozenset()
+        root = self.reading.root
+        paths = self.reading.unhashed
+        return frozenset(path for path in paths if os.path.lexists(os.path.join(root, path)))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from mlflow_dvc import settings
 from mlflow_dvc.capture import evidence, frozen_record
-from mlflow_dvc.capture.claims import unhashed_outputs
 from mlflow_dvc.capture.frozen_record import FrozenRecord
 from mlflow_dvc.capture.run_capture import DataCapture, RunCapture, cache_key
 from mlflow_dvc.capture.unseen_files import note_unseen_files
@@ -164,7 +163,7 @@ def save_cache(capture: RunCapture) -> None:
             return
         inputs = reader.inputs()
     deps = (os.path.join(reading.root, dep.path) for dep in data_capture.snapshot.deps)
-    unhashed = (os.path.join(reading.root, path) for path in unhashed_outputs(reading))
+    unhashed = (os.path.join(reading.root, path) for path in reading.unhashed)
     folders = {path: Fingerprint.of(path) for path in (*filter(os.path.isdir, deps), *unhashed)}
     told = CachedTags(
         cache_key(capture.project), data_capture.tags, list(data_capture.warnings), folders

@@ -61,6 +61,14 @@ class ProjectReading:
         return tuple(stage for dvc_file in self.dvc_files for stage in dvc_file.stages)
 
     @cached_property
+    def unhashed(self) -> frozenset[str]:
+        """The cached outputs for which no DVC file has a hash: never made, or never locked."""
+        outs = (out for stage in self.stages for out in stage.outs)
+        return frozenset(
+            out.path for out in outs if out.cached and out.hash is None and "://" not in out.path
+        )
+
+    @cached_property
     def warnings(self) -> tuple[str, ...]:
         named = [fault for dvc_file in self.dvc_files for fault in dvc_file.faults]
         found = (*self.content.faults, *named, *overlapping_outputs(self.stages))
