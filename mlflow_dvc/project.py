@@ -73,7 +73,7 @@ def find_dvc_root(directory: str) -> str | None:
 def running_script() -> str | None:
     """The user's script. None in a notebook, a console script, ``python -c``, a test runner."""
     path = getattr(sys.modules.get("__main__"), "__file__", None)
-    if not path or not os.path.isfile(path) or _is_installed(os.path.abspath(path)):
+    if not path or not os.path.isfile(path) or is_installed(os.path.abspath(path)):
         return None
     return os.path.abspath(path)
 
@@ -124,7 +124,7 @@ def _upwards(directory: str) -> Iterator[str]:
         directory = parent
 
 
-def _is_installed(path: str) -> bool:
+def is_installed(path: str) -> bool:
     """Whether ``path`` belongs to Python or to an installed package rather than to the user."""
     homes = [sys.prefix, sys.base_prefix, sys.exec_prefix, site.getuserbase()]
     real = os.path.realpath(path)

@@ -37,7 +37,9 @@ class GitState:
 
     ``dirty``: the code differs from the commit, by what is attached as ``code.patch`` less what
     ``omitted`` names, each path with the reason; None where that is not known. ``changes`` is a
-    digest of the whole difference, None where some of it is missing.
+    digest of the whole difference, None where some of it is missing. ``uncommitted`` names those
+    of DVC's files and of the parameter files that the commit did not have like this, by their path
+    from the DVC root; None where nobody looked.
     """
 
     sha: str | None
@@ -48,6 +50,7 @@ class GitState:
     source: str = "working directory"
     omitted: tuple[str, ...] = ()
     changes: str | None = None
+    uncommitted: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,9 @@ class Snapshot:
     until then. ``stage_failed``: the process failed after the run had ended. ``frozen``: it was
     made beforehand, elsewhere (``mlflow-dvc snapshot``). ``warnings`` says in words what could not
     be read. ``uncovered`` names the DVC files and the tracked paths of which nothing is known, each
-    with the reason (``PATH: REASON``).
+    with the reason (``PATH: REASON``). ``changed`` names what the stage declares to read, and what
+    was another at its end than when the run began. ``files`` maps the path of each attached file of
+    the project to the md5 of its bytes; None in a record of before.
     """
 
     git: GitState | None = None
@@ -144,10 +149,12 @@ class Snapshot:
     frozen: bool = False
     warnings: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    files: Mapping[str, str] | None = None
 
     def __bool__(self) -> bool:
-        """Whether there is anything to record: a commit or a DVC project."""
-        return self.root is not None or (self.git is not None and self.git.sha is not None)
+        """Whether there is anything to record: a git repository or a DVC project."""
+        return self.root is not None or self.git is not None
 
     @property
     def claimed_outputs(self) -> tuple[DataEntry, ...]:
@@ -188,6 +195,8 @@ class Snapshot:
             git = values.get("git")
             if git:
                 git = {**git, "omitted": _texts(git.get("omitted"))}
+                if git.get("uncommitted") is not None:
+                    git["uncommitted"] = _texts(git["uncommitted"])
             values["git"] = GitState(**_known(GitState, git)) if git else None
             for name in ("data", "deps"):
                 entries = values.get(name) or ()
@@ -196,7 +205,7 @@ class Snapshot:
                 StageNode(str(stage["address"]), _texts(stage.get("deps")))
                 for stage in values.get("stages") or ()
             )
-            for name in ("warnings", "uncovered"):
+            for name in ("warnings", "uncovered", "changed"):
                 values[name] = _texts(values.get(name))
             return cls(**values)
         except (TypeError, KeyError, AttributeError) as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlflow_dvc.dvc_backend.templates import ResolvedStages, cached_answer, resolve
-from mlflow_dvc.dvcfiles import schema
+from mlflow_dvc.dvcfiles import schema, yaml12
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.lock_file import lock_path, validate_lock
 from mlflow_dvc.dvcfiles.output_hash import Raw
@@ -72,6 +72,20 @@ def is_stale(dvc_file: DvcFile, root: str) -> bool:
     if not dvc_file.pending and dvc_file.answer is None:
         return False
     return cached_answer(root, dvc_file.file, dvc_file.content) != dvc_file.answer
+
+
+# What DVCLive adds to a dvc.yaml while it runs: what is shown, not what is done.
+_SHOWN_PARTS = ("metrics", "plots", "params", "artifacts")
+
+
+def runs_the_same(old: bytes, new: bytes) -> bool:
+    """Whether two contents of a dvc.yaml have the same stages, with the same templates."""
+    try:
+        parts = [yaml12.parse_yaml(content) or {} for content in (old, new)]
+        was, now = ({k: v for k, v in part.items() if k not in _SHOWN_PARTS} for part in parts)
+    except Exception:  # no YAML, or no mapping: then it counts as it stands
+        return False
+    return bool(was == now)
 
 
 def parse_dvc_file(root: str, file: str, loaded: ParsedFile) -> DvcFile:

@@ -1,0 +1,47 @@
+"""Whether files are as a commit has them, told by their content.
+
+Not by git's index: in the copies in which DVC runs experiments, git takes a changed file for an
+unchanged one, as the index there has the time stamps of the change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+
+from mlflow_dvc.git.run import fault_line, run_git
+
+_SHA256_DIGITS = 64
+
+
+def files_not_in_commit(
+    root: str, sha: str | None, files: Mapping[str, bytes], seconds: float
+) -> list[str]:
+    """Those of ``files``, by their path from ``root``, that the commit does not have like this.
+
+    None of them is in no commit. Lines may end as git stores them. Raises OSError where git does
+    not tell.
+    """
+    if sha is None:
+        return list(files)
+    paths = [path for path in files if "\n" not in path]
+    given = b"".join(os.fsencode(f"{sha}:{path}\n") for path in paths)
+    done = run_git(root, "cat-file", "--batch-check=%(objectname)", given=given, seconds=seconds)
+    rows = done.stdout.decode("ascii", "replace").splitlines()
+    if done.returncode or len(rows) != len(paths):
+        raise OSError(fault_line(done.stderr) or "git does not tell what the commit has")
+    stored = dict(zip(paths, rows, strict=True))
+    return [path for path, text in files.items() if stored.get(path) not in blob_names(text, sha)]
+
+
+def blob_names(content: bytes, like: str) -> set[str]:
+    """What git names this content by, as it is and with plain ends of lines.
+
+    ``like`` is a commit of the same repository.
+    """
+    algorithm = hashlib.sha256 if len(like) == _SHA256_DIGITS else hashlib.sha1
+    return {
+        algorithm(b"blob %d\0%s" % (len(text), text), usedforsecurity=False).hexdigest()
+        for text in (content, content.replace(b"\r\n", b"\n"))
+    }
