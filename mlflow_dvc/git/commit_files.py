@@ -12,8 +12,6 @@ from collections.abc import Mapping
 
 from mlflow_dvc.git.run import fault_line, run_git
 
-_SHA256_DIGITS = 64
-
 
 def files_not_in_commit(
     root: str, sha: str | None, files: Mapping[str, bytes], seconds: float
@@ -32,16 +30,13 @@ def files_not_in_commit(
     if done.returncode or len(rows) != len(paths):
         raise OSError(fault_line(done.stderr) or "git does not tell what the commit has")
     stored = dict(zip(paths, rows, strict=True))
-    return [path for path, text in files.items() if stored.get(path) not in blob_names(text, sha)]
+    return [path for path, text in files.items() if stored.get(path) not in blob_names(text)]
 
 
-def blob_names(content: bytes, like: str) -> set[str]:
-    """What git names this content by, as it is and with plain ends of lines.
-
-    ``like`` is a commit of the same repository.
-    """
-    algorithm = hashlib.sha256 if len(like) == _SHA256_DIGITS else hashlib.sha1
+def blob_names(content: bytes) -> set[str]:
+    """What git names this content by, of either kind, as it is and with plain ends of lines."""
     return {
         algorithm(b"blob %d\0%s" % (len(text), text), usedforsecurity=False).hexdigest()
         for text in (content, content.replace(b"\r\n", b"\n"))
+        for algorithm in (hashlib.sha1, hashlib.sha256)
     }

@@ -71,9 +71,10 @@ class GitHistory(ScratchGit):
     def tree(self, sha: str, patch: bytes | None) -> str:
         """The code of the commit with the patch, as git names it, without what DVC keeps there.
 
+        No commit, an empty text, is a tree without a file.
         Raises OSError, in git's words, where the patch does not fit or is none.
         """
-        self._run("read-tree", sha)
+        self._run("read-tree", sha or "--empty")
         if patch:
             self._run(*_RAW_WORDS, "apply", "--cached", "-p1", "-", given=patch)
         paths = map(os.fsdecode, self._run("ls-files", "--cached", "-z").split(b"\0"))
