@@ -125,8 +125,9 @@ class Snapshot:
     made beforehand, elsewhere (``mlflow-dvc snapshot``). ``warnings`` says in words what could not
     be read. ``uncovered`` names the DVC files and the tracked paths of which nothing is known, each
     with the reason (``PATH: REASON``). ``changed`` names what the stage declares to read, and what
-    was another at its end than when the run began. ``files`` maps the path of each attached file of
-    the project to the md5 of its bytes; None in a record of before.
+    was another at its end than when the run began. ``execution`` is equal for the runs of one
+    execution of a stage, as far as that can be told. ``attached`` maps the path of each attached
+    file of the project to the md5 of its bytes; None in a record of before.
     """
 
     git: GitState | None = None
@@ -150,7 +151,8 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    files: Mapping[str, str] | None = None
+    execution: str | None = None
+    attached: Mapping[str, str] | None = None
 
     def __bool__(self) -> bool:
         """Whether there is anything to record: a git repository or a DVC project."""

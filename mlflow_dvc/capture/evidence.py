@@ -118,23 +118,46 @@ def _is_uncovered(snapshot: Snapshot, entries: Iterable[DataEntry]) -> bool:
     )
 
 
-def apply_stage_result(snapshot: Snapshot, seal: LockedStage, file: str, at: float) -> Snapshot:
+def apply_stage_result(
+    snapshot: Snapshot,
+    seal: LockedStage,
+    file: str,
+    at: float,
+    *,
+    touched: Set[str] = frozenset(),
+) -> Snapshot:
     """``snapshot`` after its stage, of the dvc.yaml ``file``, has run.
 
-    ``at`` is when that was found out, in seconds since 1970.
+    ``at`` is when that was found out, in seconds since 1970. What the stage read is what lay there
+    when it began, whatever the lock says: https://github.com/treeverse/dvc/issues/11058. Of
+    ``touched`` dependencies, written since then, the hash at the end says nothing.
     """
-    deps = {dep.path: dep for dep in seal.deps}
+    ends = {dep.path: dep for dep in seal.deps}
+    unlike = [dep.path for dep in snapshot.deps if _is_another(dep, ends.get(dep.path))]
+    unknown = [dep.path for dep in snapshot.deps if dep.path in touched and not dep.is_observed]
+    known = {path: dep for path, dep in ends.items() if path not in {*unlike, *unknown}}
     lock = md5_of(seal.lock)
-    return replace(
+    after = replace(
         snapshot,
         data=tuple(sorted(_with_outs(snapshot, seal), key=lambda entry: entry.path)),
-        deps=tuple(_take_hash(dep, deps.get(dep.path)) for dep in snapshot.deps),
+        deps=tuple(_take_hash(dep, known.get(dep.path)) for dep in snapshot.deps),
         lock=lock,
         locks={**(snapshot.locks or {}), lock_path(file): lock},
+        attached=snapshot.attached and {**snapshot.attached, lock_path(file): lock},
         seal="provisional",
         sealed_at=at,
-        warnings=(*snapshot.warnings, *_changed_meanwhile(snapshot, deps)),
+        changed=tuple(dict.fromkeys((*snapshot.changed, *unlike, *unknown))),
     )
+    if not unknown:
+        return after
+    return with_data_version(replace(after, data_status="unverified"))
+
+
+def _is_another(dep: DataEntry, end: DataEntry | None) -> bool:
+    """Whether what the stage read is known, and was another at its end."""
+    if end is None or not dep.is_observed or dep.algorithm != end.algorithm:
+        return False
+    return dep.hash != end.hash
 
 
 def _with_outs(snapshot: Snapshot, seal: LockedStage) -> Iterator[DataEntry]:
@@ -150,12 +173,3 @@ def _take_hash(entry: DataEntry, now: DataEntry | None) -> DataEntry:
         return entry
     state: State = "clean" if entry.role == "output" else entry.state
     return replace(entry.with_hash_of(now), certainty="sealed", state=state)
-
-
-def _changed_meanwhile(snapshot: Snapshot, now: Mapping[str, DataEntry]) -> Iterator[str]:
-    for dep in snapshot.deps:
-        end = now.get(dep.path)
-        if dep.certainty != "disk" or end is None:
-            continue
-        if (dep.algorithm, dep.hash) != (end.algorithm, end.hash):
-            yield f"{dep.path} changed while the stage ran; its hash is that of the end"

@@ -12,6 +12,7 @@ from typing import Any
 from mlflow_dvc._version import __version__
 from mlflow_dvc.capture.claims import claim_data
 from mlflow_dvc.capture.frozen_record import FrozenRecord
+from mlflow_dvc.capture.running_code import stage_execution
 from mlflow_dvc.dvcfiles.lock_file import lock_path, locked_entry
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.stages import Stage
@@ -144,8 +145,10 @@ class RunCapture:
         told = replace(self.data, git=self.git, warnings=self.warnings)
         if self.data_capture.frozen:
             return told
+        if told.stage:
+            told = replace(told, execution=stage_execution())
         files = {**self.project_files, **self.sealed_locks}
-        return replace(told, files={path: md5_of(files[path]) for path in _placed(files)})
+        return replace(told, attached={path: md5_of(files[path]) for path in _placed(files)})
 
     def lock_at_start(self, stage: Stage) -> Mapping[str, Any] | None:
         """What the lock said of the stage when the run started."""

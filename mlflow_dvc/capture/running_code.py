@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -10,7 +12,8 @@ from functools import cache, lru_cache
 
 from mlflow_dvc.project import Project, is_installed
 
-_STARTED_FIELD = 19  # of /proc/self/stat, counted after the name of the program
+# Of /proc/<pid>/stat, counted after the name of the program.
+_PARENT_FIELD, _STARTED_FIELD = 1, 19
 _TICK_SECONDS = 0.05  # what both may be rounded down by, and more
 _imported_at = time.time()
 
@@ -28,6 +31,61 @@ def loaded_files(project: Project) -> frozenset[str]:
 def process_began() -> float:
     """When this process began, in seconds since 1970; where that is unknown, when it loaded us."""
     return _process_began(os.getpid())
+
+
+def stage_execution() -> str | None:
+    """A name for the execution of a stage that this process belongs to; None where there is none.
+
+    It is that of the process which DVC started: the outermost with DVC's variable.
+    """
+    if not os.environ.get("DVC_STAGE"):
+        return None
+    return _stage_execution(os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _stage_execution(pid: int) -> str:
+    above = pid
+    while (parent := _parent(above)) > 1 and _is_in_stage(parent):
+        above = parent
+    told = f"{_boot()} {above} {_started_ticks(above)}"
+    return hashlib.md5(told.encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+def _is_in_stage(pid: int) -> bool:
+    """See proc(5)."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return any(word.startswith(b"DVC_STAGE=") for word in file.read().split(b"\0"))
+    except OSError:
+        return False
+
+
+def _parent(pid: int) -> int:
+    fields = _stat_fields(pid)
+    return int(fields[_PARENT_FIELD]) if fields else 0
+
+
+def _started_ticks(pid: int) -> str:
+    fields = _stat_fields(pid)
+    return fields[_STARTED_FIELD] if fields else str(_imported_at)
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """Of ``/proc/<pid>/stat`` those after the name of the program; none outside of Linux."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _boot() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return platform.node()
 
 
 def _module_files() -> Iterator[str]:
@@ -50,12 +108,11 @@ def _resolve_folder(folder: str) -> str:
 
 @cache
 def _process_began(pid: int) -> float:
-    """By Linux, a little too late rather than too early. See proc(5)."""
+    """By Linux, a little too late rather than too early."""
     try:
-        with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
-            ticks = int(file.read().rpartition(")")[2].split()[_STARTED_FIELD])
         with open("/proc/uptime", encoding="ascii") as file:
-            uptime = float(file.read().split()[0])
-        return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK") + _TICK_SECONDS
+            booted = time.time() - float(file.read().split()[0])
+        ticks = int(_stat_fields(pid)[_STARTED_FIELD])
+        return booted + ticks / os.sysconf("SC_CLK_TCK") + _TICK_SECONDS
     except (OSError, ValueError, IndexError, AttributeError):
         return _imported_at

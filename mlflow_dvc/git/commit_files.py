@@ -23,13 +23,12 @@ def files_not_in_commit(
     """
     if sha is None:
         return list(files)
-    paths = [path for path in files if "\n" not in path]
-    given = b"".join(os.fsencode(f"{sha}:{path}\n") for path in paths)
-    done = run_git(root, "cat-file", "--batch-check=%(objectname)", given=given, seconds=seconds)
-    rows = done.stdout.decode("ascii", "replace").splitlines()
-    if done.returncode or len(rows) != len(paths):
+    done = run_git(root, "ls-tree", "-r", "-z", "--full-tree", sha, seconds=seconds)
+    if done.returncode:
         raise OSError(fault_line(done.stderr) or "git does not tell what the commit has")
-    stored = dict(zip(paths, rows, strict=True))
+    rows = (row.partition(b"\t") for row in done.stdout.split(b"\0") if row)
+    # `100644 blob <id>`, then the path.
+    stored = {os.fsdecode(path): head.split()[-1].decode() for head, _, path in rows}
     return [path for path, text in files.items() if stored.get(path) not in blob_names(text)]
 
 

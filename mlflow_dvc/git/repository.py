@@ -129,6 +129,15 @@ class Repository:
             elsewhere = Repository.create(folder, sha, "--bare")
             return elsewhere.fetch(sha, url, "--depth=1", "--filter=tree:0")
 
+    def fetch_apart(self, folder: str, sha: str, sources: Iterable[str]) -> Repository | None:
+        """A repository in ``folder`` with the trees of the commit, from the first that has it."""
+        elsewhere = Repository.create(folder, sha, "--bare")
+        for source in sources:
+            url = self.url_of(source)
+            if elsewhere.fetch(sha, url, "--depth=1", "--filter=blob:none") is None:
+                return elsewhere
+        return None
+
     def url_of(self, remote: str) -> str:
         """Of a remote; of anything else itself."""
         if remote not in self.remotes():

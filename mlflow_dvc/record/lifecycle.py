@@ -22,7 +22,7 @@ registry = RunRegistry()
 def on_run_end(run_id: str, status: Any) -> None:
     """Wait for the record of a run that has ended, then write what the disk check found."""
     worker.wait(run_id)
-    for record in registry.primary_records(run_id):
+    for record in registry.kept_records(run_id):
         record.failed = str(status).upper() in _FAILURES
         if record.pending:
             _submit_disk_check(record, _time_limit(failed=record.failed))

@@ -28,11 +28,17 @@ def check_commit(run: StoredRecord, repository: Repository | None) -> Check:
     if repository is None:
         where = "no repository at hand: call it inside the project"
         return Check("commit", sha, "UNVERIFIED", where)
-    url = git.remote_url if git else None
+    remotes = known_remotes(run, repository)
+    return Check("commit", sha, *_judge(sha, repository, repository, remotes))
+
+
+def known_remotes(run: StoredRecord, repository: Repository) -> list[str]:
+    """Those of the repository, and the run's own if it is none of them."""
+    url = run.snapshot.git.remote_url if run.snapshot.git else None
     remotes = repository.remotes()
     if url and not any(is_same_remote(url, repository.url_of(name)) for name in remotes):
         remotes.append(url)
-    return Check("commit", sha, *_judge(sha, repository, repository, remotes))
+    return remotes
 
 
 def check_submodules(run: StoredRecord, repository: Repository | None) -> Iterator[Check]:
