@@ -19,6 +19,14 @@ def safe_join(root: str, path: str) -> str | None:
     return target if os.path.realpath(target) == target else None
 
 
+DATASET_SCHEME = "ds://"
+
+
+def is_address(path: str) -> bool:
+    """Whether ``path`` is a URL, such as that of a bucket, and no path of the project."""
+    return "://" in path
+
+
 def parents(path: str) -> Iterator[str]:
     """Every folder above ``path``, nearest first."""
     while "/" in path:

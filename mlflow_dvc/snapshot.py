@@ -54,18 +54,21 @@ class GitState:
 class DataEntry:
     """One DVC-tracked output, or one declared dependency of the stage that is running.
 
-    ``path`` is relative to the DVC root, or a URL. ``algorithm`` is DVC's name for the hash
-    (``md5``, ``md5-dos2unix``, ``etag``, ``checksum``). ``hash`` is written as DVC writes it
-    (``….dir`` for a directory), None where it is not known. ``size`` is in bytes, ``nfiles`` the
+    ``path`` is relative to the DVC root, or a URL; ``ds://NAME`` is a dataset of dvc.yaml.
+    ``algorithm`` is DVC's name for the hash (``md5``, ``md5-dos2unix``, ``etag``, ``checksum``), of
+    a dataset the kind of its version: ``rev`` or ``rev:PATH``, ``version:…``, ``lock``. ``hash`` is
+    written as DVC writes it (``….dir`` for a directory), None where it is not known; of a dataset
+    it is the locked version. ``size`` is in bytes, ``nfiles`` the
     number of files in a directory. ``cached``: DVC keeps the output in its cache. ``stage`` is the
     address of the stage or ``.dvc`` file that the fact comes from, ``source`` the ``url@rev`` of
     imported data.
 
     ``state`` says how the data lay on disk: ``clean``, ``modified``, ``missing``, or ``unverified``
-    where nobody looked. ``role`` is ``input``, ``output`` or ``code`` for the run, None for
-    neither. ``certainty`` says where ``hash`` comes from: ``locked`` is a claim of a lock,
-    ``stale`` one of an earlier run of the stage, ``disk`` what lay there when the run started,
-    ``sealed`` what the stage had made or read when its process ended.
+    where nobody looked. A dataset is ``clean`` where its version cannot stand for other data. What
+    lies at another address is looked at when DVC locks the stage. ``role`` is ``input``, ``output``
+    or ``code`` for the run, None for neither. ``certainty`` says where ``hash`` comes from:
+    ``locked`` is a claim of a lock, ``stale`` one of an earlier run of the stage, ``disk`` what lay
+    there when the run started, ``sealed`` what the stage had made or read when its process ended.
     """
 
     path: str
@@ -107,10 +110,11 @@ class StageNode:
 class Snapshot:
     """Everything known of the code and the data behind one run.
 
-    ``stages`` are those of the project, ``data`` its outputs, ``deps`` the declared file
-    dependencies of the run's stage. ``root`` is the DVC root relative to the git root, None without
-    DVC. ``stage`` is DVC's address of the stage that ``dvc repro`` ran, ``script_stage`` that of
-    the one stage that declares a script run by hand; ``experiment`` is DVC's name for it.
+    ``stages`` are those of the project, ``data`` its outputs, ``deps`` the declared dependencies of
+    the run's stage, or else the datasets of the project. ``root`` is the DVC root relative to the
+    git root, None without DVC. ``stage`` is DVC's address of the stage that ``dvc repro`` ran,
+    ``script_stage`` that of the one stage that declares a script run by hand; ``experiment`` is
+    DVC's name for it.
     ``data_version`` is one name for all data that the run read, ``data_status`` the state of that
     data as a whole. ``seal`` says how far the outputs of the stage are confirmed: ``none``,
     ``provisional``, ``confirmed`` or ``contradicted``.
@@ -240,11 +244,12 @@ def with_data_version(snapshot: Snapshot) -> Snapshot:
 
 
 def inputs(snapshot: Snapshot) -> tuple[DataEntry, ...]:
-    """What the run reads: the stage's data dependencies, else every cached output ever made."""
+    """What the run reads: the stage's data dependencies, else every cached output ever made, and
+    every dataset that has a version.
+    """
     known = snapshot.stage or snapshot.script_stage
-    return tuple(
-        entry for entry in (snapshot.deps if known else snapshot.data) if entry.role == "input"
-    )
+    read = snapshot.deps if known else (*snapshot.data, *snapshot.deps)
+    return tuple(entry for entry in read if entry.role == "input")
 
 
 def data_version(entries: Iterable[DataEntry]) -> str | None:

@@ -8,11 +8,19 @@ from dataclasses import replace
 from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS, Answer, HashQuery, HashResult
 from mlflow_dvc.dvc_backend.lock_entry import LockedStage
 from mlflow_dvc.dvcfiles.lock_file import lock_path
+from mlflow_dvc.dvcfiles.locked_dataset import dataset_name, locked_dataset
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of
-from mlflow_dvc.paths import parents
-from mlflow_dvc.snapshot import DataEntry, Snapshot, State, with_data_version
+from mlflow_dvc.paths import is_address, parents
+from mlflow_dvc.snapshot import (
+    DataEntry,
+    Snapshot,
+    State,
+    data_version,
+    inputs,
+    with_data_version,
+)
 
 # Worst first; `unverified` may turn out to be any of the others.
 _WORST_FIRST: tuple[State, ...] = ("modified", "missing", "unverified", "clean")
@@ -124,8 +132,9 @@ def apply_stage_result(snapshot: Snapshot, seal: LockedStage, file: str, at: flo
     ``at`` is when that was found out, in seconds since 1970.
     """
     deps = {dep.path: dep for dep in seal.deps}
+    deps |= {path: locked_dataset(info).entry(path) for path, info in seal.datasets.items()}
     lock = md5_of(seal.lock)
-    return replace(
+    sealed = replace(
         snapshot,
         data=tuple(sorted(_with_outs(snapshot, seal), key=lambda entry: entry.path)),
         deps=tuple(_take_hash(dep, deps.get(dep.path)) for dep in snapshot.deps),
@@ -135,6 +144,27 @@ def apply_stage_result(snapshot: Snapshot, seal: LockedStage, file: str, at: flo
         sealed_at=at,
         warnings=(*snapshot.warnings, *_changed_meanwhile(snapshot, deps)),
     )
+    return _with_addresses(snapshot, sealed)
+
+
+def _with_addresses(before: Snapshot, sealed: Snapshot) -> Snapshot:
+    """With the status and the version of inputs at addresses, which DVC looks at to lock them.
+
+    All other inputs count in the version as they were when the run started.
+    """
+    late = [dep for dep in before.deps if dep.role == "input" and _is_late(dep)]
+    if not late:
+        return sealed
+    if before.data_status == "unverified":
+        sealed = replace(sealed, data_status=_status(sealed))
+    now = {dep.path: dep for dep in sealed.deps}
+    read = [now.get(entry.path, entry) if _is_late(entry) else entry for entry in inputs(before)]
+    return replace(sealed, data_version=data_version(read))
+
+
+def _is_late(dep: DataEntry) -> bool:
+    """Whether it lies where nobody looks when a run starts. A dataset has its version then."""
+    return is_address(dep.path) and dataset_name(dep.path) is None
 
 
 def _with_outs(snapshot: Snapshot, seal: LockedStage) -> Iterator[DataEntry]:
@@ -148,8 +178,10 @@ def _with_outs(snapshot: Snapshot, seal: LockedStage) -> Iterator[DataEntry]:
 def _take_hash(entry: DataEntry, now: DataEntry | None) -> DataEntry:
     if now is None:
         return entry
-    state: State = "clean" if entry.role == "output" else entry.state
-    return replace(entry.with_hash_of(now), certainty="sealed", state=state)
+    is_looked_at = entry.role == "output" or (entry.state == "unverified" and _is_late(entry))
+    state: State = "clean" if is_looked_at else entry.state
+    source = now.source or entry.source
+    return replace(entry.with_hash_of(now), source=source, certainty="sealed", state=state)
 
 
 def _changed_meanwhile(snapshot: Snapshot, now: Mapping[str, DataEntry]) -> Iterator[str]:

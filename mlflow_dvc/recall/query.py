@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
+from mlflow_dvc.paths import is_address
 from mlflow_dvc.project import find_project, relative
 from mlflow_dvc.snapshot import DataEntry
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-_HEX = re.compile(r"[0-9a-f]{4,32}(?:\.(?:d(?:ir?)?)?)?")
+_HEX = re.compile(r"[0-9a-f]{4,32}(?:\.(?:d(?:ir?)?)?)?|[0-9a-f]{33,40}")  # a git revision has 40
 
 
 _SAFE = re.compile(r"[\w.\-+=]+")  # what may stand in a hash of any kind, and in MLflow's filter
@@ -55,7 +56,8 @@ def find_runs_with(query: Query, tracking_uri: str | None = None) -> list[Seen]:
 def parse_query(what: str) -> Iterator[Query]:
     """What ``what`` may mean; each meaning counts only where no run has the one before."""
     path, at, digest = what.rpartition("@")
-    if at and path and _HEX.fullmatch(digest):
+    is_version = _HEX.fullmatch(digest) or (is_address(path) and _SAFE.fullmatch(digest))
+    if at and path and is_version:
         yield Query(_path_variants(path), digest)
     elif _HEX.fullmatch(what):
         yield Query(hash=what)
@@ -120,10 +122,10 @@ def _has_more(
     found: tuple[DataEntry, ...],
     by_tag: tuple[DataEntry, ...],
 ) -> bool:
-    """Whether only the attached files can tell: there are more outputs than tags, or a hash came
-    when the run was resumed.
+    """Whether only the attached files can tell: there are more outputs than tags, a hash came when
+    the run was resumed, or a key spells a path otherwise.
     """
-    if tag.OUTS in tags or tag.DEPS in tags:
+    if tag.OUTS in tags or tag.DEPS in tags or any(map(tag.is_respelt, found)):
         return True
     if found or not query.hash:
         return False
@@ -133,9 +135,11 @@ def _has_more(
 
 def _path_variants(path: str) -> tuple[str, ...]:
     """``path`` as given, and as seen from the DVC root when it was given from a directory below."""
+    if is_address(path):
+        return (path,)
     given = posixpath.normpath(path.replace(os.sep, "/"))
     spellings = [given]
-    if (root := find_project().dvc_root) and "://" not in path:
+    if root := find_project().dvc_root:
         # Only the folder is resolved: the output itself may be a link into DVC's cache.
         folder, name = os.path.split(os.path.abspath(path))
         inside = relative(os.path.join(os.path.realpath(folder), name), root)
