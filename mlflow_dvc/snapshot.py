@@ -21,6 +21,8 @@ State = Literal["unverified", "clean", "modified", "missing"]
 Certainty = Literal["locked", "stale", "disk", "sealed"]
 Seal = Literal["none", "provisional", "confirmed", "contradicted"]
 
+SIZES = "sizes"  # of a dataset at an address of which DVC keeps no hash: the name of its sizes
+
 # What is taken over together where a hash is.
 _HASH_FIELDS = ("algorithm", "hash", "size", "nfiles")
 
@@ -56,9 +58,9 @@ class DataEntry:
 
     ``path`` is relative to the DVC root, or a URL; ``ds://NAME`` is a dataset of dvc.yaml.
     ``algorithm`` is DVC's name for the hash (``md5``, ``md5-dos2unix``, ``etag``, ``checksum``), of
-    a dataset the kind of its version: ``rev`` or ``rev:PATH``, ``version:…``, ``lock``. ``hash`` is
-    written as DVC writes it (``….dir`` for a directory), None where it is not known; of a dataset
-    it is the locked version. ``size`` is in bytes, ``nfiles`` the
+    a dataset the kind of its version (``rev``, ``rev:PATH``, ``version:…``, ``lock``, ``sizes``).
+    ``hash`` is written as DVC writes it (``….dir`` for a directory), None where it is not known; of
+    a dataset it is the locked version. ``size`` is in bytes, ``nfiles`` the
     number of files in a directory. ``cached``: DVC keeps the output in its cache. ``stage`` is the
     address of the stage or ``.dvc`` file that the fact comes from, ``source`` the ``url@rev`` of
     imported data.
@@ -92,6 +94,11 @@ class DataEntry:
     def is_observed(self) -> bool:
         """Whether ``hash`` is that of the file itself, whatever a lock says."""
         return self.hash is not None and self.certainty in ("disk", "sealed")
+
+    @property
+    def tells_data(self) -> bool:
+        """Whether equal hashes mean equal data."""
+        return self.algorithm != SIZES
 
     def with_hash_of(self, other: Any) -> DataEntry:
         """This entry with the hash of ``other``, an entry or an answer, and what belongs to it."""
@@ -256,10 +263,10 @@ def data_version(entries: Iterable[DataEntry]) -> str | None:
     """One short name for a set of data: equal data, equal name.
 
     The first 12 hex digits of sha256 over the sorted lines ``path<TAB>algorithm:hash<LF>``; None
-    when there are no entries or a hash is unknown.
+    when there are no entries or a hash is unknown, or tells nothing of the data.
     """
     entries = list(entries)
-    if not entries or not all(entry.is_fact for entry in entries):
+    if not entries or not all(entry.is_fact and entry.tells_data for entry in entries):
         return None
     lines = {f"{entry.path}\t{entry.algorithm}:{entry.hash}\n" for entry in entries}
     text = "".join(sorted(lines))

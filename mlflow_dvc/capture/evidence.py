@@ -162,6 +162,11 @@ def _with_addresses(before: Snapshot, sealed: Snapshot) -> Snapshot:
     return replace(sealed, data_version=data_version(read))
 
 
+def has_late_inputs(snapshot: Snapshot) -> bool:
+    """Whether an input became known when its stage was sealed."""
+    return any(_is_late(entry) and entry.is_observed for entry in inputs(snapshot))
+
+
 def _is_late(dep: DataEntry) -> bool:
     """Whether it lies where nobody looks when a run starts. A dataset has its version then."""
     return is_address(dep.path) and dataset_name(dep.path) is None

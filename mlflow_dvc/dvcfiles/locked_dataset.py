@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.head import without_credentials
 from mlflow_dvc.paths import DATASET_SCHEME
-from mlflow_dvc.snapshot import DataEntry
+from mlflow_dvc.snapshot import SIZES, DataEntry
 
 Raw = Mapping[str, Any]
 
+_HASHES = frozenset({"md5", "etag", "checksum", "version_id"})
 _DATACHAIN = ("dc", "dvcx")  # the second one until DVC 3.52
 _NOT_LOCKED = "{lock} has no version of it: `dvc dataset update {name}`"
 _OUT_OF_SYNC = "{lock} is of another definition of it: `dvc dataset update {name}`"
@@ -30,7 +31,8 @@ class LockedDataset:
 
     ``algorithm`` says what the version is: ``rev`` of a git repository (``rev:PATH`` of a part of
     it), ``version`` of DataChain, ``lock`` for a digest of all that the lock says of files at an
-    address. ``is_pinned``: nobody can change what lies behind the version.
+    address, ``sizes`` for one of nothing but their sizes. ``is_pinned``: nobody can change
+    what lies behind the version.
     """
 
     name: str
@@ -97,7 +99,9 @@ def locked_version(info: Raw) -> tuple[str, str | None]:
         return f"version:{url}:{info.get('created_at')}", str(number) if known else None
     if kind == "url" and isinstance(info.get("meta"), Mapping):
         said = {**info, "url": url, "name": None}
-        return "lock", md5_of(json.dumps(said, sort_keys=True, default=str).encode())
+        has_hashes = all(_HASHES & meta.keys() for meta in _metas(info))
+        digest = md5_of(json.dumps(said, sort_keys=True, default=str).encode())
+        return "lock" if has_hashes else SIZES, digest
     return "lock", None
 
 
@@ -137,6 +141,11 @@ def _is_pinned(info: Raw) -> bool:
     """Of files at an address: whether the lock names the version of each."""
     if info.get("type") != "url":
         return True
-    files = info.get("files") or [info]
-    metas = [row.get("meta") for row in files if isinstance(row, Mapping)]
-    return all(isinstance(meta, Mapping) and meta.get("version_id") for meta in metas)
+    return all(meta.get("version_id") for meta in _metas(info))
+
+
+def _metas(info: Raw) -> list[Raw]:
+    """What a lock says of each file of a dataset at an address."""
+    rows = info.get("files") or [info]
+    metas = [row.get("meta") for row in rows if isinstance(row, Mapping)]
+    return [meta if isinstance(meta, Mapping) else {} for meta in metas]

@@ -93,6 +93,8 @@ def _change(path: str, old: RunData, new: RunData) -> DataChange | None:
     if _kind(was) != _kind(now):
         why = f"one is hashed by {was.algorithm}, the other by {now.algorithm}"
         return DataChange(path, "unknown", was, now, reason=why)
+    if was.hash == now.hash and not was.tells_data:
+        return DataChange(path, "unknown", was, now, reason="only sizes are known, which are equal")
     if was.hash == now.hash and was.algorithm != now.algorithm:
         what = f"the same version of something else: {was.algorithm}, then {now.algorithm}"
         return DataChange(path, "modified", was, now, reason=what)
