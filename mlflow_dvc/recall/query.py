@@ -25,6 +25,8 @@ _HEX = re.compile(r"[0-9a-f]{4,32}(?:\.(?:d(?:ir?)?)?)?|[0-9a-f]{33,40}")  # a g
 
 _SAFE = re.compile(r"[\w.\-+=]+")  # what may stand in a hash of any kind, and in MLflow's filter
 
+_ETAG_QUOTES = ('"', 'W/"')  # how a web server writes an ETag, and so DVC
+
 
 Seen = tuple["Run", tuple[DataEntry, ...]]
 
@@ -64,8 +66,11 @@ def parse_query(what: str) -> Iterator[Query]:
     yield Query(_path_variants(what))
     if os.path.isfile(what):
         yield Query(hash=hash_file(what))
-    if _SAFE.fullmatch(what) and not _HEX.fullmatch(what):
-        yield Query(hash=what)  # an ETag, say
+    bare = what.removeprefix("W/").strip('"')
+    if _SAFE.fullmatch(bare):
+        if not _HEX.fullmatch(bare) and bare == what:
+            yield Query(hash=what)  # the ETag of a bucket, say
+        yield from (Query(hash=f"{before}{bare}") for before in _ETAG_QUOTES)
 
 
 def _candidate_runs(query: Query, tracking_uri: str | None) -> Iterator[Run]:
