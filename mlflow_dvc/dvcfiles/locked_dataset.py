@@ -7,6 +7,7 @@ is the one in dvc.lock: nothing of it need lie on disk.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,8 @@ from mlflow_dvc.snapshot import SIZES, DataEntry
 Raw = Mapping[str, Any]
 
 _HASHES = frozenset({"md5", "etag", "checksum", "version_id"})
-_DATACHAIN = ("dc", "dvcx")  # the second one until DVC 3.52
+_DATACHAIN = ("dc", "dvcx")  # the second one in DVC 3.50
+_REV = re.compile(r"[0-9a-f]{4,64}")
 _NOT_LOCKED = "{lock} has no version of it: `dvc dataset update {name}`"
 _OUT_OF_SYNC = "{lock} is of another definition of it: `dvc dataset update {name}`"
 
@@ -92,7 +94,7 @@ def locked_version(info: Raw) -> tuple[str, str | None]:
     kind, url = info.get("type"), without_credentials(str(info.get("url")))
     if kind == "dvc":
         part, rev = info.get("path"), info.get("rev_lock")
-        return f"rev:{part}" if part else "rev", rev if isinstance(rev, str) and rev else None
+        return f"rev:{part}" if part else "rev", str(rev) if _REV.fullmatch(str(rev)) else None
     if kind in _DATACHAIN:
         number = info.get("version")
         known = isinstance(number, int) and not isinstance(number, bool)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import Project
+from dvc.repo import datasets
 from sealed import seal_of, synced
 
 import mlflow_dvc
@@ -20,6 +22,7 @@ from mlflow_dvc.snapshot import DataEntry
 
 pytestmark = pytest.mark.hosts
 
+CHAIN = "dc" if hasattr(datasets, "DatachainDataset") else "dvcx"
 STAGE = "  {name}: {{cmd: python train.py {name}, deps: ['{dep}', train.py], outs: [{name}.txt]}}\n"
 TRAIN = """\
 import sys
@@ -234,6 +237,55 @@ def test_without_stage(reader: Project, registry: Project, runs):
     assert found_by(registry.git("rev-parse", "v2")) == {new.info.run_id}
     graph = mlflow_dvc.lineage(new.info.run_id)
     assert "ds://ex" in {node.name for node in graph.nodes}
+
+
+HAND_WRITTEN: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
+    "DataChain": (
+        {"name": "ex", "url": "dc://animals", "type": CHAIN},
+        {"version": 3, "created_at": "2024-05-01T10:20:30.123456+00:00"},
+        "3",
+    ),
+    "pinned": (
+        {"name": "ex", "url": "s3://bucket/x", "type": "url"},
+        {"meta": {"size": 3, "version_id": "a", "etag": "b"}},
+        None,
+    ),
+    "pinned folder": (
+        {"name": "ex", "url": "s3://bucket/x", "type": "url"},
+        {
+            "meta": {"isdir": True, "size": 7, "nfiles": 2},
+            "files": [
+                {"relpath": "a", "meta": {"size": 3, "version_id": "a", "etag": "b"}},
+                {"relpath": "b", "meta": {"size": 4, "version_id": "c", "etag": "d"}},
+            ],
+        },
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HAND_WRITTEN)
+def test_of_other_kinds(here: Project, runs, attached, kind: str):
+    """A version of DataChain, and files of which the lock names versions, are known like a
+    revision, at the start and when the stage is sealed."""
+    spec, rest, version = HAND_WRITTEN[kind]
+    here.write("dvc.yaml", yaml.safe_dump({"datasets": [spec]}) + stages("ds://ex"))
+    lock = {"schema": "2.0", "datasets": [{**spec, **rest}], "stages": {}}
+    here.write("dvc.lock", yaml.safe_dump(lock, sort_keys=False))
+    here.commit("stage")
+    here.dvc("repro", "-q")
+    [run] = runs()
+    dep = dep_of(run, "ds://ex")
+    assert dep.hash is not None
+    assert version in (None, dep.hash)
+    assert snapshot_of(run).warnings == ()
+    assert run.data.tags["dvc.data_status"] == "clean"
+    assert version_of(run) is not None
+    assert attached(run.info.run_id)["dvc.lock"] == (here.root / "dvc.lock").read_bytes()
+    [logged] = run.inputs.dataset_inputs
+    assert logged.dataset.digest == dep.hash
+    assert found_by("ds://ex") == {run.info.run_id}
+    reason_of(run, "ds://ex")
 
 
 def test_only_sizes(here: Project, runs):
