@@ -1,4 +1,4 @@
-"""Relative paths with slashes: what lies above one, and which of a record are safe.
+"""Paths with slashes: which are addresses, what lies above one, and which of a record are safe.
 
 A record is other people's input: no path of it leaves the folder that it belongs to.
 """

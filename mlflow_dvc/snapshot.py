@@ -60,10 +60,10 @@ class DataEntry:
     ``algorithm`` is DVC's name for the hash (``md5``, ``md5-dos2unix``, ``etag``, ``checksum``), of
     a dataset the kind of its version (``rev``, ``rev:PATH``, ``version:…``, ``lock``, ``sizes``).
     ``hash`` is written as DVC writes it (``….dir`` for a directory), None where it is not known; of
-    a dataset it is the locked version. ``size`` is in bytes, ``nfiles`` the
-    number of files in a directory. ``cached``: DVC keeps the output in its cache. ``stage`` is the
-    address of the stage or ``.dvc`` file that the fact comes from, ``source`` the ``url@rev`` of
-    imported data.
+    a dataset it is the locked version. ``size`` is in bytes, ``nfiles`` the number of files in a
+    directory. ``cached``: DVC keeps the output in its cache. ``stage`` is the address of the stage
+    or ``.dvc`` file that the fact comes from, ``source`` the ``url@rev`` of imported data and of
+    datasets.
 
     ``state`` says how the data lay on disk: ``clean``, ``modified``, ``missing``, or ``unverified``
     where nobody looked. A dataset is ``clean`` where its version cannot stand for other data. What

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 import yaml
 from conftest import Project
@@ -122,6 +123,8 @@ def test_dataset(reader: Project, registry: Project, runs, attached):
     assert rev in run.data.tags["dvc.hashes"]
     [logged] = run.inputs.dataset_inputs
     assert (logged.dataset.name, logged.dataset.digest) == ("ds://ex", rev[:36])
+    with pytest.raises(mlflow_dvc.DataNotFoundError, match="cannot be verified"):
+        mlflow.data.get_source(logged).load()
     assert rev[:8] in files["record.md"].decode()
     assert rev[:8] in reader.cli("show", run.info.run_id).stdout
 
