@@ -65,6 +65,7 @@ MAX_CORE_BYTES = 16_000
 _COMPONENT_BYTES = 250  # a file name has 255 at most, and the file store makes files of keys
 _ILLEGAL = re.compile(r"[^\w./\- ]")
 _SUFFIX_CHARACTERS = 9  # "-" and 8 hex digits
+_RESPELT = re.compile(r"-[0-9a-f]{8}$")
 
 
 def to_tags(snapshot: Snapshot) -> dict[str, str]:
@@ -93,7 +94,7 @@ def data_tags(snapshot: Snapshot) -> dict[str, str]:
     tags |= _counted(OUT, OUTS, facts)
     deps = sorted(snapshot.deps, key=lambda dep: (dep.role != "input", dep.path))
     tags |= _counted(DEP, DEPS, [dep for dep in deps if dep.is_observed])
-    sources = {entry.path: entry.source for entry in ranked if entry.source}
+    sources = {entry.path: entry.source for entry in (*deps, *ranked) if entry.source}
     tags |= path_tags(SOURCE, dict(list(sources.items())[:MAX_PATH_TAGS]))
     also_read = [dep for dep in deps if dep.is_observed and dep.role == "input"]
     return tags | hash_tags(entry.hash or "" for entry in (*facts, *also_read))
@@ -134,7 +135,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         DataEntry(path, "md5", value, source=sources.get(path)) for path, value in _paths(OUT, tags)
     )
     deps = tuple(
-        DataEntry(path, "md5", value, cached=False, certainty="disk")
+        DataEntry(path, "md5", value, cached=False, source=sources.get(path), certainty="disk")
         for path, value in _paths(DEP, tags)
     )
     has_dvc = any(not key.startswith("git_") for key in own_tags(tags))
@@ -226,6 +227,11 @@ def path_key(prefix: str, path: str, *, suffixed: bool = False) -> str:
     head, _, tail = legal[: MAX_KEY_CHARACTERS - _SUFFIX_CHARACTERS].rpartition("/")
     tail = _fitted(tail, _COMPONENT_BYTES - _SUFFIX_CHARACTERS)
     return f"{head}/{tail}-{digest}" if head else f"{tail}-{digest}"
+
+
+def is_respelt(entry: DataEntry) -> bool:
+    """Whether the path of an entry that was read from tags may be another one."""
+    return _RESPELT.search(entry.path) is not None
 
 
 def hash_tags(hashes: Iterable[str], first: int = 1) -> dict[str, str]:

@@ -41,9 +41,10 @@ def search(what: str, *, tracking_uri: str | None = None) -> list[Match]:
     """The runs of every experiment that saw ``what``, newest first; none is an empty list.
 
     ``what`` is a hash or the beginning of one (4 hex digits at least), the path of a tracked
-    output, ``path@hash``, or a file on disk that DVC does not track, which is looked for by its
-    content. A path is seen from the working directory, or from the root of its DVC project.
-    ``tracking_uri`` is the MLflow server, by default the one that MLflow itself would use.
+    output, a dataset of dvc.yaml (``ds://NAME``), the address of a dependency, ``path@hash``, or a
+    file on disk that DVC does not track, which is looked for by its content. A path is seen from
+    the working directory, or from the root of its DVC project. ``tracking_uri`` is the MLflow
+    server, by default the one that MLflow itself would use.
 
     Raises :class:`~mlflow_dvc.TrackingUnavailableError`.
 

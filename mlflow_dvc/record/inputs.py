@@ -53,7 +53,11 @@ def _send(record: RunRecordState, missing: list[Input]) -> None:
 
 def _wanted(record: RunRecordState) -> list[Input]:
     capture = record.capture
-    known = [entry for entry in inputs(capture.data) if entry.is_fact and entry.state != "missing"]
+    known = [
+        entry
+        for entry in inputs(capture.data)
+        if entry.is_fact and entry.tells_data and entry.state != "missing"
+    ]
     remote = default_remote(capture.reading.root) if capture.reading and known else None
     return [
         Input(

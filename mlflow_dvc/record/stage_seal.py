@@ -21,7 +21,7 @@ from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of, small_file_md5
 from mlflow_dvc.guard import warn_once
-from mlflow_dvc.record import write_record
+from mlflow_dvc.record import inputs, write_record
 from mlflow_dvc.record.process_exit import ExitWatcher
 from mlflow_dvc.record.run_registry import RunRecordState
 
@@ -86,6 +86,8 @@ def finish_seal(sealing: StageSeal, seconds: float) -> None:
         data = replace(data, stage_before=entry_digest(before), changed=changed)
         write_record.write_update(record, data, {lock_path(sealing.stage.file): answer.lock})
         write_record.write_reports(record)
+        if evidence.has_late_inputs(data):
+            inputs.log_inputs(record)
 
 
 def _touched_deps(record: RunRecordState) -> set[str]:

@@ -25,7 +25,7 @@ def _lines(snapshot: Snapshot, experiment_id: str | None) -> Iterator[str]:
     for name, value in (*code_facts(snapshot.git), *data_facts(snapshot)):
         yield f"| {name} | {_text(value)} |"
     for title, prefix, entries in (
-        ("What the stage read", DEP, snapshot.deps),
+        (_title_of_deps(snapshot), DEP, snapshot.deps),
         ("Data", OUT, tuple(entry for entry in snapshot.data if entry.is_fact)),
     ):
         if entries:
@@ -43,6 +43,10 @@ def _lines(snapshot: Snapshot, experiment_id: str | None) -> Iterator[str]:
         yield "## What could not be told"
         yield ""
         yield from (f"- {_text(warning)}" for warning in snapshot.warnings)
+
+
+def _title_of_deps(snapshot: Snapshot) -> str:
+    return "What the stage read" if snapshot.stage or snapshot.script_stage else "Datasets"
 
 
 def _row(entry: DataEntry, prefix: str, experiment_id: str | None) -> str:

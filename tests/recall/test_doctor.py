@@ -293,6 +293,11 @@ def metric_cached(project, monkeypatch):
     edit(project, "dvc.yaml", "[{metrics.json: {cache: false}}]", "[metrics.json]")
 
 
+@defect("dataset-without-version", "report")
+def dataset_unknown(project, monkeypatch):
+    edit(project, "dvc.yaml", "[models/model.txt,", "['ds://nope', models/model.txt,")
+
+
 @defect("never-run", "dvc.yaml")
 def stage_added(project, monkeypatch):
     text = (project.root / "dvc.yaml").read_text()

@@ -29,9 +29,9 @@ from mlflow_dvc.cli.options import (
 def search(ctx: click.Context, what: str, json_: bool, tracking_uri: str | None) -> None:
     """The runs, of every experiment, that saw WHAT.
 
-    WHAT is a hash or the beginning of one (4 digits at least), the path of a tracked output,
-    path@hash, or a file on disk, which is then looked for by its content. Exits with 1 when no run
-    saw it.
+    WHAT is a hash or the beginning of one (4 digits at least), the path of a tracked output, a
+    dataset of dvc.yaml (ds://NAME), the address of a dependency, path@hash, or a file on disk,
+    which is then looked for by its content. Exits with 1 when no run saw it.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import search as render

@@ -58,6 +58,8 @@ RULES: tuple[Rule, ...] = (
          "DVC does not run it again when they change: the lock is then of other values"),
     Rule("metric-cached", "note", stages.metric_cached,
          "Git does not show it, so neither does a diff of two commits"),
+    Rule("dataset-without-version", "error", stages.dataset_without_version,
+         "DVC refuses to run it, and no run can say which data it read"),
     Rule("never-run", "note", stages.never_run,
          "The hashes of their outputs are not known"),
     Rule("dead-lock-entry", "note", stages.dead_lock_entry,
