@@ -121,7 +121,7 @@ def test_deleted_meanwhile(pipeline: Project):
 
 
 def test_a_copy_keeps_its_record(here: Project):
-    """A model that a tool copies from elsewhere keeps that model's record, and gets none of ours."""
+    """A model that a tool copies from elsewhere keeps that one's record, and gets none of ours."""
     theirs = {
         "git_sha": "f" * 40,
         "dvc.data_version": "abcdef012345",
