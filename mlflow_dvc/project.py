@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from mlflow_dvc import settings
 from mlflow_dvc.entry_script import find_entry_module
 
-
 # Where a system Python, whose prefix is /usr, installs console scripts.
 _COMMANDS = frozenset({"/usr/bin", "/usr/local/bin"})
 
