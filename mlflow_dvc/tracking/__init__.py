@@ -40,6 +40,8 @@ from mlflow_dvc.tracking.runs import get_run as get_run
 from mlflow_dvc.tracking.runs import recorded_runs as recorded_runs
 from mlflow_dvc.tracking.server import SNAPSHOT as SNAPSHOT
 from mlflow_dvc.tracking.server import absolute_uri as absolute_uri
+from mlflow_dvc.tracking.server import artifact_roots as artifact_roots
 from mlflow_dvc.tracking.server import short_timeouts as short_timeouts
 from mlflow_dvc.tracking.server import store_path as store_path
 from mlflow_dvc.tracking.server import uri as uri
+from mlflow_dvc.tracking.server import written_places as written_places
