@@ -138,3 +138,31 @@ def test_off(here: Project, monkeypatch: pytest.MonkeyPatch):
     """With the plugin off a model has none of our tags."""
     monkeypatch.setenv("MLFLOW_DVC_ENABLED", "0")
     assert tags_of(mlflow.create_external_model(name="m").model_id) == {}
+
+
+def test_trace_without_a_run(pipeline: Project):
+    """A trace leads to the record by the active model, and asks nothing of its own: MLflow offers
+    no place for more."""
+    pipeline.write(
+        "service.py",
+        HEAD + "import mlflow_dvc.capture.workspace as workspace\n"
+        "model = mlflow.create_external_model(name='app')\n"
+        "mlflow.set_active_model(model_id=model.model_id)\n"
+        "@mlflow.trace\n"
+        "def answer(): return 1\n"
+        "answer()\n"
+        "asked, real = [], workspace.capture_run\n"
+        "workspace.capture_run = lambda: asked.append(1) or real()\n"
+        "for _ in range(20): answer()\n"
+        "mlflow.flush_trace_async_logging()\n"
+        "trace = mlflow.get_trace(mlflow.get_last_active_trace_id())\n"
+        "print('MODEL', trace.info.trace_metadata['mlflow.modelId'], len(asked))\n",
+    )
+    shown = pipeline.call(sys.executable, "-W", "ignore", "service.py")
+    assert shown.returncode == 0, shown.stderr
+    [line] = [line for line in shown.stdout.splitlines() if line.startswith("MODEL")]
+    _, model_id, asked = line.split()
+    assert asked == "0"
+    tags = tags_of(model_id)
+    assert tags["git_sha"] == pipeline.git("rev-parse", "HEAD")
+    assert tags["dvc.data_status"] == "clean"
