@@ -10,6 +10,7 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
 from mlflow_dvc.dvc_backend.hash_query import HashQuery
+from mlflow_dvc.tracking import Input
 
 _MAX_RUNS = 1000
 
@@ -28,7 +29,9 @@ class PendingCheck:
 
 @dataclass
 class RunRecordState:
-    """One run's record. ``tags`` are those of ours that the run carries.
+    """One run's record, or that of a logged model without a run (``is_model``).
+
+    ``run_id`` is the run's id, or the model's. ``tags`` are those of ours that it carries.
 
     ``started`` is in nanoseconds since 1970. ``awaiting_activation`` until the run is active for
     the first time. ``models`` are the ids of models that were logged in it. ``folder`` is where the
@@ -36,6 +39,8 @@ class RunRecordState:
     resumed the run, not one that it was forked from. ``is_kept``: the run carries this record;
     ``later`` has, beside its first one, as it went on with other code or data, the tags that
     came by it. ``previous`` is what this process knew of the run before it was resumed.
+    ``is_ended``: this process has ended the run. ``inputs`` were logged last, and ``drawn`` is what
+    the pages were last made of: neither is written twice.
     """
 
     run_id: str
@@ -53,6 +58,15 @@ class RunRecordState:
     is_kept: bool = False
     later: dict[str, str] | None = None
     previous: RunRecordState | None = None
+    is_model: bool = False
+    is_ended: bool = False
+    inputs: list[Input] = field(default_factory=list)
+    drawn: RunCapture | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is the record of, in words."""
+        return f"model {self.run_id}" if self.is_model else f"run {self.run_id}"
 
 
 class RunRegistry:

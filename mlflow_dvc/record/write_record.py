@@ -25,7 +25,7 @@ def write_initial(
     record: RunRecordState, parent: str | None, registry: RunRegistry, *, artifacts: bool
 ) -> None:
     """Complete the record of a new run, and attach it unless the parent run carries the same."""
-    with guard(f"complete the tags of run {record.run_id}"):
+    with guard(f"complete the tags of {record.label}"):
         _write_complete(record)
         sync_tags(record)
     if artifacts and not _same_as_parent(record, parent, registry):
@@ -72,7 +72,7 @@ def _write_complete(record: RunRecordState) -> None:
     """Facts that cost too much for the start of a run: templates, git's part, what lies on disk."""
     record.is_kept = True
     record.capture = workspace.add_slow_facts(record.capture, record.started / 1e9)
-    with guard(f"check the data of run {record.run_id}"):
+    with guard(f"check the data of {record.label}"):
         disk_check.start_check(record)
     log_warnings(record.capture)
 
@@ -90,7 +90,7 @@ def write_update(
 def write_reports(record: RunRecordState) -> None:
     """Attach the record's pages for people: they say what is known when the run ends."""
     capture = record.capture
-    if record.folder is None or capture.is_empty:
+    if record.folder is None or capture.is_empty or record.drawn is capture:
         return
     patch = capture.patch.files if capture.patch else {}
     files = {**capture.project_files, **capture.sealed_locks, **patch}
@@ -101,6 +101,7 @@ def write_reports(record: RunRecordState) -> None:
         "report.html": report_html(snapshot, shown).encode(),
     }
     _upload(record, pages, record.folder)
+    record.drawn = capture
 
 
 def sync_tags(record: RunRecordState) -> None:
@@ -191,24 +192,32 @@ def _set_tags(record: RunRecordState, mine: dict[str, str], found: Mapping[str, 
 
     ``mine`` are the tags that came from this record.
     """
-    there = tracking.run_tags(record.tracking_uri, record.run_id)
+    there = _tags_of(record)
     fresh = {key: found[key] for key in found if there.get(key) in (None, mine.get(key))}
     if not fresh:
         return
-    tracking.set_run_tags(record.tracking_uri, record.run_id, fresh)
+    if not record.is_model:
+        tracking.set_run_tags(record.tracking_uri, record.run_id, fresh)
     mine |= fresh
     for model_id in record.models:
         tracking.set_model_tags(record.tracking_uri, model_id, fresh)
 
 
 def _remove_tags(record: RunRecordState, mine: dict[str, str], keys: Iterable[str]) -> None:
-    there = tracking.run_tags(record.tracking_uri, record.run_id)
+    there = _tags_of(record)
     for key in keys:
         if there.get(key) == mine[key]:
-            tracking.delete_run_tag(record.tracking_uri, record.run_id, key)
+            if not record.is_model:
+                tracking.delete_run_tag(record.tracking_uri, record.run_id, key)
             for model_id in record.models:
                 tracking.delete_model_tag(record.tracking_uri, model_id, key)
         del mine[key]
+
+
+def _tags_of(record: RunRecordState) -> dict[str, str]:
+    """What the run, or the model without one, is tagged with by now."""
+    read = tracking.model_tags if record.is_model else tracking.run_tags
+    return read(record.tracking_uri, record.run_id)
 
 
 def _attach(record: RunRecordState, folder: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlflow_dvc.recall.doctor import code, environment, files, remote, runs, stages
+from mlflow_dvc.recall.doctor import code, environment, files, remote, runs, stages, store
 from mlflow_dvc.recall.doctor.finding import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -78,6 +78,10 @@ RULES: tuple[Rule, ...] = (
          "Runs go to a store in whatever directory they start in"),
     Rule("local-store", "note", environment.local_store,
          "Nobody else sees the runs, and they go with the project"),
+    Rule("store-is-output", "error", store.store_is_output,
+         "The next `dvc repro` deletes the runs, `dvc checkout` replaces them, sync leaves them"),
+    Rule("artifacts-are-output", "error", store.artifacts_are_output,
+         "The next `dvc repro` deletes the records, `dvc checkout` replaces them", asks=True),
     Rule("server-unreachable", "error", runs.server_unreachable,
          "A run that starts here would have no place to go", asks=True),
     Rule("unsealed", "note", runs.unsealed,
