@@ -259,10 +259,15 @@ def more_hash_tags(there: Mapping[str, str], hashes: Iterable[str]) -> dict[str,
 
 def add_stage(there: Mapping[str, str], stage: str | None) -> dict[str, str]:
     """The tag of a run with the tags ``there`` that goes on in ``stage``; none if it was there."""
-    known = there.get(STAGES, there.get(STAGE, "")).split("\n")
+    known = stages_in(there)
     if stage is None or stage in known:
         return {}
-    return {STAGES: _listed([*filter(None, known), stage], "\n")}
+    return {STAGES: _listed([*known, stage], "\n")}
+
+
+def stages_in(tags: Mapping[str, str]) -> list[str]:
+    """The stages that a run with ``tags`` was of, each of its parts of one."""
+    return [stage for stage in tags.get(STAGES, tags.get(STAGE, "")).split("\n") if stage]
 
 
 def hashes_key(number: int) -> str:

@@ -30,8 +30,10 @@ _OBJECTS = {
     "Repo": "dvc.repo:Repo",
     "Stage": "dvc.stage:Stage",
     "StageLoad": "dvc.repo.stage:StageLoad",
+    "StageCache": "dvc.stage.cache:StageCache",
     "State": "dvc_data.hashfile.state:State",
     "build": "dvc_data.hashfile.build:build",
+    "get_cache_hash": "dvc.stage.cache:_get_cache_hash",
     "get_cloud_fs": "dvc.fs:get_cloud_fs",
     "get_odb": "dvc_data.hashfile.db:get_odb",
     "hash_module": "dvc_data.hashfile.hash",
@@ -65,6 +67,13 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
             "Lockfile(repo, path)", "Lockfile.dump(stage)", "Repo.stage", "Stage.save(run_cache)",
             "StageLoad.load_one(path, name)", "State.get(path, fs)", "Output.hash_name",
             "Output.hash_info", "Output.meta", "Output.use_cache", "Output.def_path",
+        ),
+    ),
+    "run cache": (
+        "which execution a lock is of is not known",
+        (
+            "StageCache(repo)", "StageCache._get_cache_dir(key)", "get_cache_hash(cache, key)",
+            "parse_yaml(text, path)",
         ),
     ),
     "templates": (

@@ -180,6 +180,12 @@ def resolve_templates(root: str, dvc_file: DvcFile) -> DvcFile:
         return replace(dvc_file, pending=False, faults=(*dvc_file.faults, fault))
 
 
+def with_lock(root: str, dvc_file: DvcFile, lock: bytes) -> DvcFile:
+    """``dvc_file``, a dvc.yaml, as it would be with another lock. Raises what YAML raises."""
+    loaded = [ParsedFile(text, yaml12.parse_yaml(text)) for text in (dvc_file.content, lock)]
+    return parse_pipeline(root, dvc_file.file, *loaded)
+
+
 @dataclass(frozen=True)
 class ProjectContent:
     """What the DVC files of a project say. ``params`` holds the parameter files' bytes."""

@@ -111,7 +111,7 @@ def matching_data(run: Run, query: Query, tracking_uri: str | None) -> tuple[Dat
     if not _has_more(tags, query, found, by_tag):
         return found
     attached = [tracking.load_snapshot(run, tracking_uri)]
-    attached += tracking.load_resumed(run, tracking_uri)
+    attached += (part.snapshot for part in tracking.load_later_parts(run, tracking_uri))
     entries = [
         entry for snapshot in attached for entry in snapshot.observed_data if query.matches(entry)
     ]

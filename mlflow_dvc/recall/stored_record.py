@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,11 +32,17 @@ _RAW, _WRONG = "code/", "contradicted/"
 
 @dataclass(frozen=True)
 class StoredRecord:
-    """A run and its record. ``files`` are those below ``dvc/``, by their path there."""
+    """A run and its record. ``files`` are those below ``dvc/``, by their path there.
+
+    ``later`` are the records of the parts in which the run went on with other code or data;
+    ``folder`` is where such a part is attached, empty for the first.
+    """
 
     run: Run
     snapshot: Snapshot
     files: Mapping[str, bytes]
+    later: tuple[StoredRecord, ...] = ()
+    folder: str = ""
 
     @property
     def run_id(self) -> str:
@@ -100,12 +107,19 @@ class StoredRecord:
         }
 
     def data(self, *, outputs: bool = True) -> tuple[DataEntry, ...]:
-        """The data that the run saw; without ``outputs`` only what was there when it began."""
-        return tuple(
-            entry
-            for entry in self.snapshot.observed_data
+        """The data that the run saw; without ``outputs`` only what was there when it began.
+
+        Of what lay at one path in several of its parts, that of the first.
+        """
+        found = {
+            entry.path: entry
+            for entry in reversed(self.snapshot.observed_data)
             if "://" not in entry.path and (outputs or entry.role != "output")
-        )
+        }
+        for part in self.later:
+            for entry in part.data(outputs=outputs):
+                found.setdefault(entry.path, entry)
+        return tuple(found.values())
 
 
 def load_record(ref: str, tracking_uri: str | None = None) -> StoredRecord:
@@ -117,8 +131,19 @@ def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
     """The record of ``run``."""
     carrier = run_holding_record(run, tracking_uri)
     files = tracking.read_all_attached(carrier, tracking_uri)
-    snapshot = tracking.read_snapshot(carrier, files.get("snapshot.json"))
-    return StoredRecord(run, snapshot, files)
+    first = {path: files[path] for path in files if not tracking.part_number(path)}
+    snapshot = tracking.read_snapshot(carrier, first.get("snapshot.json"))
+    return StoredRecord(run, snapshot, first, tuple(_later(run, files)))
+
+
+def _later(run: Run, files: Mapping[str, bytes]) -> Iterator[StoredRecord]:
+    folders = {path.partition("/")[0] for path in files if tracking.part_number(path)}
+    for folder in sorted(folders, key=tracking.part_number):
+        start = f"{folder}/"
+        mine = {path.removeprefix(start): files[path] for path in files if path.startswith(start)}
+        with suppress(ValueError, RecursionError):  # not ours, or damaged: it answers nothing
+            snapshot = Snapshot.from_dict(json.loads(mine.get("snapshot.json", b"")))
+            yield StoredRecord(run, snapshot, mine, folder=folder)
 
 
 def run_holding_record(run: Run, tracking_uri: str | None) -> Run:

@@ -6,9 +6,12 @@ MLflow's own through, to the guard.
 
 from __future__ import annotations
 
+from mlflow_dvc.tracking.attached_record import RunPart as RunPart
 from mlflow_dvc.tracking.attached_record import list_attached as list_attached
-from mlflow_dvc.tracking.attached_record import load_resumed as load_resumed
+from mlflow_dvc.tracking.attached_record import load_later_parts as load_later_parts
+from mlflow_dvc.tracking.attached_record import load_parts as load_parts
 from mlflow_dvc.tracking.attached_record import load_snapshot as load_snapshot
+from mlflow_dvc.tracking.attached_record import part_number as part_number
 from mlflow_dvc.tracking.attached_record import read_all_attached as read_all_attached
 from mlflow_dvc.tracking.attached_record import read_attached as read_attached
 from mlflow_dvc.tracking.attached_record import read_snapshot as read_snapshot

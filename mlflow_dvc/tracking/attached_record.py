@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
@@ -22,6 +23,9 @@ from mlflow_dvc.tracking.server import SNAPSHOT, client_for, read_artifact, read
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+FOLDER = "dvc"
+_LATER = re.compile(r"(?:dvc/)?resume-(\d{1,6})(?:/|$)")
 
 
 def load_snapshot(run: Run, tracking_uri: str | None = None) -> Snapshot:
@@ -61,25 +65,55 @@ def read_snapshot(run: Run, content: bytes | None) -> Snapshot:
     )
 
 
-def load_resumed(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
-    """The Snapshots that a run got when it was resumed on other code or data, in no order."""
+@dataclass(frozen=True)
+class RunPart:
+    """A run from its start, or from where it went on with other code or data, until the next.
+
+    What is attached of it lies in ``folder``.
+    """
+
+    folder: str
+    snapshot: Snapshot
+
+    @property
+    def is_first(self) -> bool:
+        return self.folder == FOLDER
+
+
+def load_parts(run: Run, tracking_uri: str | None = None) -> list[RunPart]:
+    """All parts of a run in their order; the first one is its record."""
+    first = RunPart(FOLDER, load_snapshot(run, tracking_uri))
+    return [first, *load_later_parts(run, tracking_uri)]
+
+
+def load_later_parts(run: Run, tracking_uri: str | None = None) -> list[RunPart]:
+    """The parts of a run that was resumed on other code or data, but for the first."""
     found = []
     with client_for(tracking_uri) as client:
-        for entry in client.list_artifacts(run.info.run_id, "dvc"):
-            if entry.is_dir and entry.path.startswith("dvc/resume-"):
-                content = read_artifact(client, run.info.run_id, f"{entry.path}/snapshot.json")
-                with suppress(ValueError):  # not ours, or damaged: it answers nothing
-                    found.append(Snapshot.from_dict(json.loads(content or b"")))
+        entries = client.list_artifacts(run.info.run_id, FOLDER)
+        numbered = {part_number(entry.path): entry.path for entry in entries if entry.is_dir}
+        for _, folder in sorted((number, path) for number, path in numbered.items() if number):
+            content = read_artifact(client, run.info.run_id, f"{folder}/snapshot.json")
+            with suppress(ValueError):  # not ours, or damaged: it answers nothing
+                found.append(RunPart(folder, Snapshot.from_dict(json.loads(content or b""))))
     return found
 
 
-def read_attached(run: Run, path: str, tracking_uri: str | None = None) -> bytes | None:
-    """The attached file ``path`` of the record; None where there is none that could be had."""
+def part_number(path: str) -> int:
+    """Of the later part that is attached in the folder ``path`` or below; 0 for the first."""
+    match = _LATER.match(path)
+    return int(match[1]) if match else 0
+
+
+def read_attached(
+    run: Run, path: str, tracking_uri: str | None = None, folder: str = FOLDER
+) -> bytes | None:
+    """The attached file ``path`` of a part; None where there is none that could be had."""
     if path.startswith(("/", "../")):
         return None
     with client_for(tracking_uri) as client:
         try:
-            return read_artifact(client, run.info.run_id, f"dvc/{path}")
+            return read_artifact(client, run.info.run_id, f"{folder}/{path}")
         except Exception:  # larger than any record, or its store is gone
             return None
 
@@ -87,26 +121,25 @@ def read_attached(run: Run, path: str, tracking_uri: str | None = None) -> bytes
 def read_all_attached(run: Run, tracking_uri: str | None = None) -> dict[str, bytes]:
     """Every file of the record, by its path below ``dvc/``; empty where the run has none.
 
-    A later record of a resumed run is left out. Raises TrackingUnavailableError where the files
-    cannot be had, or are more than any record.
+    Raises TrackingUnavailableError where the files cannot be had, or are more than any record.
     """
     with client_for(tracking_uri) as client:
-        return read_artifacts(client, run.info.run_id, "dvc", skip="dvc/resume-")
+        return read_artifacts(client, run.info.run_id, FOLDER)
 
 
 def update_record(
     run: Run,
-    before: Snapshot,
+    part: RunPart,
     after: Snapshot,
     files: Mapping[str, bytes],
     tracking_uri: str | None = None,
 ) -> None:
-    """Let ``run``, recorded as ``before``, say ``after``; ``files`` replace what is attached.
+    """Let a part of ``run`` say ``after``; ``files`` replace what is attached of it.
 
     What the user has put under a name of ours stays. Models logged in the run get the same tags.
     """
-    old, new = tag.data_tags(before), tag.data_tags(after)
     there = run.data.tags
+    old, new = _tags_of(part, part.snapshot, there), _tags_of(part, after, there)
     late = {key: new[key] for key in new if there.get(key) in (None, old.get(key))}
     late = {key: value for key, value in late.items() if there.get(key) != value}
     gone = [key for key in old if key not in new and there.get(key) == old[key]]
@@ -115,7 +148,7 @@ def update_record(
         where, run_id = client.tracking_uri, run.info.run_id
         with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
             write_files(directory, attached)
-            attach(where, run_id, directory, "dvc")
+            attach(where, run_id, directory, part.folder)
         set_run_tags(where, run_id, late)
         for key in gone:
             delete_run_tag(where, run_id, key)
@@ -124,10 +157,18 @@ def update_record(
             set_model_tags(where, model.model_id, late)
 
 
+def _tags_of(part: RunPart, snapshot: Snapshot, there: Mapping[str, str]) -> dict[str, str]:
+    """What a part adds to a run with the tags ``there``."""
+    if part.is_first:
+        return tag.data_tags(snapshot)
+    hashes = tag.hashes_in(tag.data_tags(snapshot))
+    return tag.later_tags(snapshot) | tag.more_hash_tags(there, hashes)
+
+
 def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:
     """The paths of every artifact below ``dvc/``."""
     with client_for(tracking_uri) as client:
-        return sorted(path for path, _ in walk(client, run.info.run_id, "dvc"))
+        return sorted(path for path, _ in walk(client, run.info.run_id, FOLDER))
 
 
 def _with_warning(snapshot: Snapshot, warning: str) -> Snapshot:

@@ -73,11 +73,9 @@ def read_artifact(client: MlflowClient, run_id: str, path: str) -> bytes | None:
         return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
 
 
-def read_artifacts(
-    client: MlflowClient, run_id: str, folder: str, *, skip: str
-) -> dict[str, bytes]:
-    """Every file of ``folder``, by its path there; what begins with ``skip`` is not asked for."""
-    sizes = {path: size for path, size in walk(client, run_id, folder) if not path.startswith(skip)}
+def read_artifacts(client: MlflowClient, run_id: str, folder: str) -> dict[str, bytes]:
+    """Every file of ``folder``, by its path there."""
+    sizes = dict(walk(client, run_id, folder))
     if sum(sizes.values()) > _SNAPSHOT_BYTES:
         raise OSError(f"{folder} of run {run_id} is larger than {_SNAPSHOT_BYTES >> 20} MiB")
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, _no_progress_bar():

@@ -194,18 +194,21 @@ def test_failed_after_its_run(pipeline: Project, runs):
 
 
 def test_another_branch(pipeline: Project, runs):
-    """The lock of another branch is not that of a run which started from it."""
+    """A run on another branch is completed by the lock that was committed there, not by that here."""
     pipeline.write("src/train.py", (pipeline.root / "src/train.py").read_text() + RANDOM)
     reproduce(pipeline, 0.5, MLFLOW_DVC_ENABLED="0")
     pipeline.commit("on main")
     pipeline.git("checkout", "--quiet", "-b", "try")
     pipeline.dvc("repro", "--force", "--single-item", "train", MLFLOW_DVC_SEAL="0")
+    there = pipeline.lock()["models/model.txt"]
     pipeline.commit("tried")
     pipeline.git("checkout", "--quiet", "main")
     pipeline.dvc("checkout", "--quiet", "--force")
     [run] = recorded_runs(runs)
-    assert synced(pipeline)[run.info.run_id]["verdict"] == "left"
-    assert seal_of(recorded_runs(runs)[0]) == "none"
+    assert pipeline.lock()["models/model.txt"] != there
+    assert synced(pipeline)[run.info.run_id]["verdict"] == "completed"
+    [run] = recorded_runs(runs)
+    assert (seal_of(run), run.data.tags["dvc.out.models/model.txt"]) == ("confirmed", there)
 
 
 def test_reverted_experiment(pipeline: Project, runs, attached):

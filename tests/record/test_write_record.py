@@ -106,10 +106,10 @@ def test_nested_on_other_data(here: Project, attached):
 def test_child_of_a_run_of_another_process(here: Project, attached):
     """A worker's run under a parent that another process made has no second copy either."""
     script = here.write("parent.py", "import mlflow\nprint(mlflow.start_run().info.run_id)\n")
+    here.commit("a script")
     parent = here.python(str(script)).split()[-1]
     with mlflow.start_run(tags={"mlflow.parentRunId": parent}) as child:
         pass
-    here.root.joinpath("parent.py").unlink()
     assert attached(parent)
     assert attached(child.info.run_id) == {}
 

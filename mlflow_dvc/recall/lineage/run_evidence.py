@@ -136,8 +136,8 @@ def load_evidence(run: Run, tracking_uri: str | None) -> Iterator[RunEvidence]:
     yield evidence
     known = {entry.hash for entry in (*evidence.data.values(), *evidence.deps)}
     if first and not tag.hashes_in(run.data.tags) <= known:
-        for snapshot in tracking.load_resumed(run, tracking_uri):
-            yield RunEvidence(run, run, snapshot, tracking_uri, has_locks=False)
+        for part in tracking.load_later_parts(run, tracking_uri):
+            yield RunEvidence(run, run, part.snapshot, tracking_uri, has_locks=False)
 
 
 def _hashes(entry: Mapping[str, Any] | None, part: str) -> dict[str, str | None]:

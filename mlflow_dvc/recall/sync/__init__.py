@@ -10,7 +10,9 @@ from mlflow_dvc import tracking
 from mlflow_dvc.capture.workspace import read_project
 from mlflow_dvc.errors import NoDvcProjectError
 from mlflow_dvc.project import find_project
+from mlflow_dvc.recall.sync.candidate import find_candidates
 from mlflow_dvc.recall.sync.judge import StageJudge
+from mlflow_dvc.recall.sync.locks import StageLocks
 from mlflow_dvc.recall.sync.result import Difference as Difference
 from mlflow_dvc.recall.sync.result import SyncResult as SyncResult
 
@@ -25,7 +27,7 @@ def sync(
 
     ``runs`` are named as for :func:`~mlflow_dvc.show`; without any, the runs of every stage of the
     project around the directory ``project`` (by default the working one). Only DVC's lock confirms:
-    the one on disk, and for older runs those in git's history.
+    the one on disk, those of DVC's experiments, and those in every commit that git has.
 
     Raises :class:`~mlflow_dvc.NoDvcProjectError`, and whatever :func:`~mlflow_dvc.show` raises.
 
@@ -38,13 +40,15 @@ def sync(
     reading = read_project(here.dvc_root)
     asked = [tracking.get_run(run, tracking_uri) for run in runs]
     wanted = {run.info.run_id for run in asked}
-    stages = {run.data.tags.get(tag.STAGE) for run in asked}
+    stages = {stage for run in asked for stage in tag.stages_in(run.data.tags)}
     found: list[SyncResult] = []
     for source in reading.dvc_files:
         for stage in source.stages:
             if stage.name is not None and (not runs or stage.address in stages):
-                one = StageJudge(here, reading, source, stage, tracking_uri)
-                found += one.sync(wanted or None)
+                candidates = list(find_candidates(here, stage, tracking_uri))
+                locks = StageLocks(reading.root, here.git_root, source, stage)
+                judge = StageJudge(reading, locks, candidates, tracking_uri)
+                found += judge.sync(wanted or None)
     known = {result.run_id for result in found}
     found += [_not_here(run) for run in asked if run.info.run_id not in known]
     return found
@@ -54,5 +58,5 @@ def _not_here(run: Run) -> SyncResult:
     stage = run.data.tags.get(tag.STAGE)
     why = "it is of no stage that `dvc repro` ran"
     if stage:
-        why = "its stage is not in this project, or has newer runs"
+        why = "its stage is not in this project"
     return SyncResult(run.info.run_id, run.info.run_name or "", stage or "", "left", why)

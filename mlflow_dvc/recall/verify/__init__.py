@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, find_available
@@ -133,6 +134,17 @@ def _checks(run: StoredRecord, location: ProjectLocation, stores: StoreAnswer) -
     if not run.snapshot:
         yield Check("record", run.run_id, "UNVERIFIED", "the run carries no record")
         return
+    said: set[Check] = set()
+    for part in (run, *run.later):
+        for one in map(partial(_name_by_part, part), _check_part(part, location)):
+            if one not in said:
+                said.add(one)
+                yield one
+    data = list(check_data(run, location, *stores))
+    yield from data or [Check("data", "", "UNVERIFIED", _NO_DATA)]
+
+
+def _check_part(run: StoredRecord, location: ProjectLocation) -> Iterator[Check]:
     yield check_record(run)
     if run.snapshot.git:
         yield check_commit(run, location.repository)
@@ -141,8 +153,11 @@ def _checks(run: StoredRecord, location: ProjectLocation, stores: StoreAnswer) -
             yield check_patch(run, location.repository)
     with ExitStack() as stack:
         yield from _check_files(run, Witness(run, _witness_of(run, location, stack)))
-    data = list(check_data(run, location, *stores))
-    yield from data or [Check("data", "", "UNVERIFIED", _NO_DATA)]
+
+
+def _name_by_part(part: StoredRecord, check: Check) -> Check:
+    is_file = check.part in ("record", "patch", "lock", "file")
+    return replace(check, name=f"{part.folder}/{check.name}") if part.folder and is_file else check
 
 
 def _witness_of(

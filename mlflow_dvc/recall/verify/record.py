@@ -26,7 +26,7 @@ def check_record(run: StoredRecord) -> Check:
 def _judge(run: StoredRecord) -> tuple[Verdict, str]:
     if "snapshot.json" not in run.files:
         return "UNVERIFIED", "it is not attached"
-    faults = list(_tag_faults(run))
+    faults = [] if run.folder else list(_tag_faults(run))
     if ours := [reason for key, reason in faults if key.startswith(_OURS)]:
         return "TAMPERED", ours[0]
     if faults:  # `git_sha` and the like may be somebody's own
@@ -39,6 +39,7 @@ def _judge(run: StoredRecord) -> tuple[Verdict, str]:
 def _tag_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
     """Each tag that is not what the snapshot says."""
     said = tag.own_tags(run.tags)
+    later = {key: one for part in run.later for key, one in tag.later_tags(part.snapshot).items()}
     attached = tag.to_tags(run.snapshot)
     for key, value in attached.items():
         if not key.startswith(tag.HASHES) and said.get(key) != value:
@@ -46,7 +47,7 @@ def _tag_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
     if lacking := tag.hashes_in(attached) - tag.hashes_in(said):
         yield tag.HASHES, f"the tag {tag.HASHES} does not have {min(lacking)}"
     for key in said:
-        if key.startswith((tag.OUT, tag.DEP)) and key not in attached:
+        if key.startswith((tag.OUT, tag.DEP)) and key not in attached | later:
             yield key, f"the tag {key} is not in the snapshot"
 
 

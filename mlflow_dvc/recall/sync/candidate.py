@@ -1,0 +1,148 @@
+"""The runs of one stage, or the parts of runs, each with what it carries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
+from mlflow_dvc.dvc_backend import params
+from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path, locked_entry
+from mlflow_dvc.dvcfiles.locked_dataset import dataset_name, locked_dataset
+from mlflow_dvc.dvcfiles.stages import Stage
+from mlflow_dvc.git.file_history import has_commit
+from mlflow_dvc.project import Project
+from mlflow_dvc.snapshot import Snapshot
+from mlflow_dvc.tracking import RunPart
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_INPUTS = ("cmd", "deps", "params")  # of a lock's entry of a stage
+_MAX_RUNS = 200  # of one stage, newest first
+
+
+@dataclass
+class Candidate:
+    """A run of the stage, or the part of one that was.
+
+    ``entry`` is the stage's part of the sealed lock, ``before`` the digest of what the lock said of
+    the stage when the run started.
+    """
+
+    run: Run
+    part: RunPart
+    stage: Stage
+    tracking_uri: str | None
+    entry: Mapping[str, Any] | None
+    before: str | None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.part.snapshot
+
+    @property
+    def ended(self) -> float:
+        """In seconds since 1970."""
+        return self.snapshot.sealed_at or (self.run.info.end_time or 0) / 1000
+
+    @property
+    def may_be_locked(self) -> bool:
+        """Whether its stage may have ended well, as far as the run tells."""
+        if self.snapshot.stage_failed:
+            return False
+        return self.entry is not None or self.run.info.status == "FINISHED"
+
+    def is_of_execution_of(self, other: Candidate) -> bool:
+        """Whether both are of one execution of the stage, which may start several runs."""
+        mine, theirs = self.snapshot, other.snapshot
+        return (
+            self is other
+            or (mine.execution is not None and mine.execution == theirs.execution)
+            or (mine.sealed_at is not None and mine.sealed_at == theirs.sealed_at)
+        )
+
+    def read_the_same(self, stage: Stage, entry: Mapping[str, Any]) -> bool:
+        """Whether a lock, whose part is ``entry``, says that the stage read what the run did.
+
+        ``stage`` is as that lock says. By the hashes of what lay on disk, and attached parameters.
+        """
+        if self.entry is not None and not self.snapshot.changed:
+            return all(self.entry.get(part) == entry.get(part) for part in _INPUTS)
+        then = {
+            dep.path: (dep.algorithm, dep.hash)
+            for dep in self.snapshot.deps
+            if dep.is_observed or dataset_name(dep.path)
+        }
+        locked = {**stage.locked_deps, **locked_datasets(entry)}
+        if not locked or any(then.get(path) != pair for path, pair in locked.items()):
+            return False
+        return self._params_agree(entry)
+
+    def attached(self, path: str) -> bytes | None:
+        return tracking.read_attached(self.run, path, self.tracking_uri, self.part.folder)
+
+    def _params_agree(self, entry: Mapping[str, Any]) -> bool:
+        locked = entry.get("params") or {}
+        files = {}
+        for path, values in locked.items():
+            shown = os.path.normpath(os.path.join(self.stage.wdir, path)).replace(os.sep, "/")
+            content = self.attached(shown)
+            if content is None:
+                return False
+            files[path] = (content.decode("utf-8", "replace"), list(values))
+        return not files or params.read_params(files) == locked
+
+
+def locked_datasets(entry: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
+    """Of each dataset that a lock's entry of a stage names, the kind of version, and which."""
+    found = {}
+    for dep in entry.get("deps") or ():
+        if isinstance(dep, Mapping) and isinstance(dep.get("dataset"), Mapping):
+            path = str(dep.get("path"))
+            version = locked_dataset(dep["dataset"]).entry(path)
+            found[path] = version.algorithm, version.hash
+    return found
+
+
+def find_candidates(
+    project: Project, stage: Stage, tracking_uri: str | None
+) -> Iterator[Candidate]:
+    """The runs of the stage that did not fail, newest first."""
+    address = stage.address
+    if "'" in address:
+        return
+    wanted = (f"tags.`{tag.STAGE}` = '{address}'", f"tags.`{tag.STAGES}` LIKE '%{address}%'")
+    found = chain.from_iterable(tracking.find_runs(query, tracking_uri) for query in wanted)
+    runs = {run.info.run_id: run for run in found}
+    newest = sorted(runs.values(), key=lambda run: -(run.info.start_time or 0))
+    for run in islice(_of_project(project, newest), _MAX_RUNS):
+        for part in reversed(tracking.load_parts(run, tracking_uri)):
+            if part.snapshot.stage == address:
+                yield _candidate(run, part, stage, tracking_uri)
+
+
+def _candidate(run: Run, part: RunPart, stage: Stage, tracking_uri: str | None) -> Candidate:
+    path = lock_path(stage.file)
+    lock = tracking.read_attached(run, path, tracking_uri, part.folder)
+    entry = locked_entry(lock, stage.name)
+    if part.snapshot.seal == "none":  # what is attached is of the start
+        return Candidate(run, part, stage, tracking_uri, None, entry_digest(entry))
+    return Candidate(run, part, stage, tracking_uri, entry, part.snapshot.stage_before)
+
+
+def _of_project(project: Project, runs: Iterable[Run]) -> Iterator[Run]:
+    """A server may have runs of other projects with a stage of this name."""
+    for run in runs:
+        tags = run.data.tags
+        if tags.get(tag.ROOT, ".") != project.relative_root:
+            continue
+        if run.info.status in ("FAILED", "KILLED"):
+            continue
+        sha, git_root = tags.get(tag.GIT_SHA), project.git_root
+        if sha is None or git_root is None or has_commit(git_root, sha):
+            yield run
