@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from mlflow_dvc.git.code_files import are_ignores_of_dvc, is_never_code
 from mlflow_dvc.git.head import is_sha
+from mlflow_dvc.git.notebook import SUFFIX, strip_notebook
 from mlflow_dvc.git.scratch import ScratchGit
 from mlflow_dvc.paths import parents
 
 _MAX_SUBJECTS = 50
+SameCode = Callable[[bytes, bytes], bool]
 # Whatever the user's configuration says, a patch is taken as it is; what is larger is no code.
 _RAW_WORDS = ("-c", "apply.whitespace=nowarn", "-c", "apply.ignoreWhitespace=no")
 _SIZE_LIMIT_WORDS = ("-c", "core.bigFileThreshold=10m")
@@ -90,11 +92,14 @@ class GitHistory(ScratchGit):
     def is_folder(self, sha: str, patch: bytes, path: str) -> bool:
         return self._call("cat-file", "-e", f"{self.tree(sha, patch)}:{path}/").returncode == 0
 
-    def diff(self, old: str, new: str, outs: Set[str]) -> bytes:
-        """Of two trees, less ``outs`` (paths from the root of the repository), which are data."""
+    def diff(self, old: str, new: str, outs: Set[str], same_code: Mapping[str, SameCode]) -> bytes:
+        """Of two trees, less ``outs`` (paths from the root of the repository), which are data.
+
+        ``same_code`` tells, for files of such a name, whether two contents are one code.
+        """
         if old == new:
             return b""
-        data = list(self._data(old, new, outs))
+        data = list(self._data(old, new, outs, same_code))
         trees = []
         for tree in (old, new):
             self._run("read-tree", tree)
@@ -107,30 +112,43 @@ class GitHistory(ScratchGit):
             self._run("update-index", "--force-remove", "-z", "--stdin", given=given)
         return self._run("write-tree", "--missing-ok").strip().decode()
 
-    def _data(self, old: str, new: str, outs: Set[str]) -> Iterator[str]:
+    def _data(
+        self, old: str, new: str, outs: Set[str], same_code: Mapping[str, SameCode]
+    ) -> Iterator[str]:
         """Each path that has changed and is no code."""
         words = self._run(
             "diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-abbrev", old, new, "--"
         ).split(b"\0")
         for row, name in zip(words[0:-1:2], words[1::2], strict=True):
             path = os.fsdecode(name)
-            if _is_below_any(path, outs) or (
-                posixpath.basename(path) == ".gitignore" and self._is_of_dvc(row, path, outs)
+            name_alone = posixpath.basename(path)
+            same = _strips_alike if path.endswith(SUFFIX) else same_code.get(name_alone)
+            if (
+                _is_below_any(path, outs)
+                or (name_alone == ".gitignore" and self._is_of_dvc(row, path, outs))
+                or (same is not None and same(*self._both(row)))
             ):
                 yield path
 
+    def _both(self, row: bytes) -> tuple[bytes, bytes]:
+        """The contents before and after; nothing where there is no file."""
+        old, new = (
+            self._run("cat-file", "blob", blob.decode()) if blob.strip(b"0") else b""
+            for blob in row.split(b" ")[2:4]
+        )
+        return old, new
+
     def _is_of_dvc(self, row: bytes, path: str, outs: Set[str]) -> bool:
         """Whether all that changed in a ``.gitignore`` is lines that DVC keeps for outputs."""
-        blobs = row.split(b" ")[2:4]
-        old, new = (
-            Counter(self._run("cat-file", "blob", blob.decode()).splitlines())
-            if blob.strip(b"0")
-            else Counter[bytes]()
-            for blob in blobs
-        )
+        old, new = (Counter(content.splitlines()) for content in self._both(row))
         return are_ignores_of_dvc(path, [*(old - new), *(new - old)], outs.__contains__)
 
 
 def _is_below_any(path: str, folders: Set[str]) -> bool:
     """Whether ``path``, or a folder that it lies in, is one of these."""
     return path in folders or any(parent in folders for parent in parents(path))
+
+
+def _strips_alike(old: bytes, new: bytes) -> bool:
+    """Whether two contents of a notebook have the same code."""
+    return bool(old) and bool(new) and strip_notebook(new, old) == old

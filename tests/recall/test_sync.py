@@ -194,7 +194,7 @@ def test_failed_after_its_run(pipeline: Project, runs):
 
 
 def test_another_branch(pipeline: Project, runs):
-    """A run on another branch is completed by the lock that was committed there, not by that here."""
+    """A run on another branch is completed by the lock that was committed there."""
     pipeline.write("src/train.py", (pipeline.root / "src/train.py").read_text() + RANDOM)
     reproduce(pipeline, 0.5, MLFLOW_DVC_ENABLED="0")
     pipeline.commit("on main")

@@ -17,6 +17,7 @@ from mlflow_dvc.project import Project, find_project
 from mlflow_dvc.recall.diff import code, data
 from mlflow_dvc.recall.diff.code import CodeDiff, RunCode
 from mlflow_dvc.recall.diff.data import DataDiff, RunData
+from mlflow_dvc.recall.diff.params import compare_params, is_params_file
 from mlflow_dvc.recall.stored_record import run_holding_record
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.tracking.runs import iso_time
@@ -63,7 +64,7 @@ class MetricChange:
 
 @dataclass(frozen=True)
 class Diff:
-    """Of parameters and metrics only those that differ.
+    """Of parameters and metrics only those that differ; values of parameter files by ``FILE:KEY``.
 
     ``record`` is what else the records say differently: stage, experiment, data version, whether
     there was uncommitted code. ``notes`` say in words what is not certain.
@@ -122,7 +123,7 @@ def diff(
         old=was.side(names),
         new=now.side(names),
         code=code.compare_code(was.code(), now.code(), here.git_root),
-        params=tuple(_compare_values(was.run.data.params, now.run.data.params)),
+        params=tuple(_compare_params(was, now)),
         metrics=tuple(_compare_metrics(was.run.data.metrics, now.run.data.metrics)),
         data=data.compare_data(was.data(), now.data(), _dvc_root(here, now.snapshot)),
         record=tuple(_compare_values(was.words(), now.words())),
@@ -159,8 +160,22 @@ class _LoadedRun:
             patch = tracking.read_attached(self._carrier, PATCH, self._uri)
         others = tuple(path for path in self._files if path.startswith(_BESIDE_THE_PATCH))
         root = self.snapshot.root or "."
-        outs = (posixpath.normpath(posixpath.join(root, one.path)) for one in self.snapshot.data)
+        apart = (*(one.path for one in self.snapshot.data), *self._params_paths)
+        outs = (posixpath.normpath(posixpath.join(root, path)) for path in apart)
         return RunCode(self.snapshot.git, patch, others, frozenset(outs))
+
+    def params_files(self) -> dict[str, bytes]:
+        """The parameter files that are attached, by their path from the DVC root."""
+        found = {
+            path: tracking.read_attached(self._carrier, path, self._uri)
+            for path in self._params_paths
+        }
+        return {path: content for path, content in found.items() if content is not None}
+
+    @property
+    def _params_paths(self) -> list[str]:
+        paths = (path.removeprefix("dvc/") for path in self._files)
+        return [path for path in paths if is_params_file(path)]
 
     def data(self) -> RunData:
         return RunData(self._name, self.snapshot, complete=not self._is_by_tags)
@@ -216,6 +231,17 @@ def _dvc_root(project: Project, snapshot: Snapshot) -> str | None:
     home = os.path.join(os.path.realpath(project.git_root), "")
     is_project = inside.startswith(home) and os.path.isdir(os.path.join(inside, ".dvc"))
     return inside if is_project else None
+
+
+def _compare_params(was: _LoadedRun, now: _LoadedRun) -> Iterator[ChangedValue]:
+    """Those that MLflow has, then those of parameter files which are not among them."""
+    logged = list(_compare_values(was.run.data.params, now.run.data.params))
+    yield from logged
+    known = {(one.key, one.old, one.new) for one in logged}
+    for key, old, new in compare_params(was.params_files(), now.params_files()):
+        inside = key.partition(":")[2]
+        if not {(name, old, new) for name in (inside, inside.rpartition(".")[2])} & known:
+            yield ChangedValue(key, old, new)
 
 
 def _compare_values(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[ChangedValue]:

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
+from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
 from mlflow_dvc.git.head import is_sha
 from mlflow_dvc.git.history import CommitRange, GitHistory
 from mlflow_dvc.snapshot import GitState
 
 _MAX_SECONDS = 120.0
+_SAME_CODE = {PIPELINE_FILE: runs_the_same}
 _MAX_OMITTED_SHOWN = 20
 _MAX_TEXT_BYTES = 1_000_000  # bytes of two patches that are compared line by line
 
@@ -88,7 +91,7 @@ def compare_code(old: RunCode, new: RunCode, root: str | None) -> CodeDiff:
             _require(commits, old, new)
             found = _with_commits(commits, found, _sha(old), _sha(new))
             trees = [_tree(commits, name, code) for name, code in _named(old, new)]
-            diff = commits.diff(trees[0], trees[1], old.outs | new.outs)
+            diff = commits.diff(trees[0], trees[1], old.outs | new.outs, _SAME_CODE)
     except (OSError, ValueError) as error:
         return _with_patches(found, f"the code cannot be compared: {error}", old, new)
     differs = None if notes else bool(diff)
