@@ -237,6 +237,8 @@ def _compare_params(was: _LoadedRun, now: _LoadedRun) -> Iterator[ChangedValue]:
     """Those that MLflow has, then those of parameter files which are not among them."""
     logged = list(_compare_values(was.run.data.params, now.run.data.params))
     yield from logged
+    if not (was.snapshot and now.snapshot):
+        return
     known = {(one.key, one.old, one.new) for one in logged}
     for key, old, new in compare_params(was.params_files(), now.params_files()):
         inside = key.partition(":")[2]
