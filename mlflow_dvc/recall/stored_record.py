@@ -121,6 +121,13 @@ def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
     return StoredRecord(run, snapshot, files)
 
 
+def load_snapshots(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
+    """What the run's records tell: the one of its start, and those of when it was resumed."""
+    carrier = run_holding_record(run, tracking_uri) if tag.MLFLOW_PARENT in run.data.tags else run
+    first = tracking.load_snapshot(carrier, tracking_uri)
+    return [first, *tracking.load_resumed(run, tracking_uri)]
+
+
 def run_holding_record(run: Run, tracking_uri: str | None) -> Run:
     """The run that has the record of ``run``: a parent, where its record is the same."""
     found = run

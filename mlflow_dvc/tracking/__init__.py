@@ -33,10 +33,12 @@ from mlflow_dvc.tracking.run_writes import set_run_tags as set_run_tags
 from mlflow_dvc.tracking.run_writes import write_files as write_files
 from mlflow_dvc.tracking.runs import experiment_names as experiment_names
 from mlflow_dvc.tracking.runs import find_runs as find_runs
+from mlflow_dvc.tracking.runs import get_experiment_id as get_experiment_id
 from mlflow_dvc.tracking.runs import get_run as get_run
 from mlflow_dvc.tracking.runs import recorded_runs as recorded_runs
 from mlflow_dvc.tracking.server import SNAPSHOT as SNAPSHOT
 from mlflow_dvc.tracking.server import absolute_uri as absolute_uri
+from mlflow_dvc.tracking.server import no_progress_bar as no_progress_bar
 from mlflow_dvc.tracking.server import short_timeouts as short_timeouts
 from mlflow_dvc.tracking.server import store_path as store_path
 from mlflow_dvc.tracking.server import uri as uri

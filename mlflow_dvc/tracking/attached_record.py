@@ -62,9 +62,12 @@ def read_snapshot(run: Run, content: bytes | None) -> Snapshot:
 
 
 def load_resumed(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
-    """The Snapshots that a run got when it was resumed on other code or data, in no order."""
+    """The Snapshots that a run got when it was resumed on other code or data, in no order.
+
+    What cannot be had is passed over: of the same store :func:`load_snapshot` says so.
+    """
     found = []
-    with client_for(tracking_uri) as client:
+    with client_for(tracking_uri) as client, suppress(Exception):
         for entry in client.list_artifacts(run.info.run_id, "dvc"):
             if entry.is_dir and entry.path.startswith("dvc/resume-"):
                 content = read_artifact(client, run.info.run_id, f"{entry.path}/snapshot.json")
