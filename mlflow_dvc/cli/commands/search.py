@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from mlflow_dvc.cli.options import (
@@ -36,16 +38,8 @@ from mlflow_dvc.cli.options import (
 @json_option
 @tracking_uri_option
 @click.pass_context
-def search(  # noqa: PLR0913 - click hands over each option
-    ctx: click.Context,
-    what: str,
-    read: bool,
-    made: bool,
-    experiment: str | None,
-    stage: str | None,
-    limit: int | None,
-    json_: bool,
-    tracking_uri: str | None,
+def search(
+    ctx: click.Context, /, what: str, json_: bool, tracking_uri: str | None, **options: Any
 ) -> None:
     """The runs, of every experiment, that saw WHAT, newest first.
 
@@ -53,38 +47,22 @@ def search(  # noqa: PLR0913 - click hands over each option
     path@hash, or a file on disk, which is then looked for by its content. Exits with 1 when no run
     saw it, or none of those that the options leave.
 
-    \b
-    The column HOW tells what the run had to do with it:
-      read       its stage declares it, a part of it or a folder around it,
-                 as a dependency
-      made       its stage made it
-      lay there  DVC tracked it; the stage does neither, or the run is of no
-                 stage, so that nothing tells what it read
-      missing    DVC's files named it, and it did not lie on disk
-      ?          the record does not tell
-
-    --read and --made count only what the first two words say; with both, either counts.
+    The column "how" says "read" where the run's stage declares the data, a part of it or a folder
+    around it, as a dependency, and "made" where the stage made it. Else it "lay there": DVC tracked
+    it, and the stage does neither, or the run is of no stage, so that nothing tells what it read.
+    It was "missing" where DVC's files named it and it did not lie on disk. A "?" stands where the
+    record does not tell. --read and --made count the first two words alone; both may be given.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import search as render
     from mlflow_dvc.recall.search import search as find
 
     with terminal.waiting("searching"):
-        matches = find(
-            what,
-            read=read,
-            made=made,
-            experiment=experiment,
-            stage=stage,
-            limit=limit,
-            tracking_uri=tracking_uri,
-        )
+        matches = find(what, tracking_uri=tracking_uri, **options)
     if json_:
         print_json(render.search_json(what, matches))
     elif matches:
         render.print_matches(matches)
     else:
-        verb = {(True, False): "read", (False, True): "made", (True, True): "read or made"}
-        is_narrowed = read or made or experiment is not None or stage is not None
-        render.print_none(what, verb.get((read, made), "saw"), is_narrowed=is_narrowed)
+        render.print_none(what, **options)
     ctx.exit(YES if matches else NO)

@@ -27,12 +27,13 @@ def search_json(what: str, matches: Sequence[Match]) -> dict[str, Any]:
     }
 
 
-def print_none(what: str, verb: str, *, is_narrowed: bool) -> None:
-    """That no run did, and what to do next; ``is_narrowed`` by options."""
-    where = " where the options look" if is_narrowed else ""
-    terminal.say(f"no run {verb} {what}{where}")
+def print_none(what: str, *, read: bool, made: bool, **options: Any) -> None:
+    """That no run did, and what to do next. ``options`` are those that leave out other runs."""
+    verb = " or ".join(word for word, asked in (("read", read), ("made", made)) if asked)
+    is_narrowed = any((read, made, options.get("experiment"), options.get("stage")))
+    terminal.say(f"no run {verb or 'saw'} {what}")
     if is_narrowed:
-        terminal.say("without options `mlflow-dvc search` finds every run that saw it")
+        terminal.say("without these options `mlflow-dvc search` names every run that saw it")
     if os.path.exists(what):
         terminal.say("`mlflow-dvc doctor` tells whether DVC sees it")
 
