@@ -131,10 +131,11 @@ def matching_data(run: Run, query: Query, tracking_uri: str | None) -> tuple[Dat
     found = tuple(entry for entry in by_tag if matching.get(entry.path) is entry)
     if not _has_more(tags, query, found, by_tag):
         return found
-    attached = [tracking.load_snapshot(run, tracking_uri)]
-    attached += tracking.load_resumed(run, tracking_uri)
     entries = [
-        entry for snapshot in attached for entry in snapshot.observed_data if query.matches(entry)
+        entry
+        for snapshot in tracking.load_all(run, tracking_uri)
+        for entry in snapshot.observed_data
+        if query.matches(entry)
     ]
     if entries or found or query.paths:
         return tuple(dict.fromkeys(entries)) or found

@@ -123,9 +123,11 @@ def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
 
 def load_snapshots(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
     """What the run's records tell: the one of its start, and those of when it was resumed."""
-    carrier = run_holding_record(run, tracking_uri) if tag.MLFLOW_PARENT in run.data.tags else run
-    first = tracking.load_snapshot(carrier, tracking_uri)
-    return [first, *tracking.load_resumed(run, tracking_uri)]
+    mine = tracking.load_all(run, tracking_uri)
+    if tag.MLFLOW_PARENT not in run.data.tags:
+        return mine
+    carrier = run_holding_record(run, tracking_uri)
+    return mine if carrier is run else [tracking.load_snapshot(carrier, tracking_uri), *mine[1:]]
 
 
 def run_holding_record(run: Run, tracking_uri: str | None) -> Run:

@@ -7,6 +7,7 @@ MLflow's own through, to the guard.
 from __future__ import annotations
 
 from mlflow_dvc.tracking.attached_record import list_attached as list_attached
+from mlflow_dvc.tracking.attached_record import load_all as load_all
 from mlflow_dvc.tracking.attached_record import load_resumed as load_resumed
 from mlflow_dvc.tracking.attached_record import load_snapshot as load_snapshot
 from mlflow_dvc.tracking.attached_record import read_all_attached as read_all_attached

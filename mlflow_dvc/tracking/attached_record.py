@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.snapshot import Snapshot
+from mlflow_dvc.tracking.run_artifacts import list_artifacts, read_listed
 from mlflow_dvc.tracking.run_writes import (
     attach,
     delete_run_tag,
@@ -21,7 +22,8 @@ from mlflow_dvc.tracking.run_writes import (
 from mlflow_dvc.tracking.server import SNAPSHOT, client_for, read_artifact, read_artifacts, walk
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow import MlflowClient
+    from mlflow.entities import FileInfo, Run
 
 
 def load_snapshot(run: Run, tracking_uri: str | None = None) -> Snapshot:
@@ -33,12 +35,7 @@ def load_snapshot(run: Run, tracking_uri: str | None = None) -> Snapshot:
     if not tag.own_tags(run.data.tags):
         return Snapshot()
     with client_for(tracking_uri) as client:
-        try:
-            content = read_artifact(client, run.info.run_id, SNAPSHOT)
-        except Exception as error:
-            by_tags = tag.from_tags(run.data.tags)
-            return _with_warning(by_tags, f"{SNAPSHOT} could not be downloaded: {error}")
-    return read_snapshot(run, content)
+        return _load_first(client, run, None)
 
 
 def read_snapshot(run: Run, content: bytes | None) -> Snapshot:
@@ -66,14 +63,45 @@ def load_resumed(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
 
     What cannot be had is passed over: of the same store :func:`load_snapshot` says so.
     """
-    found = []
-    with client_for(tracking_uri) as client, suppress(Exception):
-        for entry in client.list_artifacts(run.info.run_id, "dvc"):
-            if entry.is_dir and entry.path.startswith("dvc/resume-"):
-                content = read_artifact(client, run.info.run_id, f"{entry.path}/snapshot.json")
-                with suppress(ValueError):  # not ours, or damaged: it answers nothing
-                    found.append(Snapshot.from_dict(json.loads(content or b"")))
-    return found
+    with client_for(tracking_uri) as client:
+        return list(_load_resumed(client, run, _list_record(client, run)))
+
+
+def load_all(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
+    """What :func:`load_snapshot` and :func:`load_resumed` tell, of one listing: over a network
+    each request counts.
+    """
+    if not tag.own_tags(run.data.tags):
+        return []
+    with client_for(tracking_uri) as client:
+        listing = _list_record(client, run)
+        return [_load_first(client, run, listing), *_load_resumed(client, run, listing)]
+
+
+def _list_record(client: MlflowClient, run: Run) -> list[FileInfo] | None:
+    try:
+        return list_artifacts(client, run, "dvc")
+    except Exception:  # its store is gone, or refuses
+        return None
+
+
+def _load_first(client: MlflowClient, run: Run, listing: list[FileInfo] | None) -> Snapshot:
+    try:
+        content = read_listed(client, run, SNAPSHOT, listing)
+    except Exception as error:
+        by_tags = tag.from_tags(run.data.tags)
+        return _with_warning(by_tags, f"{SNAPSHOT} could not be downloaded: {error}")
+    return read_snapshot(run, content)
+
+
+def _load_resumed(
+    client: MlflowClient, run: Run, listing: list[FileInfo] | None
+) -> Iterator[Snapshot]:
+    for entry in listing or ():
+        if entry.is_dir and entry.path.startswith("dvc/resume-"):
+            with suppress(Exception):  # not ours, damaged or gone: it answers nothing
+                content = read_listed(client, run, f"{entry.path}/snapshot.json")
+                yield Snapshot.from_dict(json.loads(content or b""))
 
 
 def read_attached(run: Run, path: str, tracking_uri: str | None = None) -> bytes | None:
