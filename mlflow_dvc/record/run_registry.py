@@ -34,7 +34,8 @@ class RunRecordState:
     the first time. ``models`` are the ids of models that were logged in it. ``folder`` is where the
     record is attached, ``pending`` the check of its data. ``started_here``: this process started or
     resumed the run, not one that it was forked from. ``is_primary``: the run's tags come from this
-    record. ``previous`` is what this process knew of the run before it was resumed.
+    record. ``previous`` is what this process knew of the run before it was resumed. ``drawn`` is
+    what the attached pages say, None before there are any.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class RunRecordState:
     started_here: bool = True
     is_primary: bool = False
     previous: RunRecordState | None = None
+    drawn: RunCapture | None = None
 
 
 class RunRegistry:

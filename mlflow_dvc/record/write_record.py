@@ -12,12 +12,10 @@ from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record import disk_check
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, is_same_identity
-from mlflow_dvc.report.record_html import report_html
-from mlflow_dvc.report.record_markdown import record_md
+from mlflow_dvc.report.pages import record_pages
 from mlflow_dvc.snapshot import Snapshot
 
 FOLDER = "dvc"
-_SHOWN = ("code.patch", "dvc.lock")
 _MAX_WARNINGS = 2
 
 
@@ -76,27 +74,28 @@ def _write_complete(record: RunRecordState) -> None:
 def write_update(
     record: RunRecordState, data: Snapshot, sealed: Mapping[str, bytes] | None = None
 ) -> None:
-    """Give a run what became known of its data since it was attached; ``sealed`` are new locks."""
+    """Give a run what became known of its data since it was attached; ``sealed`` are new locks.
+
+    Pages that are drawn already are drawn anew; the first time is when the run ends.
+    """
     record.capture = record.capture.with_data(data, sealed)
     sync_tags(record)
     if record.folder is not None:
         _upload(record, record.capture.late_files, record.folder)
+    if record.drawn is not None:
+        write_reports(record)
 
 
 def write_reports(record: RunRecordState) -> None:
-    """Attach the record's pages for people: they say what is known when the run ends."""
+    """Attach the record's pages for people, unless they say what is known already."""
     capture = record.capture
-    if record.folder is None or capture.is_empty:
+    if record.folder is None or capture.is_empty or record.drawn is capture:
         return
     patch = capture.patch.files if capture.patch else {}
     files = {**capture.project_files, **capture.sealed_locks, **patch}
-    shown = {name: files[name].decode("utf-8", "replace") for name in _SHOWN if name in files}
-    snapshot = capture.snapshot
-    pages = {
-        "record.md": record_md(snapshot, record.experiment_id).encode(),
-        "report.html": report_html(snapshot, shown).encode(),
-    }
+    pages = record_pages(capture.snapshot, files, record.experiment_id)
     _upload(record, pages, record.folder)
+    record.drawn = capture
 
 
 def sync_tags(record: RunRecordState) -> None:

@@ -23,6 +23,7 @@ from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.project import Project
 from mlflow_dvc.recall.sync.lock_history import committed_locks, has_commit
+from mlflow_dvc.recall.sync.redraw import redraw_pages
 from mlflow_dvc.recall.sync.result import Difference, SyncResult, SyncVerdict
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 from mlflow_dvc.snapshot import Seal as SealTag
@@ -227,7 +228,8 @@ class StageJudge:
                 files[f"contradicted/{lock_path(self.stage.file)}"] = wrong  # nothing is lost
         seal: SealTag = "contradicted" if verdict == "contradicted" else "confirmed"
         after = replace(after, seal=seal)
-        tracking.update_record(run, before, after, files, self.tracking_uri)
+        pages = redraw_pages(run, after, files, self.tracking_uri)
+        tracking.update_record(run, before, after, {**files, **pages}, self.tracking_uri)
         differences = tuple(self._differences(before)) if files else ()
         return replace(result, changed=True, differences=differences)
 
