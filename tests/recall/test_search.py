@@ -261,6 +261,26 @@ def test_narrowed(three_relations: tuple[str, str, str], pipeline: Project):
     assert len(related(RAW, stage="train")) == 2, "by its script, too"
 
 
+def test_on_a_server(pipeline: Project, mlflow_server: str, monkeypatch):
+    """Records are read from a server that keeps the artifacts itself, whichever way it is named;
+    those of a resumed run too."""
+    monkeypatch.chdir(pipeline.root)
+    experiment = mlflow.MlflowClient(mlflow_server).create_experiment("relations")
+    pipeline.write("params.yaml", "lr: 0.5\n")
+    here = {"MLFLOW_TRACKING_URI": mlflow_server, "MLFLOW_EXPERIMENT_ID": experiment}
+    pipeline.dvc("repro", "train", **here)
+    asked = {"experiment": "relations", "tracking_uri": mlflow_server}
+    [run_id] = related(MODEL, **asked)
+    logs = "import mlflow\n\nmlflow.start_run()\nmlflow.end_run()\n"
+    pipeline.write("src/report.py", logs + (pipeline.root / "src/report.py").read_text())
+    pipeline.dvc("repro", "--force", "--single-item", "report", MLFLOW_RUN_ID=run_id, **here)
+    both = {run_id: [(MODEL, "made"), (MODEL, "read")]}
+    assert related(MODEL, **asked) == both
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    mlflow.set_tracking_uri(mlflow_server)
+    assert related(MODEL, experiment=experiment) == both
+
+
 def test_what_is_meant(pipeline: Project, monkeypatch):
     """A path that runs saw, but did not read, is not taken for the content of the file there."""
     monkeypatch.chdir(pipeline.root)

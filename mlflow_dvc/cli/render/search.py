@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mlflow_dvc.recall.search import Match
 
-_WIDE_COLUMNS = 125  # columns of a terminal; a narrower one leaves out what `show` tells
+_WIDE_COLUMNS = 136  # columns of a terminal; a narrower one leaves out what `show` tells
 _IN_SHOW = frozenset({"experiment", "commit"})
 
 
