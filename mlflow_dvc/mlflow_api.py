@@ -71,7 +71,16 @@ CREATE_MODEL = Need(
     _CLIENT, "TrackingServiceClient.create_logged_model", ("source_run_id",),
     "logged models get tags of their own time, not those of their run", since=(3,),
 )  # fmt: skip
+FINALIZE_MODEL = Need(
+    _CLIENT, "TrackingServiceClient.finalize_logged_model", ("model_id",),
+    "what becomes known of a model without a run is recorded at the end of the process",
+    since=(3,),
+)  # fmt: skip
 ACTIVE_RUN = Need("mlflow.tracking.fluent", "ActiveRun.__init__", (), "resumed runs get no record")
+CODE_SOURCE = Need(
+    "mlflow.data.code_dataset_source", "CodeDatasetSource.__init__", ("tags",),
+    "datasets without a source carry our tags as they were at that moment",
+)  # fmt: skip
 INFER_SCHEMA = Need(
     "mlflow.types.utils", "_infer_schema", ("data",), "datasets from tables get no schema"
 )
@@ -80,7 +89,8 @@ RUN_CONTEXT = Need(
     "the run of `reproduce` is found by its stage alone",
 )  # fmt: skip
 NEEDS = (
-    CLIENT_MADE, CREATE_RUN, SET_TERMINATED, CREATE_MODEL, ACTIVE_RUN, INFER_SCHEMA, RUN_CONTEXT,
+    CLIENT_MADE, CREATE_RUN, SET_TERMINATED, CREATE_MODEL, FINALIZE_MODEL, ACTIVE_RUN, CODE_SOURCE,
+    INFER_SCHEMA, RUN_CONTEXT,
 )  # fmt: skip
 
 

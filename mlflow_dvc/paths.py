@@ -1,4 +1,4 @@
-"""Relative paths with slashes: what lies above one, and which of a record are safe.
+"""Paths with slashes: which are addresses, what lies above one, and which of a record are safe.
 
 A record is other people's input: no path of it leaves the folder that it belongs to.
 """
@@ -17,6 +17,14 @@ def safe_join(root: str, path: str) -> str | None:
     home = os.path.realpath(root)
     target = os.path.normpath(os.path.join(home, path))
     return target if os.path.realpath(target) == target else None
+
+
+DATASET_SCHEME = "ds://"
+
+
+def is_address(path: str) -> bool:
+    """Whether ``path`` is a URL, such as that of a bucket, and no path of the project."""
+    return "://" in path
 
 
 def parents(path: str) -> Iterator[str]:

@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mlflow_dvc import settings
+from mlflow_dvc.entry_script import find_entry_module
+
+# Where a system Python, whose prefix is /usr, installs console scripts.
+_COMMANDS = frozenset({"/usr/bin", "/usr/local/bin"})
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,22 @@ def find_dvc_root(directory: str) -> str | None:
 
 
 def running_script() -> str | None:
-    """The user's script. None in a notebook, a console script, ``python -c``, a test runner."""
-    path = getattr(sys.modules.get("__main__"), "__file__", None)
-    if not path or not os.path.isfile(path) or _is_installed(os.path.abspath(path)):
+    """The user's file that runs: a script, a module, or the module that a console script calls.
+
+    None in a notebook, ``python -c``, a test runner, and for all that is installed. What
+    ``pip install -e`` installed stays the user's.
+    """
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    if not path or not os.path.isfile(path):
         return None
-    return os.path.abspath(path)
+    path = os.path.abspath(path)
+    if not is_installed(path):
+        return path
+    is_module = getattr(main, "__spec__", None) is not None
+    module = path if is_module else find_entry_module(path)
+    # `pip install -e git+URL` clones into the environment: only its libraries are not the user's.
+    return None if module is None or _is_library(module) else module
 
 
 def relative(path: str, root: str) -> str:
@@ -124,13 +139,26 @@ def _upwards(directory: str) -> Iterator[str]:
         directory = parent
 
 
-def _is_installed(path: str) -> bool:
+def is_installed(path: str) -> bool:
     """Whether ``path`` belongs to Python or to an installed package rather than to the user."""
     homes = [sys.prefix, sys.base_prefix, sys.exec_prefix, site.getuserbase()]
     real = os.path.realpath(path)
-    return any(
-        candidate == home or candidate.startswith(home.rstrip(os.sep) + os.sep)
-        for home in filter(None, homes)
-        for candidate in (path, real)
-        if home not in (os.sep, "/usr")  # a system Python's prefix holds all sorts of things
-    ) or any(name in real.split(os.sep) for name in ("site-packages", "dist-packages"))
+    return (
+        any(
+            candidate == home or candidate.startswith(home.rstrip(os.sep) + os.sep)
+            for home in filter(None, homes)
+            for candidate in (path, real)
+            if home not in (os.sep, "/usr")  # a system Python's prefix holds all sorts of things
+        )
+        or os.path.dirname(path) in _COMMANDS
+        or _is_library(real)
+    )
+
+
+def _is_library(path: str) -> bool:
+    """Whether ``path`` lies among installed packages, or is of Python itself."""
+    real = os.path.realpath(path)
+    python = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
+    return real.startswith(python) or any(
+        name in real.split(os.sep) for name in ("site-packages", "dist-packages")
+    )

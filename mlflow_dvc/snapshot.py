@@ -21,6 +21,8 @@ State = Literal["unverified", "clean", "modified", "missing"]
 Certainty = Literal["locked", "stale", "disk", "sealed"]
 Seal = Literal["none", "provisional", "confirmed", "contradicted"]
 
+SIZES = "sizes"  # of a dataset at an address of which DVC keeps no hash: the name of its sizes
+
 # What is taken over together where a hash is.
 _HASH_FIELDS = ("algorithm", "hash", "size", "nfiles")
 
@@ -37,7 +39,9 @@ class GitState:
 
     ``dirty``: the code differs from the commit, by what is attached as ``code.patch`` less what
     ``omitted`` names, each path with the reason; None where that is not known. ``changes`` is a
-    digest of the whole difference, None where some of it is missing.
+    digest of the whole difference, None where some of it is missing. ``uncommitted`` names those
+    of DVC's files and of the parameter files that the commit did not have like this, by their path
+    from the DVC root; None where nobody looked.
     """
 
     sha: str | None
@@ -48,24 +52,28 @@ class GitState:
     source: str = "working directory"
     omitted: tuple[str, ...] = ()
     changes: str | None = None
+    uncommitted: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class DataEntry:
     """One DVC-tracked output, or one declared dependency of the stage that is running.
 
-    ``path`` is relative to the DVC root, or a URL. ``algorithm`` is DVC's name for the hash
-    (``md5``, ``md5-dos2unix``, ``etag``, ``checksum``). ``hash`` is written as DVC writes it
-    (``….dir`` for a directory), None where it is not known. ``size`` is in bytes, ``nfiles`` the
-    number of files in a directory. ``cached``: DVC keeps the output in its cache. ``stage`` is the
-    address of the stage or ``.dvc`` file that the fact comes from, ``source`` the ``url@rev`` of
-    imported data.
+    ``path`` is relative to the DVC root, or a URL; ``ds://NAME`` is a dataset of dvc.yaml.
+    ``algorithm`` is DVC's name for the hash (``md5``, ``md5-dos2unix``, ``etag``, ``checksum``), of
+    a dataset the kind of its version (``rev``, ``rev:PATH``, ``version:…``, ``lock``, ``sizes``).
+    ``hash`` is written as DVC writes it (``….dir`` for a directory), None where it is not known; of
+    a dataset it is the locked version. ``size`` is in bytes, ``nfiles`` the number of files in a
+    directory. ``cached``: DVC keeps the output in its cache. ``stage`` is the address of the stage
+    or ``.dvc`` file that the fact comes from, ``source`` the ``url@rev`` of imported data and of
+    datasets.
 
     ``state`` says how the data lay on disk: ``clean``, ``modified``, ``missing``, or ``unverified``
-    where nobody looked. ``role`` is ``input``, ``output`` or ``code`` for the run, None for
-    neither. ``certainty`` says where ``hash`` comes from: ``locked`` is a claim of a lock,
-    ``stale`` one of an earlier run of the stage, ``disk`` what lay there when the run started,
-    ``sealed`` what the stage had made or read when its process ended.
+    where nobody looked. A dataset is ``clean`` where its version cannot stand for other data. What
+    lies at another address is looked at when DVC locks the stage. ``role`` is ``input``, ``output``
+    or ``code`` for the run, None for neither. ``certainty`` says where ``hash`` comes from:
+    ``locked`` is a claim of a lock, ``stale`` one of an earlier run of the stage, ``disk`` what lay
+    there when the run started, ``sealed`` what the stage had made or read when its process ended.
     """
 
     path: str
@@ -90,6 +98,11 @@ class DataEntry:
         """Whether ``hash`` is that of the file itself, whatever a lock says."""
         return self.hash is not None and self.certainty in ("disk", "sealed")
 
+    @property
+    def tells_data(self) -> bool:
+        """Whether equal hashes mean equal data."""
+        return self.algorithm != SIZES
+
     def with_hash_of(self, other: Any) -> DataEntry:
         """This entry with the hash of ``other``, an entry or an answer, and what belongs to it."""
         return replace(self, **{name: getattr(other, name) for name in _HASH_FIELDS})
@@ -107,10 +120,11 @@ class StageNode:
 class Snapshot:
     """Everything known of the code and the data behind one run.
 
-    ``stages`` are those of the project, ``data`` its outputs, ``deps`` the declared file
-    dependencies of the run's stage. ``root`` is the DVC root relative to the git root, None without
-    DVC. ``stage`` is DVC's address of the stage that ``dvc repro`` ran, ``script_stage`` that of
-    the one stage that declares a script run by hand; ``experiment`` is DVC's name for it.
+    ``stages`` are those of the project, ``data`` its outputs, ``deps`` the declared dependencies of
+    the run's stage, or else the datasets of the project. ``root`` is the DVC root relative to the
+    git root, None without DVC. ``stage`` is DVC's address of the stage that ``dvc repro`` ran,
+    ``script_stage`` that of the one stage that declares a script run by hand; ``experiment`` is
+    DVC's name for it.
     ``data_version`` is one name for all data that the run read, ``data_status`` the state of that
     data as a whole. ``seal`` says how far the outputs of the stage are confirmed: ``none``,
     ``provisional``, ``confirmed`` or ``contradicted``.
@@ -121,7 +135,10 @@ class Snapshot:
     until then. ``stage_failed``: the process failed after the run had ended. ``frozen``: it was
     made beforehand, elsewhere (``mlflow-dvc snapshot``). ``warnings`` says in words what could not
     be read. ``uncovered`` names the DVC files and the tracked paths of which nothing is known, each
-    with the reason (``PATH: REASON``).
+    with the reason (``PATH: REASON``). ``changed`` names what the stage declares to read, and what
+    was another at its end than when the run began. ``execution`` is equal for the runs of one
+    execution of a stage, as far as that can be told. ``attached`` maps the path of each attached
+    file of the project to the md5 of its bytes; None in a record of before.
     """
 
     git: GitState | None = None
@@ -144,10 +161,13 @@ class Snapshot:
     frozen: bool = False
     warnings: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    execution: str | None = None
+    attached: Mapping[str, str] | None = None
 
     def __bool__(self) -> bool:
-        """Whether there is anything to record: a commit or a DVC project."""
-        return self.root is not None or (self.git is not None and self.git.sha is not None)
+        """Whether there is anything to record: a git repository or a DVC project."""
+        return self.root is not None or self.git is not None
 
     @property
     def claimed_outputs(self) -> tuple[DataEntry, ...]:
@@ -188,6 +208,8 @@ class Snapshot:
             git = values.get("git")
             if git:
                 git = {**git, "omitted": _texts(git.get("omitted"))}
+                if git.get("uncommitted") is not None:
+                    git["uncommitted"] = _texts(git["uncommitted"])
             values["git"] = GitState(**_known(GitState, git)) if git else None
             for name in ("data", "deps"):
                 entries = values.get(name) or ()
@@ -196,7 +218,7 @@ class Snapshot:
                 StageNode(str(stage["address"]), _texts(stage.get("deps")))
                 for stage in values.get("stages") or ()
             )
-            for name in ("warnings", "uncovered"):
+            for name in ("warnings", "uncovered", "changed"):
                 values[name] = _texts(values.get(name))
             return cls(**values)
         except (TypeError, KeyError, AttributeError) as error:
@@ -240,21 +262,22 @@ def with_data_version(snapshot: Snapshot) -> Snapshot:
 
 
 def inputs(snapshot: Snapshot) -> tuple[DataEntry, ...]:
-    """What the run reads: the stage's data dependencies, else every cached output ever made."""
+    """What the run reads: the stage's data dependencies, else every cached output ever made, and
+    every dataset that has a version.
+    """
     known = snapshot.stage or snapshot.script_stage
-    return tuple(
-        entry for entry in (snapshot.deps if known else snapshot.data) if entry.role == "input"
-    )
+    read = snapshot.deps if known else (*snapshot.data, *snapshot.deps)
+    return tuple(entry for entry in read if entry.role == "input")
 
 
 def data_version(entries: Iterable[DataEntry]) -> str | None:
     """One short name for a set of data: equal data, equal name.
 
     The first 12 hex digits of sha256 over the sorted lines ``path<TAB>algorithm:hash<LF>``; None
-    when there are no entries or a hash is unknown.
+    when there are no entries or a hash is unknown, or tells nothing of the data.
     """
     entries = list(entries)
-    if not entries or not all(entry.is_fact for entry in entries):
+    if not entries or not all(entry.is_fact and entry.tells_data for entry in entries):
         return None
     lines = {f"{entry.path}\t{entry.algorithm}:{entry.hash}\n" for entry in entries}
     text = "".join(sorted(lines))

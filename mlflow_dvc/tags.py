@@ -37,6 +37,8 @@ HASHES = "dvc.hashes"
 LOCK = "dvc.lock"
 SEAL = "dvc.seal"
 UNCOVERED = "dvc.uncovered"
+CHANGED = "dvc.changed"
+STAGES = "dvc.stages"  # of a run that went on in other stages: all of them, one in a line
 OUTS = "dvc.outs"
 DEPS = "dvc.deps"
 REPRODUCES = "dvc.reproduces"  # of a run that `mlflow-dvc reproduce` made: the id of which
@@ -49,7 +51,8 @@ MLFLOW_PARENT = "mlflow.parentRunId"
 
 _NAMES = frozenset({
     GIT_SHA, GIT_BRANCH, GIT_DESCRIBE, GIT_DIRTY, STAGE, SCRIPT_STAGE, EXPERIMENT, ROOT,
-    DATA_VERSION, DATA_STATUS, MODIFIED, MISSING, LOCK, SEAL, OUTS, DEPS, UNCOVERED,
+    DATA_VERSION, DATA_STATUS, MODIFIED, MISSING, LOCK, SEAL, OUTS, DEPS, UNCOVERED, CHANGED,
+    STAGES,
 })  # fmt: skip
 _PREFIXES = (OUT, DEP, SOURCE, HASHES)
 
@@ -62,6 +65,7 @@ MAX_CORE_BYTES = 16_000
 _COMPONENT_BYTES = 250  # a file name has 255 at most, and the file store makes files of keys
 _ILLEGAL = re.compile(r"[^\w./\- ]")
 _SUFFIX_CHARACTERS = 9  # "-" and 8 hex digits
+_RESPELT = re.compile(r"-[0-9a-f]{8}$")
 
 
 def to_tags(snapshot: Snapshot) -> dict[str, str]:
@@ -90,10 +94,20 @@ def data_tags(snapshot: Snapshot) -> dict[str, str]:
     tags |= _counted(OUT, OUTS, facts)
     deps = sorted(snapshot.deps, key=lambda dep: (dep.role != "input", dep.path))
     tags |= _counted(DEP, DEPS, [dep for dep in deps if dep.is_observed])
-    sources = {entry.path: entry.source for entry in ranked if entry.source}
+    sources = {entry.path: entry.source for entry in (*deps, *ranked) if entry.source}
     tags |= path_tags(SOURCE, dict(list(sources.items())[:MAX_PATH_TAGS]))
     also_read = [dep for dep in deps if dep.is_observed and dep.role == "input"]
     return tags | hash_tags(entry.hash or "" for entry in (*facts, *also_read))
+
+
+def later_tags(snapshot: Snapshot) -> dict[str, str]:
+    """Those which a run gets that goes on and sees ``snapshot``: its first record keeps the others.
+
+    Hashes go beside those that are there: see :func:`more_hash_tags`.
+    """
+    prefixes = (OUT, DEP, SOURCE)
+    found = data_tags(snapshot)
+    return {key: found[key] for key in found if key.startswith(prefixes)}
 
 
 def _counted(prefix: str, count: str, entries: Sequence[DataEntry]) -> dict[str, str]:
@@ -129,12 +143,12 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         for path, value in _paths(OUT, tags)
     )
     deps = tuple(
-        DataEntry(path, "md5", value, cached=False, certainty="disk")
+        DataEntry(path, "md5", value, cached=False, source=sources.get(path), certainty="disk")
         for path, value in _paths(DEP, tags)
     )
     has_dvc = any(not key.startswith("git_") for key in own_tags(tags))
     return Snapshot(
-        git=git if git.sha else None,
+        git=git if git.sha or git.dirty is not None else None,
         root=tags.get(ROOT, ".") if has_dvc else None,
         stage=tags.get(STAGE),
         script_stage=tags.get(SCRIPT_STAGE),
@@ -146,6 +160,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         seal=tags.get(SEAL),  # type: ignore[arg-type]
         lock=tags.get(LOCK),
         uncovered=tuple(filter(None, tags.get(UNCOVERED, "").split("\n"))),
+        changed=tuple(filter(None, tags.get(CHANGED, "").split(", "))),
     )
 
 
@@ -222,6 +237,11 @@ def path_key(prefix: str, path: str, *, suffixed: bool = False) -> str:
     return f"{head}/{tail}-{digest}" if head else f"{tail}-{digest}"
 
 
+def is_respelt(entry: DataEntry) -> bool:
+    """Whether the path of an entry that was read from tags may be another one."""
+    return _RESPELT.search(entry.path) is not None
+
+
 def hash_tags(hashes: Iterable[str], first: int = 1) -> dict[str, str]:
     """``dvc.hashes``, ``dvc.hashes.2``, …: every hash once, each with a space before it.
 
@@ -236,6 +256,21 @@ def hash_tags(hashes: Iterable[str], first: int = 1) -> dict[str, str]:
         packed[-1] += piece
     numbered = zip(range(first, MAX_HASH_TAGS + 1), packed, strict=False)
     return {hashes_key(number): value for number, value in numbered}
+
+
+def more_hash_tags(there: Mapping[str, str], hashes: Iterable[str]) -> dict[str, str]:
+    """The tags to add to a run with the tags ``there``, so that it is found by ``hashes`` too."""
+    fresh = sorted(set(hashes) - hashes_in(there))
+    used = sum(hashes_key(number) in there for number in range(1, MAX_HASH_TAGS + 1))
+    return hash_tags(fresh, first=used + 1) if fresh else {}
+
+
+def add_stage(there: Mapping[str, str], stage: str | None) -> dict[str, str]:
+    """The tag of a run with the tags ``there`` that goes on in ``stage``; none if it was there."""
+    known = there.get(STAGES, there.get(STAGE, "")).split("\n")
+    if stage is None or stage in known:
+        return {}
+    return {STAGES: _listed([*filter(None, known), stage], "\n")}
 
 
 def hashes_key(number: int) -> str:
@@ -262,6 +297,7 @@ def _scalar_tags(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
     yield DATA_STATUS, snapshot.data_status
     yield MODIFIED, _listed(snapshot.paths_in_state("modified"))
     yield MISSING, _listed(snapshot.paths_in_state("missing"))
+    yield CHANGED, _listed(snapshot.changed)
     yield SEAL, snapshot.seal
     yield UNCOVERED, _listed(snapshot.uncovered, "\n")
 

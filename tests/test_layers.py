@@ -19,7 +19,16 @@ pytestmark = pytest.mark.hosts
 PACKAGE = Path(mlflow_dvc.__file__).parent
 # Lowest first; what stands on one line may import one another only within the same package.
 LAYERS = [
-    ["_version", "errors", "settings", "user_cache", "fingerprint", "paths", "mlflow_api"],
+    [
+        "_version",
+        "errors",
+        "settings",
+        "user_cache",
+        "fingerprint",
+        "paths",
+        "mlflow_api",
+        "entry_script",
+    ],
     ["guard", "project"],
     ["snapshot"],
     ["tags"],

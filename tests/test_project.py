@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from conftest import PYTHON, Project
 
+import mlflow_dvc
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.project import find_project
@@ -257,3 +258,134 @@ def test_dot_dvc_file(make_project: Callable[..., Project]):
     project = make_project(dvc=False)
     project.write(".dvc", "")
     assert find_project(str(project.root)).dvc_root is None
+
+
+# A project's own build backend: ``pip install`` needs no network for it, nor any other package.
+BACKEND = """\
+import base64, hashlib, os, zipfile
+
+SCRIPTS = "[console_scripts]\\nmytrain = pkg.train:main\\nmytool = pkg:tool.main\\n"
+META = "Metadata-Version: 2.1\\nName: pkg\\nVersion: 1\\n"
+WHEEL = "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+
+def build(folder, files):
+    info = "pkg-1.dist-info/"
+    files |= {info + "METADATA": META, info + "WHEEL": WHEEL, info + "entry_points.txt": SCRIPTS}
+    with zipfile.ZipFile(os.path.join(folder, "pkg-1-py3-none-any.whl"), "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+        wheel.writestr(info + "RECORD", "".join(f"{name},,\\n" for name in files))
+    return "pkg-1-py3-none-any.whl"
+
+def sources():
+    here = os.path.abspath("src/pkg")
+    return {"pkg/" + name: open(os.path.join(here, name)).read()
+            for name in os.listdir(here) if name.endswith(".py")}
+
+def build_wheel(folder, config=None, metadata=None):
+    return build(folder, sources())
+
+def build_editable(folder, config=None, metadata=None):
+    return build(folder, {"__editable__pkg.pth": os.path.abspath("src") + "\\n"})
+"""
+PYPROJECT = """\
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+
+
+@pytest.fixture
+def packaged(make_project: Callable[..., Project]) -> Project:
+    """A project with a package that has two console scripts, and an environment of its own."""
+    project = make_project()
+    project.write("pyproject.toml", PYPROJECT)
+    project.write("backend.py", BACKEND)
+    main = "def main():\n" + "".join(f"    {line}\n" for line in SHOW.splitlines())
+    project.write("src/pkg/__init__.py", "from pkg import tool\n")
+    project.write("src/pkg/train.py", f"{main}\nif __name__ == '__main__':\n    main()\n")
+    project.write("src/pkg/tool.py", main)
+    project.write(".gitignore", "/env\n")
+    return project
+
+
+def install(project: Project, where: Path, *how: str) -> Path:
+    """The folder of commands of a new environment that has the package, and ours."""
+    project.run(PYTHON, "-m", "venv", "--without-pip", str(where))
+    [packages] = where.glob("lib/python*/site-packages")
+    (packages / "ours.pth").write_text(str(Path(mlflow_dvc.__file__).parents[1]))
+    pip = [PYTHON, "-m", "pip", "--python", str(where / "bin/python"), "install", "--quiet"]
+    project.run(*pip, "--no-index", "--no-deps", *how)
+    return where / "bin"
+
+
+COMMANDS = {
+    "console script": ["mytrain"],
+    "of a submodule": ["mytool"],
+    "-m": ["python", "-m", "pkg.train"],
+}
+
+
+@pytest.mark.fresh
+@pytest.mark.parametrize("inside", [False, True], ids=["env elsewhere", "env in the project"])
+def test_editable_install(packaged: Project, tmp_path: Path, inside: bool):
+    """Called from elsewhere, a command of an editable install is of the project that its module
+    lies in: naive is to take every console script for somebody else's program."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    commands = install(
+        packaged, (packaged.root if inside else tmp_path) / "env", "-e", str(packaged.root)
+    )
+    root = str(packaged.root)
+    for name, words in COMMANDS.items():
+        module = "tool" if name == "of a submodule" else "train"
+        shown = json.loads(packaged.run(str(commands / words[0]), *words[1:], cwd=outside))
+        script = str(packaged.root / "src/pkg" / f"{module}.py")
+        assert shown == [script, root, root, "script", None], name
+
+
+@pytest.mark.fresh
+@pytest.mark.parametrize("inside", [False, True], ids=["env elsewhere", "env in the project"])
+def test_plain_install(packaged: Project, tmp_path: Path, inside: bool):
+    """A package that is installed for good is nobody's project, wherever its environment lies."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    commands = install(
+        packaged, (packaged.root if inside else tmp_path) / "env", str(packaged.root)
+    )
+    for words in COMMANDS.values():
+        shown = json.loads(packaged.run(str(commands / words[0]), *words[1:], cwd=outside))
+        assert shown == [None, None, None, "working directory", None], words
+
+
+# What ``setup.py develop`` writes, shortened; and a program that is no entry point.
+LEGACY = """\
+# EASY-INSTALL-ENTRY-SCRIPT: 'pkg','console_scripts','mytrain'
+import sys
+from importlib.metadata import distribution
+
+def importlib_load_entry_point(spec, group, name):
+    points = distribution(spec.partition("==")[0]).entry_points
+    return next(one for one in points if (one.group, one.name) == (group, name)).load()
+
+globals().setdefault("load_entry_point", importlib_load_entry_point)
+
+if __name__ == "__main__":
+    sys.exit(load_entry_point("pkg==1", "console_scripts", "mytrain")())
+"""
+PROGRAM = "import sys\nfrom pkg import train\nfrom pkg.train import main\nmain()\nsys.exit(0)\n"
+
+
+@pytest.mark.fresh
+@pytest.mark.parametrize(("text", "is_entry"), [(LEGACY, True), (PROGRAM, False)])
+def test_other_scripts(packaged: Project, tmp_path: Path, text: str, is_entry: bool):
+    """The console script of an old editable install counts as well; a program that just uses the
+    package is not taken for it."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    commands = install(packaged, tmp_path / "env", "-e", str(packaged.root))
+    (commands / "other").write_text(text)
+    shown = json.loads(packaged.run(str(commands / "python"), str(commands / "other"), cwd=outside))
+    assert shown[:2] == ([str(packaged.root / "src/pkg/train.py"), str(packaged.root)]
+                         if is_entry else [None, None])  # fmt: skip

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 
 from mlflow_dvc.dvcfiles.lock_file import lock_path
+from mlflow_dvc.dvcfiles.locked_dataset import dataset_name, find_dataset
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.stage_graph import downstream, guess_stage, running_stages, script_stages
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.code_files import is_program
-from mlflow_dvc.paths import parents
+from mlflow_dvc.paths import DATASET_SCHEME, is_address, parents
 from mlflow_dvc.project import Project
 from mlflow_dvc.snapshot import (
     Certainty,
@@ -65,8 +66,12 @@ def claim_data(
         stage=known.address if known and not by_script else None,
         script_stage=known.address if known and by_script else None,
         data=_entries(reading, own, stale, unhashed),
-        uncovered=(*reading.warnings, *_unhashed_lines(reading, stale, unhashed)),
-        deps=_dependencies(known, reading, stale, project) if known else (),
+        uncovered=(
+            *reading.warnings,
+            *_unhashed_lines(reading, stale, unhashed),
+            *(_dataset_lines(known, reading) if known else ()),
+        ),
+        deps=_dependencies(known, reading, stale, project) if known else _datasets(own, reading),
         lock=_lock_digest(locks, known),
         warnings=snapshot.warnings + (() if known else _ambiguous_stage_warning(own)),
     )
@@ -146,10 +151,33 @@ def _dependencies(
         if maker := made.get(dep):
             deps.append(replace(maker, stage=stage.address, role="input"))
             continue
-        tracked = dep in folders or any(folder in made for folder in parents(dep))
+        if dataset_name(dep):
+            deps.append(
+                replace(find_dataset(dep, reading.datasets).entry(dep), stage=stage.address)
+            )
+            continue
+        tracked = (
+            is_address(dep) or dep in folders or any(folder in made for folder in parents(dep))
+        )
         role: Role = "code" if not tracked and is_code(dep, reading.root, project) else "input"
         deps.append(DataEntry(dep, "md5", None, cached=False, stage=stage.address, role=role))
     return tuple(deps)
+
+
+def _dataset_lines(stage: Stage, reading: ProjectReading) -> list[str]:
+    """A line for each dataset that the stage reads in a version that is not known."""
+    named = [(dep, find_dataset(dep, reading.datasets)) for dep in stage.deps if dataset_name(dep)]
+    return [f"{dep}: {dataset.fault}" for dep, dataset in named if dataset.fault]
+
+
+def _datasets(own: Sequence[Stage], reading: ProjectReading) -> tuple[DataEntry, ...]:
+    """What a script without a stage can read besides files; nothing can read one without version.
+
+    Where it is not clear which of the stages ``own`` runs, nothing is told of what it reads.
+    """
+    paths = dict.fromkeys(f"{DATASET_SCHEME}{one.name}" for one in reading.datasets)
+    found = ((path, find_dataset(path, reading.datasets)) for path in sorted(paths))
+    return () if own else tuple(one.entry(path) for path, one in found if one.hash)
 
 
 def _touching(paths: Iterable[str]) -> Callable[[str], bool]:

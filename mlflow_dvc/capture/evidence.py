@@ -8,11 +8,19 @@ from dataclasses import replace
 from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS, Answer, HashQuery, HashResult
 from mlflow_dvc.dvc_backend.lock_entry import LockedStage
 from mlflow_dvc.dvcfiles.lock_file import lock_path
+from mlflow_dvc.dvcfiles.locked_dataset import dataset_name, locked_dataset
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of
-from mlflow_dvc.paths import parents
-from mlflow_dvc.snapshot import DataEntry, Snapshot, State, with_data_version
+from mlflow_dvc.paths import is_address, parents
+from mlflow_dvc.snapshot import (
+    DataEntry,
+    Snapshot,
+    State,
+    data_version,
+    inputs,
+    with_data_version,
+)
 
 # Worst first; `unverified` may turn out to be any of the others.
 _WORST_FIRST: tuple[State, ...] = ("modified", "missing", "unverified", "clean")
@@ -118,23 +126,75 @@ def _is_uncovered(snapshot: Snapshot, entries: Iterable[DataEntry]) -> bool:
     )
 
 
-def apply_stage_result(snapshot: Snapshot, seal: LockedStage, file: str, at: float) -> Snapshot:
+def apply_stage_result(
+    snapshot: Snapshot,
+    seal: LockedStage,
+    file: str,
+    at: float,
+    *,
+    touched: Set[str] = frozenset(),
+) -> Snapshot:
     """``snapshot`` after its stage, of the dvc.yaml ``file``, has run.
 
-    ``at`` is when that was found out, in seconds since 1970.
+    ``at`` is when that was found out, in seconds since 1970. What the stage read is what lay there
+    when it began, whatever the lock says: https://github.com/treeverse/dvc/issues/11058. Of
+    ``touched`` dependencies, written since then, the hash at the end says nothing.
     """
-    deps = {dep.path: dep for dep in seal.deps}
+    ends = {dep.path: dep for dep in seal.deps}
+    ends |= {path: locked_dataset(info).entry(path) for path, info in seal.datasets.items()}
+    unlike = [dep.path for dep in snapshot.deps if _is_another(dep, ends.get(dep.path))]
+    unknown = [dep.path for dep in snapshot.deps if dep.path in touched and not dep.is_observed]
+    known = {path: dep for path, dep in ends.items() if path not in {*unlike, *unknown}}
     lock = md5_of(seal.lock)
-    return replace(
+    sealed = replace(
         snapshot,
         data=tuple(sorted(_with_outs(snapshot, seal), key=lambda entry: entry.path)),
-        deps=tuple(_take_hash(dep, deps.get(dep.path)) for dep in snapshot.deps),
+        deps=tuple(_take_hash(dep, known.get(dep.path)) for dep in snapshot.deps),
         lock=lock,
         locks={**(snapshot.locks or {}), lock_path(file): lock},
+        attached=snapshot.attached and {**snapshot.attached, lock_path(file): lock},
         seal="provisional",
         sealed_at=at,
-        warnings=(*snapshot.warnings, *_changed_meanwhile(snapshot, deps)),
+        changed=tuple(dict.fromkeys((*snapshot.changed, *unlike, *unknown))),
     )
+    sealed = _with_addresses(snapshot, sealed)
+    if not unknown:
+        return sealed
+    return with_data_version(replace(sealed, data_status="unverified"))
+
+
+def _is_another(dep: DataEntry, end: DataEntry | None) -> bool:
+    """Whether what the stage read is known, and was another at its end."""
+    if end is None or not dep.is_observed:
+        return False
+    if dataset_name(dep.path) is not None:
+        return (dep.algorithm, dep.hash) != (end.algorithm, end.hash)
+    return dep.algorithm == end.algorithm and dep.hash != end.hash
+
+
+def _with_addresses(before: Snapshot, sealed: Snapshot) -> Snapshot:
+    """With the status and the version of inputs at addresses, which DVC looks at to lock them.
+
+    All other inputs count in the version as they were when the run started.
+    """
+    late = [dep for dep in before.deps if dep.role == "input" and _is_late(dep)]
+    if not late:
+        return sealed
+    if before.data_status == "unverified":
+        sealed = replace(sealed, data_status=_status(sealed))
+    now = {dep.path: dep for dep in sealed.deps}
+    read = [now.get(entry.path, entry) if _is_late(entry) else entry for entry in inputs(before)]
+    return replace(sealed, data_version=data_version(read))
+
+
+def has_late_inputs(snapshot: Snapshot) -> bool:
+    """Whether an input became known when its stage was sealed."""
+    return any(_is_late(entry) and entry.is_observed for entry in inputs(snapshot))
+
+
+def _is_late(dep: DataEntry) -> bool:
+    """Whether it lies where nobody looks when a run starts. A dataset has its version then."""
+    return is_address(dep.path) and dataset_name(dep.path) is None
 
 
 def _with_outs(snapshot: Snapshot, seal: LockedStage) -> Iterator[DataEntry]:
@@ -148,14 +208,7 @@ def _with_outs(snapshot: Snapshot, seal: LockedStage) -> Iterator[DataEntry]:
 def _take_hash(entry: DataEntry, now: DataEntry | None) -> DataEntry:
     if now is None:
         return entry
-    state: State = "clean" if entry.role == "output" else entry.state
-    return replace(entry.with_hash_of(now), certainty="sealed", state=state)
-
-
-def _changed_meanwhile(snapshot: Snapshot, now: Mapping[str, DataEntry]) -> Iterator[str]:
-    for dep in snapshot.deps:
-        end = now.get(dep.path)
-        if dep.certainty != "disk" or end is None:
-            continue
-        if (dep.algorithm, dep.hash) != (end.algorithm, end.hash):
-            yield f"{dep.path} changed while the stage ran; its hash is that of the end"
+    is_looked_at = entry.role == "output" or (entry.state == "unverified" and _is_late(entry))
+    state: State = "clean" if is_looked_at else entry.state
+    source = now.source or entry.source
+    return replace(entry.with_hash_of(now), source=source, certainty="sealed", state=state)

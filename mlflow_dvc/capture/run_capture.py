@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 from mlflow_dvc._version import __version__
 from mlflow_dvc.capture.claims import claim_data
 from mlflow_dvc.capture.frozen_record import FrozenRecord
+from mlflow_dvc.capture.running_code import stage_execution
 from mlflow_dvc.dvcfiles.lock_file import lock_path, locked_entry
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.stages import Stage
+from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.guard import warn_once
 from mlflow_dvc.project import Project
@@ -110,9 +112,8 @@ class RunCapture:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to record: no commit, no DVC project."""
-        has_commit = self.git is not None and self.git.sha is not None
-        return self.reading is None and self.data_capture.frozen is None and not has_commit
+        """Whether there is nothing to record: no git repository, no DVC project."""
+        return self.reading is None and self.data_capture.frozen is None and self.git is None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -141,7 +142,13 @@ class RunCapture:
 
     @cached_property
     def snapshot(self) -> Snapshot:
-        return replace(self.data, git=self.git, warnings=self.warnings)
+        told = replace(self.data, git=self.git, warnings=self.warnings)
+        if self.data_capture.frozen:
+            return told
+        if told.stage:
+            told = replace(told, execution=stage_execution())
+        files = {**self.project_files, **self.sealed_locks}
+        return replace(told, attached={path: md5_of(files[path]) for path in _placed(files)})
 
     def lock_at_start(self, stage: Stage) -> Mapping[str, Any] | None:
         """What the lock said of the stage when the run started."""
@@ -199,13 +206,17 @@ def _dvc_files(reading: ProjectReading) -> dict[str, bytes]:
     return {**found, **reading.params}
 
 
+def _placed(paths: Iterable[str]) -> Iterator[str]:
+    """Those which are not of another project: they have no place below dvc/."""
+    return (path for path in paths if ".." not in path.split("/") and not path.startswith("/"))
+
+
 def _limit_size(found: dict[str, bytes]) -> dict[str, bytes]:
     """The record must not flood an artifact store; the snapshot comes first and always goes."""
     kept: dict[str, bytes] = {}
     left = _MAX_ATTACHED_BYTES
-    for path, content in found.items():
-        if ".." in path.split("/") or path.startswith("/"):
-            continue  # of another project; it has no place below dvc/
+    for path in _placed(found):
+        content = found[path]
         if len(content) > left:
             warn_once(f"{path} is too large to attach: the record of a run has 50 MiB")
             continue

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from mlflow_dvc import settings
 from mlflow_dvc.capture import evidence, frozen_record
+from mlflow_dvc.capture.code_facts import add_code_facts
 from mlflow_dvc.capture.frozen_record import FrozenRecord
 from mlflow_dvc.capture.run_capture import DataCapture, RunCapture, cache_key
-from mlflow_dvc.capture.unseen_files import note_unseen_files
 from mlflow_dvc.dvc_backend import hashing as disk
 from mlflow_dvc.dvcfiles.reader import ProjectReader
 from mlflow_dvc.dvcfiles.reading import ProjectReading
@@ -18,8 +18,6 @@ from mlflow_dvc.dvcfiles.reading_cache import CachedReading, CachedTags, save_re
 from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.fingerprint import FileCache, Fingerprint, describe_error
 from mlflow_dvc.git import ci, head
-from mlflow_dvc.git.patch import make_patch
-from mlflow_dvc.git.uncommitted import Patch, PatchOptions
 from mlflow_dvc.project import Project, find_project, running_script
 from mlflow_dvc.snapshot import GitState, Snapshot
 
@@ -120,36 +118,7 @@ def add_slow_facts(capture: RunCapture, since: float | None = None) -> RunCaptur
         return capture
     if data_capture.reading is not None and data_capture.reading.pending:
         data_capture = DataCapture(capture.project, data_capture.reading.with_templates())
-    return _add_code_facts(replace(capture, data_capture=data_capture), since)
-
-
-def _add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
-    """What git must be asked for: the nearest tag, and what differs from the commit."""
-    root, state = capture.project.git_root, capture.git
-    if root is None or state is None or state.sha is None:
-        return capture
-    sha = state.sha
-    state = replace(state, describe=head.describe(root, sha))
-    try:
-        found = _make_patch(capture, root, sha, since)
-    except (OSError, ValueError) as error:
-        fault = f"{root}: what is uncommitted could not be told ({describe_error(error)})"
-        return replace(capture, git=state, faults=(*capture.faults, fault))
-    state = replace(state, dirty=found.is_dirty, omitted=found.omitted, changes=found.digest)
-    capture = note_unseen_files(capture, root, found.dvc_files)
-    return replace(capture, git=state, patch=None if settings.patch_mode() == "off" else found)
-
-
-def _make_patch(capture: RunCapture, root: str, sha: str, since: float | None) -> Patch:
-    reading = capture.reading
-    outs = {
-        os.path.join(reading.root, out.path)
-        for stage in (reading.stages if reading else ())
-        for out in stage.outs
-        if reading
-    }
-    untracked = settings.patch_mode() != "tracked"
-    return make_patch(root, sha, PatchOptions(outs, untracked, since=since))
+    return add_code_facts(replace(capture, data_capture=data_capture), since)
 
 
 def save_cache(capture: RunCapture) -> None:

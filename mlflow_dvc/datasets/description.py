@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlflow_dvc.dvcfiles.remotes import Remote
+from mlflow_dvc.paths import DATASET_SCHEME
 from mlflow_dvc.snapshot import DataEntry, GitState
 
 SOURCE_TYPE = "dvc"
@@ -21,6 +22,10 @@ def describe_source(
 ) -> dict[str, Any]:
     """The data by its hash, and where to look for it."""
     raw: dict[str, Any] = {"path": entry.path, "algorithm": entry.algorithm, "hash": entry.hash}
+    if entry.path.startswith(DATASET_SCHEME):
+        url, _, rev = (entry.source or "").rpartition("@")
+        is_git = entry.algorithm.partition(":")[0] == "rev"
+        return {**raw, "repo": url if is_git else None, "rev": rev if is_git else None}
     raw["repo"] = git.remote_url if git else None
     raw["rev"] = git.sha if git else None
     raw["remote"] = remote.url if remote else None

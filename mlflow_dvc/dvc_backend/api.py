@@ -71,7 +71,8 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
         "templates in dvc.yaml are not filled in",
         (
             "DataResolver(repo, wdir, d)", "DataResolver.get_keys",
-            "DataResolver.resolve_one(name)", "localfs", "parse_yaml(text, path)",
+            "DataResolver.resolve_one(name)", "DataResolver.resolve_datasets", "localfs",
+            "parse_yaml(text, path)",
         ),
     ),
     "params": (

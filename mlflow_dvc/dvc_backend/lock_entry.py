@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlflow_dvc.dvc_backend import api
@@ -14,17 +14,21 @@ from mlflow_dvc.dvc_backend.child_process import DvcProcess, describe_dvc_error
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.snapshot import DataEntry
 
+_DATASET = "dataset"  # DVC's word for a dependency whose path is `ds://NAME`
+
 
 @dataclass(frozen=True)
 class LockedStage:
     """A stage that has run. ``lock`` is the whole lock as DVC is about to write it.
 
-    Paths of ``outs`` and ``deps`` are relative to the DVC root, or URLs.
+    Paths of ``outs`` and ``deps`` are relative to the DVC root, or URLs. ``datasets`` is what the
+    lock says of each dependency on a dataset.
     """
 
     lock: bytes
     outs: tuple[DataEntry, ...]
     deps: tuple[DataEntry, ...]
+    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def start_sealing(root: str, file: str, name: str, address: str, *, max_bytes: int) -> DvcProcess:
@@ -45,7 +49,7 @@ def read_sealed(child: DvcProcess) -> LockedStage | str:
     if "fault" in raw:
         return str(raw["fault"])
     outs, deps = (tuple(DataEntry(**row) for row in raw[part]) for part in ("outs", "deps"))
-    return LockedStage(raw["lock"].encode(), outs, deps)
+    return LockedStage(raw["lock"].encode(), outs, deps, dict(raw["datasets"]))
 
 
 @api.task("repo", "hash", "seal")
@@ -66,6 +70,7 @@ def run_seal(root: str, file: str, name: str, address: str, max_bytes: int) -> d
                 "lock": _locked(repo, stage),
                 "outs": list(_rows(stage.outs, root, address, role="output")),
                 "deps": list(_rows(stage.deps, root, address, role=None)),
+                "datasets": dict(_datasets(stage.deps)),
             }
     except Exception as error:  # an output is missing, say: then the stage has not done its work
         return {"fault": describe_dvc_error(error)}
@@ -110,7 +115,7 @@ def _rows(
     outs: Iterable[Any], root: str, address: str, role: str | None
 ) -> Iterator[dict[str, Any]]:
     for out in outs:
-        if out.hash_name == "params" or not out.hash_info:
+        if out.hash_name in ("params", _DATASET) or not out.hash_info:
             continue
         yield {
             "path": _path(out, root),
@@ -122,6 +127,12 @@ def _rows(
             "stage": address,
             "role": role,
         }
+
+
+def _datasets(deps: Iterable[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for dep in deps:
+        if dep.hash_name == _DATASET:
+            yield dep.def_path, dep.hash_info.value
 
 
 def _path(out: Any, root: str) -> str:

@@ -20,7 +20,7 @@ from mlflow_dvc import user_cache
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 
-_VERSION = 2
+_VERSION = 3
 _MAX_VARIANTS = 8
 _MAX_SECONDS = 120
 _KEYS = ("cmd", "wdir", "deps", "params", "outs", "metrics", "plots")
@@ -30,6 +30,7 @@ _KEYS = ("cmd", "wdir", "deps", "params", "outs", "metrics", "plots")
 class ResolvedStages:
     """The stages of one dvc.yaml with every template filled in.
 
+    ``datasets`` are those that it defines, None where DVC cannot fill them in.
     ``reads`` maps the path of each file that the answer depends on (relative to the DVC root) to
     the md5 of its bytes, None for a file that was not there. ``faults`` are DVC's own words.
     """
@@ -37,6 +38,7 @@ class ResolvedStages:
     stages: Mapping[str, Any]
     reads: Mapping[str, str | None]
     faults: tuple[str, ...] = ()
+    datasets: Any = None
 
 
 # Where the cache cannot be written, each process still asks only once.
@@ -77,6 +79,7 @@ def run_resolve(root: str, file: str, text: str) -> dict[str, Any]:
     # Imported before ``open`` is watched.
     localfs, resolver_class, parse_yaml = api.localfs, api.DataResolver, api.parse_yaml
     stages: dict[str, Any] = {}
+    resolver: Any = None
     faults: list[str] = []
     opened.clear()
     raw: Any = {}
@@ -96,10 +99,19 @@ def run_resolve(root: str, file: str, text: str) -> dict[str, Any]:
             stages[name] = {key: resolved[key] for key in _KEYS if key in resolved}
         except Exception as error:
             faults.append(describe_dvc_error(error))
+    datasets = _resolve_datasets(resolver, faults)
     reads = {
         path: _digest(root, path) for path in sorted(_inside(root, opened) | _named(file, raw))
     }
-    return asdict(ResolvedStages(stages, reads, tuple(faults)))
+    return asdict(ResolvedStages(stages, reads, tuple(faults), datasets))
+
+
+def _resolve_datasets(resolver: Any, faults: list[str]) -> Any:
+    try:
+        return resolver.resolve_datasets() if resolver else None
+    except Exception as error:
+        faults.append(describe_dvc_error(error))
+        return None
 
 
 def _note_open(event: str, args: tuple[Any, ...], opened: set[str]) -> None:
@@ -130,7 +142,7 @@ def _named(file: str, raw: Any) -> set[str]:
 def _parsed(raw: Any) -> ResolvedStages:
     if not isinstance(raw, dict) or not {"stages", "reads", "faults"} <= raw.keys():
         raise ValueError("not an answer of the resolver")
-    return ResolvedStages(raw["stages"], raw["reads"], tuple(raw["faults"]))
+    return ResolvedStages(raw["stages"], raw["reads"], tuple(raw["faults"]), raw.get("datasets"))
 
 
 def _key(file: str, content: bytes) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlflow_dvc.dvc_backend.templates import ResolvedStages, cached_answer, resolve
-from mlflow_dvc.dvcfiles import schema
+from mlflow_dvc.dvcfiles import schema, yaml12
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.lock_file import lock_path, validate_lock
+from mlflow_dvc.dvcfiles.locked_dataset import LockedDataset, parse_datasets
 from mlflow_dvc.dvcfiles.output_hash import Raw
 from mlflow_dvc.dvcfiles.schema import validate
 from mlflow_dvc.dvcfiles.stages import (
@@ -19,6 +20,7 @@ from mlflow_dvc.dvcfiles.stages import (
     InvalidDvcFileError,
     Stage,
     StageParser,
+    has_templates,
     templated_stages,
 )
 from mlflow_dvc.fingerprint import describe_error
@@ -35,7 +37,8 @@ class ParsedFile:
 @dataclass(frozen=True, eq=False)
 class DvcFile:
     """One ``.dvc`` file, or one dvc.yaml with its lock. Compared by identity: it is made anew when
-    its files change. ``pending``: DVC must fill in templates.
+    its files change. ``pending``: DVC must fill in templates. ``datasets`` are those that it
+    defines.
     """
 
     file: str
@@ -48,6 +51,9 @@ class DvcFile:
     raw: Any = field(default=None, repr=False)
     templated: frozenset[str] = frozenset()
     lock: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    datasets: tuple[LockedDataset, ...] = ()
+    raw_datasets: Any = field(default=None, repr=False)
+    locked_datasets: Any = field(default=None, repr=False)
 
 
 def param_files(dvc_file: DvcFile) -> Iterator[str]:
@@ -72,6 +78,20 @@ def is_stale(dvc_file: DvcFile, root: str) -> bool:
     if not dvc_file.pending and dvc_file.answer is None:
         return False
     return cached_answer(root, dvc_file.file, dvc_file.content) != dvc_file.answer
+
+
+# What DVCLive adds to a dvc.yaml while it runs: what is shown, not what is done.
+_SHOWN_PARTS = ("metrics", "plots", "params", "artifacts")
+
+
+def runs_the_same(old: bytes, new: bytes) -> bool:
+    """Whether two contents of a dvc.yaml have the same stages, with the same templates."""
+    try:
+        parts = [yaml12.parse_yaml(content) or {} for content in (old, new)]
+        was, now = ({k: v for k, v in part.items() if k not in _SHOWN_PARTS} for part in parts)
+    except Exception:  # no YAML, or no mapping: then it counts as it stands
+        return False
+    return bool(was == now)
 
 
 def parse_dvc_file(root: str, file: str, loaded: ParsedFile) -> DvcFile:
@@ -99,9 +119,11 @@ def parse_pipeline(root: str, file: str, loaded: ParsedFile, lock: ParsedFile | 
         lock_content=lock.content if lock else None,
         raw=raw.get("stages") or {},
         lock=locked.get("stages") or {},
+        raw_datasets=raw.get("datasets"),
+        locked_datasets=locked.get("datasets"),
     )
     dvc_file = replace(dvc_file, templated=templated_stages(loaded.content, dvc_file.raw))
-    if dvc_file.templated:
+    if dvc_file.templated or has_templates(loaded.content, dvc_file.raw_datasets):
         if known := cached_answer(root, file, loaded.content):
             return _with_templates(root, dvc_file, known)
         dvc_file = replace(dvc_file, pending=True)
@@ -109,7 +131,7 @@ def parse_pipeline(root: str, file: str, loaded: ParsedFile, lock: ParsedFile | 
 
 
 def _read_plainly(root: str, dvc_file: DvcFile) -> DvcFile:
-    return _with_stages(root, dvc_file, _parse_again(dvc_file))
+    return _with_stages(root, dvc_file, _parse_again(dvc_file), dvc_file.raw_datasets)
 
 
 def _parse_again(dvc_file: DvcFile) -> Raw:
@@ -131,13 +153,20 @@ def _with_templates(root: str, dvc_file: DvcFile, resolved: ResolvedStages) -> D
         {**_parse_again(dvc_file), **resolved.stages}.items(),
         key=lambda item: order.get(item[0].rpartition("@")[0], order.get(item[0], 0)),
     )
-    return _with_stages(root, known, dict(stages))
+    specs = dvc_file.raw_datasets if resolved.datasets is None else resolved.datasets
+    return _with_stages(root, known, dict(stages), specs)
 
 
-def _with_stages(root: str, dvc_file: DvcFile, stages: Mapping[str, Any]) -> DvcFile:
+def _with_stages(root: str, dvc_file: DvcFile, stages: Mapping[str, Any], datasets: Any) -> DvcFile:
     reader = StageParser(root)
     found = reader.parse_pipeline(dvc_file.file, stages, dvc_file.lock)
-    return replace(dvc_file, stages=tuple(found), faults=dvc_file.faults + tuple(reader.faults))
+    lock = lock_path(dvc_file.file)
+    return replace(
+        dvc_file,
+        stages=tuple(found),
+        faults=dvc_file.faults + tuple(reader.faults),
+        datasets=tuple(parse_datasets(lock, datasets, dvc_file.locked_datasets)),
+    )
 
 
 def resolve_templates(root: str, dvc_file: DvcFile) -> DvcFile:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlflow_dvc.dvcfiles.locked_dataset import dataset_name, locked_version
+
 Raw = Mapping[str, Any]
 
 _MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
@@ -27,8 +29,11 @@ def output_hash(path: str, shown: str, info: Raw) -> tuple[str, Any]:
     """DVC's name for the hash of the output ``path``, and the raw hash value.
 
     ``shown`` is the path seen from the DVC root. A hash of an output within the project has its
-    name beside it; an md5 without one is md5-dos2unix.
+    name beside it; an md5 without one is md5-dos2unix. Of a DVC dataset it is the locked version.
     """
+    if dataset_name(path):
+        dataset = info.get("dataset")
+        return locked_version(dataset if isinstance(dataset, Mapping) else {})
     merged = _with_cloud(info)
     algorithm = _algorithm(path, shown, merged)
     field = _field(algorithm)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from mlflow_dvc.dvcfiles.dvc_file import DvcFile, ProjectContent, resolve_templates
 from mlflow_dvc.dvcfiles.lock_file import lock_path
+from mlflow_dvc.dvcfiles.locked_dataset import LockedDataset
 from mlflow_dvc.dvcfiles.reading_cache import CachedReading
 from mlflow_dvc.dvcfiles.stage_graph import overlapping_outputs
 from mlflow_dvc.dvcfiles.stages import Stage
@@ -59,6 +60,11 @@ class ProjectReading:
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         return tuple(stage for dvc_file in self.dvc_files for stage in dvc_file.stages)
+
+    @cached_property
+    def datasets(self) -> tuple[LockedDataset, ...]:
+        """Those of every dvc.yaml: a stage may read what another file defines."""
+        return tuple(one for dvc_file in self.dvc_files for one in dvc_file.datasets)
 
     @cached_property
     def unhashed(self) -> frozenset[str]:

@@ -22,6 +22,7 @@ from mlflow_dvc import user_cache
 from mlflow_dvc.dvc_backend.templates import ResolvedStages
 from mlflow_dvc.dvcfiles.discovery import digest_of_listing
 from mlflow_dvc.dvcfiles.dvc_file import DvcFile, ProjectContent
+from mlflow_dvc.dvcfiles.locked_dataset import LockedDataset
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import Fingerprint, small_file_md5
 from mlflow_dvc.snapshot import DataEntry
@@ -150,6 +151,7 @@ def _file_to_row(dvc_file: DvcFile) -> dict[str, Any]:
         "content": _text(dvc_file.content),
         "stages": [_stage_to_row(stage) for stage in dvc_file.stages],
         "faults": dvc_file.faults,
+        "datasets": [vars(one) for one in dvc_file.datasets],
         "lock_content": None if dvc_file.lock_content is None else _text(dvc_file.lock_content),
         "answer": asdict(dvc_file.answer) if dvc_file.answer else None,
     }
@@ -167,6 +169,7 @@ def _file_from_row(row: dict[str, Any]) -> DvcFile:
         content=_bytes(row["content"]),
         stages=tuple(_stage_from_row(stage) for stage in row["stages"]),
         faults=tuple(row["faults"]),
+        datasets=tuple(LockedDataset(**one) for one in row["datasets"]),
         lock_content=None if lock is None else _bytes(lock),
         answer=ResolvedStages(**{**answer, "faults": tuple(answer["faults"])}) if answer else None,
     )

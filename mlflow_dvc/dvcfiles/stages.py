@@ -143,9 +143,18 @@ def templated_stages(content: bytes, stages: Raw) -> frozenset[str]:
 
     ``content`` is the text of the whole file.
     """
-    # In double quotes, `\u0024` is a dollar as well.
-    whole = b"${" in content or b"\\" in content
+    whole = _may_have_templates(content)
     return frozenset(name for name, raw in stages.items() if _needs_resolving(raw, whole=whole))
+
+
+def has_templates(content: bytes, part: Any) -> bool:
+    """Whether a ``part`` of the file, whose whole text is ``content``, is to be filled in."""
+    return _may_have_templates(content) and any("${" in text for text in _texts(part))
+
+
+def _may_have_templates(content: bytes) -> bool:
+    # In double quotes, `\u0024` is a dollar as well.
+    return b"${" in content or b"\\" in content
 
 
 def _needs_resolving(raw: Any, *, whole: bool) -> bool:

@@ -6,32 +6,64 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable
 
-# Programs, and what configures them. JSON and plain text are as often data: they count as such.
-_SUFFIXES = frozenset({
+_PROGRAM_SUFFIXES = frozenset({
     ".py", ".pyi", ".pyx", ".ipynb", ".r", ".rmd", ".qmd", ".jl", ".m", ".sh", ".bash", ".zsh",
     ".ps1", ".bat", ".pl", ".rb", ".lua", ".sql", ".js", ".mjs", ".ts", ".java", ".scala",
     ".kt", ".go", ".rs", ".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".cu", ".f90", ".cs",
-    ".swift", ".php", ".stan", ".wdl", ".smk", ".nf", ".yaml", ".yml", ".toml", ".cfg", ".ini",
-    ".lock", ".mk",
+    ".swift", ".php", ".stan", ".wdl", ".smk", ".nf", ".mk",
 })  # fmt: skip
-_NAMES = frozenset({"makefile", "dockerfile", "snakefile", "requirements.txt", "pipfile"})
+_PROGRAM_NAMES = frozenset({"makefile", "dockerfile", "snakefile"})
+# JSON and plain text are as often data: they count as such.
+_SETTINGS_SUFFIXES = frozenset({".yaml", ".yml", ".toml", ".cfg", ".ini", ".lock"})
+_SETTINGS_NAMES = frozenset({"requirements.txt", "pipfile"})
 
 # Folders that are no code even if git tracks them: DVC's own, and what runs leave behind.
-_NEVER_CODE = frozenset({".dvc", "mlruns", "mlartifacts"})
+_NEVER_CODE = frozenset({".dvc", "mlruns", "mlartifacts", ".hydra", ".ipynb_checkpoints"})
+# Folders of tools that track runs: no code but programs.
+_TOOL_FOLDERS = frozenset({"wandb", "lightning_logs", "dvclive"})
+# Folders in which nothing is code that git does not track.
+_UNTRACKED_FOLDERS = _TOOL_FOLDERS | {
+    "outputs", "multirun", "runs", "tb_logs", "ray_results", "node_modules", "__pycache__",
+    "site-packages", ".venv", "venv", ".aws", ".ssh", ".gnupg",
+}  # fmt: skip
 
 
-def is_written_by_dvc(path: str) -> bool:
-    """Whether DVC, or the tracking store, writes the file ``path``, which git may track."""
+def is_never_code(path: str) -> bool:
+    """Whether DVC, or a tool that tracks runs, writes the file ``path``, which git may track."""
     name = posixpath.basename(path)
     if name == "dvc.lock" or name.endswith(".dvc"):
+        return True
+    folders = path.split("/")[:-1]
+    if not _TOOL_FOLDERS.isdisjoint(folders) and not _is_program_itself(path):
         return True
     return not _NEVER_CODE.isdisjoint(path.split("/"))
 
 
+def is_left_by_runs(path: str) -> bool:
+    """Whether a file that git does not track lies where runs leave files behind."""
+    return not _UNTRACKED_FOLDERS.isdisjoint(path.split("/"))
+
+
 def is_program(path: str) -> bool:
     """Whether a file of this name is a program, or configures one."""
+    return _is_program_itself(path) or is_settings(path)
+
+
+def is_settings(path: str) -> bool:
+    """Whether a file of this name configures programs. Tools write such files as well."""
     name = posixpath.basename(path).lower()
-    return name in _NAMES or posixpath.splitext(name)[1] in _SUFFIXES
+    return name in _SETTINGS_NAMES or posixpath.splitext(name)[1] in _SETTINGS_SUFFIXES
+
+
+def is_program_or_text(path: str) -> bool:
+    """Whether a file of this name may stand beside programs without anything having run."""
+    name = posixpath.basename(path).lower()
+    return is_program(path) or name.startswith(".") or name.endswith((".md", ".rst"))
+
+
+def _is_program_itself(path: str) -> bool:
+    name = posixpath.basename(path).lower()
+    return name in _PROGRAM_NAMES or posixpath.splitext(name)[1] in _PROGRAM_SUFFIXES
 
 
 def are_ignores_of_dvc(path: str, lines: Iterable[bytes], is_output: Callable[[str], bool]) -> bool:

@@ -16,6 +16,7 @@ from mlflow_dvc.git.run import git_output
 from mlflow_dvc.snapshot import GitState
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SCP = re.compile(r"(?:[^@/:]+@)?(?P<host>[^/:]+):(?P<path>.*)")  # git@host:owner/name.git
 _MAX_SYMREFS = 5
 _MAX_DESCRIBE_SECONDS = 20.0
 _MAX_SHOWN_CHARACTERS = 80
@@ -76,6 +77,27 @@ def without_credentials(url: str) -> str:
     user, _, host = parts.netloc.rpartition("@")
     keep = f"{user}@" if parts.scheme in ("ssh", "git+ssh") and ":" not in user else ""
     return urlunsplit(parts._replace(netloc=keep + host))
+
+
+def is_same_remote(one: str, other: str) -> bool:
+    """Whether two URLs are of one repository, by whatever protocol, port and user, on any disk."""
+    return _place_of(one) == _place_of(other)
+
+
+def _place_of(url: str) -> tuple[str, str]:
+    """The host and the path that a URL names; the host is empty for this machine."""
+    scp = None if "://" in url else _SCP.fullmatch(url)
+    if scp and not os.path.exists(url):
+        host, path = scp["host"], scp["path"]
+    else:
+        try:
+            parts = urlsplit(url)
+            host, path = parts.hostname or "", parts.path if parts.scheme else url
+        except ValueError:
+            host, path = "", url
+    if not host:
+        return "", os.path.realpath(path.removesuffix("/").removesuffix("/.git"))
+    return host.lower(), path.strip("/").removesuffix(".git").lower()
 
 
 def describe(root: str, sha: str) -> str | None:

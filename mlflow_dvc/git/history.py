@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
-from mlflow_dvc.git.code_files import are_ignores_of_dvc, is_written_by_dvc
+from mlflow_dvc.git.code_files import are_ignores_of_dvc, is_never_code
 from mlflow_dvc.git.head import is_sha
 from mlflow_dvc.git.scratch import ScratchGit
 from mlflow_dvc.paths import parents
@@ -71,13 +71,14 @@ class GitHistory(ScratchGit):
     def tree(self, sha: str, patch: bytes | None) -> str:
         """The code of the commit with the patch, as git names it, without what DVC keeps there.
 
+        No commit, an empty text, is a tree without a file.
         Raises OSError, in git's words, where the patch does not fit or is none.
         """
-        self._run("read-tree", sha)
+        self._run("read-tree", sha or "--empty")
         if patch:
             self._run(*_RAW_WORDS, "apply", "--cached", "-p1", "-", given=patch)
         paths = map(os.fsdecode, self._run("ls-files", "--cached", "-z").split(b"\0"))
-        return self._tree_without(path for path in paths if is_written_by_dvc(path))
+        return self._tree_without(path for path in paths if is_never_code(path))
 
     def content(self, sha: str, patch: bytes, path: str) -> bytes | None:
         """Of the file at ``path`` in the commit with the patch; None where there is none."""

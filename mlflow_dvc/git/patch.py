@@ -11,19 +11,20 @@ import os
 import posixpath
 from collections.abc import Iterator
 
+from mlflow_dvc.git.changed_code import PatchOptions
 from mlflow_dvc.git.head import read_head
-from mlflow_dvc.git.uncommitted import Patch, PatchBudget, PatchOptions, UncommittedCode
+from mlflow_dvc.git.uncommitted import Patch, PatchBudget, UncommittedCode
 from mlflow_dvc.git.work_tree import WorkTree
 
 MAX_PATCH_SECONDS = 20.0
-_MAX_NAMED_PATHS = 200
 _MAX_SUBMODULE_DEPTH = 5
 
 
-def make_patch(root: str, sha: str, wanted: PatchOptions) -> Patch:
+def make_patch(root: str, sha: str | None, wanted: PatchOptions) -> Patch:
     """How the code in the work tree at ``root`` differs from the commit ``sha``.
 
-    Raises OSError where git cannot tell, or not in time.
+    None is before the first commit: all code differs. Raises OSError where git cannot tell, or not
+    in time.
     """
     budget = PatchBudget(wanted.limit)
     files: dict[str, bytes] = {}
@@ -32,21 +33,18 @@ def make_patch(root: str, sha: str, wanted: PatchOptions) -> Patch:
     pending = [("", root, sha)]
     while pending:
         folder, where, commit = pending.pop(0)
-        with WorkTree(where, MAX_PATCH_SECONDS) as tree:
+        with WorkTree(where, MAX_PATCH_SECONDS, by_content=wanted.by_content) as tree:
+            commit = commit or tree.empty_tree()
             found = UncommittedCode(tree, where, commit, wanted, budget).patch()
             dvc_files = dvc_files if folder else tree.dvc_files()
             if folder.count("submodules/") < _MAX_SUBMODULE_DEPTH:
                 pending += _submodules(folder, where, tree)
         files |= {posixpath.join(folder, name): content for name, content in found.files.items()}
         omitted += (posixpath.join(folder, line) for line in found.omitted)
-        if budget.left < 0:
-            changed = sorted(budget.changed)[:_MAX_NAMED_PATHS]
-            too_large = (f"{path}: the patch is too large" for path in changed)
-            return Patch({}, (*omitted, *too_large), dvc_files)
     return Patch(files, tuple(omitted), dvc_files)
 
 
-def _submodules(folder: str, root: str, tree: WorkTree) -> Iterator[tuple[str, str, str]]:
+def _submodules(folder: str, root: str, tree: WorkTree) -> Iterator[tuple[str, str, str | None]]:
     """Each one that is checked out: where its patch goes, where it lies, and its commit."""
     for path in tree.repositories():
         where = os.path.join(root, path)

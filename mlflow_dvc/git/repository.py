@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterable
 
 from mlflow_dvc.errors import MlflowDvcError
-from mlflow_dvc.git.head import is_sha
+from mlflow_dvc.git.commit_files import blob_names
+from mlflow_dvc.git.head import is_same_remote, is_sha
 from mlflow_dvc.git.run import fault_line, run_git
 
 _SETTINGS = ("core.sparseCheckout=false", "protocol.ext.allow=never")
@@ -52,10 +54,12 @@ class Repository:
     def has(self, sha: str) -> bool:
         return self._succeeds("cat-file", "-e", f"{sha}^{{commit}}")
 
-    def has_blob(self, content: bytes) -> bool:
-        """Whether some commit has a file with this content."""
-        name = self.git("hash-object", "--stdin", "--no-filters", given=content).decode().strip()
-        return self._succeeds("cat-file", "-e", name)
+    def has_any_blob(self, contents: Iterable[bytes]) -> bool:
+        """Whether some commit, or the index, has a file with one of these contents."""
+        names = {name for content in contents for name in blob_names(content)}
+        given = "".join(f"{name}\n" for name in sorted(names)).encode()
+        rows = self.git("cat-file", "--batch-check=%(objecttype)", given=given).splitlines()
+        return b"blob" in rows
 
     def file(self, sha: str, path: str) -> bytes | None:
         """Its content in the commit; None where it has none."""
@@ -71,6 +75,13 @@ class Repository:
 
     def remotes(self) -> list[str]:
         return self.git("remote").decode("utf-8", "replace").split()
+
+    def is_of_remote(self, url: str) -> bool:
+        """Whether it is a clone of ``url``, or the repository itself that is named so."""
+        pattern = ("config", "-z", "--get-regexp", r"^remote\..*\.url$")
+        rows = os.fsdecode(self._call(pattern, b"", None).stdout).split("\0")
+        known = [row.partition("\n")[2] for row in rows if row]
+        return any(is_same_remote(url, one) for one in (*known, self.root))
 
     def resolve(self, revision: str) -> str | None:
         """The commit that ``revision`` names here, None where it names none."""
@@ -118,6 +129,15 @@ class Repository:
             elsewhere = Repository.create(folder, sha, "--bare")
             return elsewhere.fetch(sha, url, "--depth=1", "--filter=tree:0")
 
+    def fetch_apart(self, folder: str, sha: str, sources: Iterable[str]) -> Repository | None:
+        """A repository in ``folder`` with the trees of the commit, from the first that has it."""
+        elsewhere = Repository.create(folder, sha, "--bare")
+        for source in sources:
+            url = self.url_of(source)
+            if elsewhere.fetch(sha, url, "--depth=1", "--filter=blob:none") is None:
+                return elsewhere
+        return None
+
     def url_of(self, remote: str) -> str:
         """Of a remote; of anything else itself."""
         if remote not in self.remotes():
@@ -140,10 +160,13 @@ class Repository:
     # --- trees ---
 
     def tree(self, sha: str, patch: bytes = b"") -> str:
-        """The tree of the commit with ``patch``. Raises GitError where it does not apply."""
+        """The tree of the commit with ``patch``. Raises GitError where it does not apply.
+
+        No commit, an empty text, is a tree without a file.
+        """
         with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
             index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
-            self.git("read-tree", sha, env=index)
+            self.git("read-tree", sha or "--empty", env=index)
             if patch:
                 self.git(*_APPLY_WORDS, given=patch, env=index)
             return self.git("write-tree", env=index).decode().strip()
@@ -155,12 +178,13 @@ class Repository:
 
     def check_out(self, tree: str, sha: str) -> None:
         """Let the work tree and the index be ``tree``, and HEAD the commit."""
-        self.git("update-ref", "--no-deref", "HEAD", sha)
+        if sha:
+            self.git("update-ref", "--no-deref", "HEAD", sha)
         self.git("read-tree", "--reset", "-u", tree)
 
     def leave_uncommitted(self) -> None:
         """Let what the work tree has besides HEAD be uncommitted, as it was when the run began."""
-        self.git("read-tree", "--reset", "HEAD")
+        self.git("read-tree", *(("--reset", "HEAD") if self.resolve("HEAD") else ("--empty",)))
         self._succeeds("update-index", "-q", "--refresh")
 
     def changed_since(self, tree: str) -> list[str]:

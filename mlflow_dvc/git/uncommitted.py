@@ -5,26 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mlflow_dvc.fingerprint import describe_error
-from mlflow_dvc.git.code_files import are_ignores_of_dvc, is_program, is_written_by_dvc
+from mlflow_dvc.git.changed_code import ChangedCode, PatchOptions
+from mlflow_dvc.git.code_files import are_ignores_of_dvc
 from mlflow_dvc.git.run import GitTimeoutError
-from mlflow_dvc.git.secrets import contains_secret, is_secret_name, redact
+from mlflow_dvc.git.secrets import contains_secret, redact
 from mlflow_dvc.git.work_tree import WorkTree
 
 PATCH = "code.patch"
-MAX_PATCH_BYTES = 10 * 1024 * 1024
 _MAX_PATHS_AT_ONCE = 500
-
-# Folders whose untracked files are not the user's code.
-_NOT_CODE_DIRECTORIES = frozenset({
-    "wandb", "node_modules", "__pycache__", "site-packages", ".venv",
-    "venv", ".ipynb_checkpoints", ".aws", ".ssh", ".gnupg",
-})  # fmt: skip
+_TOO_LARGE = "the patch is too large"
+_HOLDS_CREDENTIALS = "it holds credentials"
 
 
 @dataclass(frozen=True)
@@ -56,29 +50,20 @@ class Patch:
 
 @dataclass
 class PatchBudget:
-    """Bytes that may still be attached; what has changed."""
+    """Bytes that may still be attached."""
 
     left: int
-    changed: list[str] = field(default_factory=list)
 
-
-@dataclass(frozen=True)
-class PatchOptions:
-    """What counts as changed code.
-
-    ``outs`` are the absolute paths of outputs, which are data. With ``untracked``, programs that
-    git does not know yet are code as well. ``limit`` is in bytes. What has changed after ``since``,
-    in seconds since 1970, is named.
-    """
-
-    outs: Set[str] = frozenset()
-    untracked: bool = True
-    limit: int = MAX_PATCH_BYTES
-    since: float | None = None
+    def take(self, size: int) -> bool:
+        """Whether there is room for ``size`` bytes, which are taken then."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
 
 
 class UncommittedCode:
-    """What has changed in one work tree; ``omitted`` grows as it is found out."""
+    """The patch of one work tree; ``omitted`` grows as it is made."""
 
     def __init__(
         self, tree: WorkTree, root: str, sha: str, wanted: PatchOptions, budget: PatchBudget
@@ -86,81 +71,50 @@ class UncommittedCode:
         self.tree = tree
         self.root = root
         self.sha = sha
-        self.omitted: list[str] = []
+        self.changed = ChangedCode(tree, root, sha, wanted)
+        self.omitted = self.changed.omitted
         self._options = wanted
         self._budget = budget
 
     def patch(self) -> Patch:
-        before = self.tree.changed(self.sha)
-        new = self._new() if self._options.untracked else {}
-        sizes = {path: max(size, self._size(path)) for path, size in before.items()}
-        code = {
-            path: size
-            for path, size in {**sizes, **new}.items()
-            if self._is_code(path, size, tracked=path in before)
-        }
-        self._budget.changed += code
-        added = [path for path in new if path in code]
-        for path, error in self.tree.add(added):
+        paths, notebooks = self.changed.paths, self.changed.notebooks
+        for path, error in self.tree.add(self.changed.added()):
             self._omit(path, f"git cannot take it in ({describe_error(error)})")
-        text = b"".join(self._clean(part) for part in self._diff_chunks(code))
-        self._budget.left -= len(text)
-        files = dict(self._filtered_files([path for path in code if self._is_file(path)]))
-        self._note_edits_after_start(code)
+        for path, content in notebooks.items():
+            self.tree.put(path, content)
+        parts = dict(self._fitting_parts(paths))
+        text = b"".join(parts[path] for path in sorted(parts))
+        plain = [path for path in paths if path not in notebooks and self.changed.is_file(path)]
+        files = dict(self._filtered_files(plain))
+        self._note_edits_after_start(paths)
         return Patch({PATCH: text, **files} if text else files, tuple(self.omitted))
 
-    def _new(self) -> dict[str, int]:
-        """Programs that git does not know, as far as all of them are not too large."""
-        found: dict[str, int] = {}
-        total = 0
-        for path in self.tree.untracked():
-            if not is_program(path) or not _NOT_CODE_DIRECTORIES.isdisjoint(path.split("/")):
+    def _fitting_parts(self, paths: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
+        """The patch of each path, in this order, as far as there is room."""
+        for batch in _split_into_batches(paths, self._options.limit):
+            if self._budget.left <= 0:
+                for path in batch:
+                    self._omit(path, _TOO_LARGE)
                 continue
-            if is_secret_name(path):
-                continue  # where it belongs: neither in git nor here
-            size = self._size(path)
-            total += size if size <= self._options.limit else 0
-            if total > self._options.limit:
-                self._omit(path, "the new files are too large")
-            else:
-                found[path] = size
-        return found
-
-    def _is_code(self, path: str, size: int, *, tracked: bool) -> bool:
-        if is_written_by_dvc(path) or self._is_data(path):
-            return False
-        if tracked and is_secret_name(path):
-            return self._omit(path, "files of this name hold credentials")
-        if size > self._options.limit:
-            return self._omit(path, f"too large ({size / 1e6:.0f} MB)")
-        where = os.path.join(self.root, path)
-        if self._is_file(path) and not os.access(where, os.R_OK):
-            return self._omit(path, "it may not be read")
-        return True
-
-    def _is_data(self, path: str) -> bool:
-        """Whether DVC tracks ``path``, or a folder that it lies in."""
-        where = os.path.join(self.root, path)
-        while len(where) > len(self.root):
-            if where in self._options.outs:
-                return True
-            where = os.path.dirname(where)
-        return False
-
-    def _diff_chunks(self, sizes: Mapping[str, int]) -> Iterator[bytes]:
-        """The patch, file by file; broken off when it is too large."""
-        left = self._budget.left
-        for paths in _split_into_batches(sizes, self._options.limit):
-            for part in self._diff(paths):
-                yield part
-                left -= len(part)
-            if left < 0:
-                return
+            found: dict[str, bytes] = {}
+            for part in self._diff(batch):  # a file that becomes a link has two
+                path = _path_of_chunk(part)
+                found[path] = found.get(path, b"") + part
+            for path in batch:
+                part = self._clean(found.get(path, b""), path)
+                if part and self._budget.take(len(part)):
+                    yield path, part
+                elif part:
+                    self._omit(path, _TOO_LARGE)
 
     def _diff(self, paths: list[str]) -> Iterator[bytes]:
         """A file that git cannot tell of, as for want of a filter, does not cost the others."""
+        notebooks = [path for path in paths if path in self.changed.notebooks]
         try:
-            yield from self.tree.diff(self.sha, paths)
+            yield from self.tree.diff(
+                self.sha, [path for path in paths if path not in self.changed.notebooks]
+            )
+            yield from self.tree.diff(self.sha, notebooks, "--cached")
         except GitTimeoutError:
             raise
         except OSError as error:
@@ -170,21 +124,20 @@ class UncommittedCode:
             for path in paths:
                 yield from self._diff([path])
 
-    def _clean(self, part: bytes) -> bytes:
+    def _clean(self, part: bytes, path: str) -> bytes:
         """Less what is DVC's own, and less credentials."""
-        path = _path_of_chunk(part)
         if posixpath.basename(path) == ".gitignore" and self._is_of_dvc(part, path):
             return b""
         if b"\nGIT binary patch\n" in part:
-            old, new = self.tree.blob(self.sha, path), self._content(path)
+            old, new = self.tree.blob(self.sha, path), self.changed.content(path)
             if contains_secret(old) or contains_secret(new):
-                self._omit(path, "it holds credentials")
+                self._omit(path, _HOLDS_CREDENTIALS)
                 return b""
             return part
         lines = part.splitlines(keepends=True)
         kept = b"".join(line for line in lines if not line.startswith(b"+"))
         if redact(part) is None or redact(kept) != kept:
-            self._omit(path, "it holds credentials")
+            self._omit(path, _HOLDS_CREDENTIALS)
             return b""
         clean = b"".join((redact(line) or b"") if line.startswith(b"+") else line for line in lines)
         if clean != part:
@@ -195,7 +148,7 @@ class UncommittedCode:
         """Whether all that changed in a ``.gitignore`` is lines that DVC keeps for outputs."""
         body = part.partition(b"\n@@")[2].splitlines()
         changed = [line[1:] for line in body if line.startswith((b"+", b"-"))]
-        return are_ignores_of_dvc(path, changed, self._is_data)
+        return are_ignores_of_dvc(path, changed, self.changed.is_data)
 
     def _filtered_files(self, paths: list[str]) -> Iterator[tuple[str, bytes]]:
         """Files whose bytes a patch does not carry, as git changes the ends of their lines.
@@ -206,14 +159,13 @@ class UncommittedCode:
             if driver:
                 self._omit(path, f"attached as the filter {driver!r} stores it")
                 continue
-            content = self._content(path)
-            self._budget.left -= len(content)
-            if self._budget.left < 0:
-                return
+            content = self.changed.content(path)
             if contains_secret(content):
-                self._omit(path, "it holds credentials")
-            else:
+                self._omit(path, _HOLDS_CREDENTIALS)
+            elif self._budget.take(len(content)):
                 yield f"code/{path}", content
+            else:
+                self._omit(path, _TOO_LARGE)
 
     def _note_edits_after_start(self, paths: Iterable[str]) -> None:
         since = self._options.since
@@ -225,25 +177,8 @@ class UncommittedCode:
             if max(status.st_mtime, status.st_ctime) > (since or 0.0):
                 self._omit(path, "changed after the run began")
 
-    def _omit(self, path: str, why: str) -> bool:
-        self.omitted.append(f"{path}: {why}")
-        return False
-
-    def _is_file(self, path: str) -> bool:
-        try:
-            return stat.S_ISREG(os.lstat(os.path.join(self.root, path)).st_mode)
-        except OSError:
-            return False
-
-    def _size(self, path: str) -> int:
-        try:
-            return os.lstat(os.path.join(self.root, path)).st_size
-        except OSError:  # deleted
-            return 0
-
-    def _content(self, path: str) -> bytes:
-        where = Path(self.root, path)
-        return where.read_bytes() if self._is_file(path) else b""
+    def _omit(self, path: str, why: str) -> None:
+        self.changed.omit(path, why)
 
 
 def _split_into_batches(sizes: Mapping[str, int], limit: int) -> Iterator[list[str]]:
@@ -265,4 +200,6 @@ def _path_of_chunk(part: bytes) -> str:
     head = part.partition(b"\n")[0].removeprefix(b"diff --git ")
     # `a/PATH b/PATH`, both the same, as renames are not looked for; in quotes where it is odd.
     half = head[: len(head) // 2]
-    return half.strip(b'"').removeprefix(b"a/").decode("utf-8", "surrogateescape")
+    if half.startswith(b'"'):
+        half = half[1:-1].decode("unicode_escape").encode("latin-1")
+    return os.fsdecode(half.removeprefix(b"a/"))

@@ -26,16 +26,26 @@ _PATCH_WORDS = (
     "--inter-hunk-context=0", "--submodule=short", "--src-prefix=a/", "--dst-prefix=b/",
 )  # fmt: skip
 _SUBMODULE_MODE = "160000"  # the mode of a submodule
+_FILE_MODE = "100644"
 
 
 class WorkTree(ScratchGit):
-    """The one at ``root``; all questions together may take ``seconds``."""
+    """The one at ``root``; all questions together may take ``seconds``.
+
+    ``by_content``: every file is read, whatever time stamps git's index has.
+    """
+
+    def __init__(self, root: str, seconds: float, *, by_content: bool = False) -> None:
+        super().__init__(root, seconds)
+        self._by_content = by_content
 
     def __enter__(self) -> WorkTree:
         super().__enter__()
         try:
             with suppress(FileNotFoundError):  # nothing was ever checked out or added
                 shutil.copy2(os.path.join(find_git_dir(self._root), "index"), self._index)
+            if self._by_content:
+                self._forget_time_stamps()
             self._look_again()
         except BaseException:
             self._scratch.cleanup()
@@ -65,6 +75,14 @@ class WorkTree(ScratchGit):
         found = zip(blobs, rows, strict=True)
         return sizes | {name: int(row) if row.isdigit() else 0 for name, row in found}
 
+    def empty_tree(self) -> str:
+        """What git names the tree without a file by: that of HEAD before the first commit."""
+        return self._run("hash-object", "-t", "tree", "--stdin").decode().strip()
+
+    def folders(self) -> set[str]:
+        """Every folder in which git has a file; that of the root is empty text."""
+        return {posixpath.dirname(path) for _, _, path in self._entries}
+
     def untracked(self) -> list[str]:
         return self._paths("ls-files", "--others", "--exclude-standard", "-z")
 
@@ -93,9 +111,19 @@ class WorkTree(ScratchGit):
             for path in paths if len(paths) > 1 else ():
                 yield from self.add([path])
 
-    def diff(self, sha: str, paths: list[str]) -> list[bytes]:
+    def put(self, path: str, content: bytes) -> None:
+        """Into the copy of the index, in place of what lies on disk."""
+        name = self._run("hash-object", "-w", "--stdin", "--no-filters", given=content)
+        mode = next((mode for _, mode, known in self._entries if known == path), _FILE_MODE)
+        row = b"%s %s\t%s\0" % (mode.encode(), name.strip(), os.fsencode(path))
+        self._run("update-index", "--add", "--replace", "-z", "--index-info", given=row)
+
+    def diff(self, sha: str, paths: list[str], *options: str) -> list[bytes]:
         """The patch of these paths, file by file."""
-        text = self._run("--literal-pathspecs", *_DIFF_WORDS, *_PATCH_WORDS, sha, "--", *paths)
+        if not paths:
+            return []
+        words = (*_DIFF_WORDS, *options, *_PATCH_WORDS, sha, "--", *paths)
+        text = self._run("--literal-pathspecs", *words)
         return [part for part in re.split(rb"^(?=diff --git )", text, flags=re.MULTILINE) if part]
 
     def blob(self, sha: str, path: str) -> bytes:
@@ -136,6 +164,11 @@ class WorkTree(ScratchGit):
             for path, value in rows
             if value not in (b"unspecified", b"unset", b"set")
         }
+
+    def _forget_time_stamps(self) -> None:
+        rows = self._run("ls-files", "--stage", "-z")
+        os.unlink(self._index)
+        self._run("update-index", "-z", "--index-info", given=rows)
 
     def _look_again(self) -> None:
         """Also at files that the user told git not to look at."""

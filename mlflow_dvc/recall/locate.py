@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from mlflow_dvc.git.head import read_head, without_credentials
+from mlflow_dvc.capture.claims import checkout_id
 from mlflow_dvc.git.repository import GitError, Repository, full_sha_or_none
 from mlflow_dvc.paths import safe_join
 from mlflow_dvc.project import find_project
@@ -27,33 +27,40 @@ class ProjectLocation:
     untrusted: bool = False
 
 
-def locate_project(record: StoredRecord, directory: str | None = None) -> ProjectLocation:
+def locate_project(
+    record: StoredRecord, directory: str | None = None, *, at: str | None = None
+) -> ProjectLocation:
     """The project of the run around ``directory`` (default: the working directory).
 
-    The checkout there counts if it has the run's commit or the same remote URL; for a run without
-    a remote, if it has one of the run's files.
+    The repository there counts if it has the run's commit or one of DVC's files of the run, if it
+    is, or is a clone of, the run's remote, or if the run was in this very checkout; or if it has
+    the revision ``at``, which was asked for.
     """
     project = find_project(directory)
-    if project.git_root is None or not _is_project_of(record, project.git_root):
-        without_git = record.snapshot.git is None
-        return ProjectLocation(None, project.dvc_root if without_git else None)
+    if project.git_root is None:
+        return ProjectLocation(None, project.dvc_root if record.snapshot.git is None else None)
     inside = os.path.normpath(os.path.join(project.git_root, record.snapshot.root or "."))
-    has_dvc = os.path.isdir(os.path.join(inside, ".dvc"))
-    return ProjectLocation(Repository(project.git_root), inside if has_dvc else project.dvc_root)
+    dvc_root = inside if os.path.isdir(os.path.join(inside, ".dvc")) else project.dvc_root
+    if record.snapshot.git is None:
+        return ProjectLocation(None, dvc_root)
+    repository = Repository(project.git_root)
+    is_asked_for = at is not None and repository.resolve(at) is not None
+    if is_asked_for or _is_project_of(record, repository, dvc_root):
+        return ProjectLocation(repository, dvc_root)
+    return ProjectLocation(None, None)
 
 
-def _is_project_of(record: StoredRecord, root: str) -> bool:
-    git = record.snapshot.git
-    sha = full_sha_or_none(git.sha) if git else None
-    if git is None or sha is None:
-        return False
-    repository = Repository(root)
-    if repository.has(sha):
+def _is_project_of(record: StoredRecord, repository: Repository, dvc_root: str | None) -> bool:
+    snapshot = record.snapshot
+    sha = full_sha_or_none(snapshot.git.sha) if snapshot.git else None
+    url = snapshot.git.remote_url if snapshot.git else None
+    if (sha and repository.has(sha)) or (url and repository.is_of_remote(url)):
         return True
-    if git.remote_url is None:  # its commit may be lost: then by the files that others share
-        return any(map(repository.has_blob, record.project_files.values()))
-    state, _ = read_head(root)
-    return state is not None and state.remote_url == without_credentials(git.remote_url)
+    if dvc_root and snapshot.workspace and snapshot.workspace == checkout_id(dvc_root):
+        return True
+    # Its commit may be lost: a pull request was squashed, history was written anew.
+    names = (path for path in record.project_files if path.endswith((".dvc", ".lock", ".yaml")))
+    return repository.has_any_blob(record.project_files[path] for path in names)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
+from mlflow_dvc.paths import is_address
 from mlflow_dvc.project import find_project, relative
 from mlflow_dvc.snapshot import DataEntry
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-_HEX = re.compile(r"[0-9a-f]{4,32}(?:\.(?:d(?:ir?)?)?)?")
+_HEX = re.compile(r"[0-9a-f]{4,32}(?:\.(?:d(?:ir?)?)?)?|[0-9a-f]{33,40}")  # a git revision has 40
 
 
 _SAFE = re.compile(r"[\w.\-+=]+")  # what may stand in a hash of any kind, and in MLflow's filter
+
+_ETAG_QUOTES = ('"', 'W/"')  # how a web server writes an ETag, and so DVC
 
 
 Seen = tuple["Run", tuple[DataEntry, ...]]
@@ -62,15 +65,19 @@ def find_runs_with(query: Query, tracking_uri: str | None = None) -> list[Seen]:
 def parse_query(what: str) -> Iterator[Query]:
     """What ``what`` may mean; each meaning counts only where no run has the one before."""
     path, at, digest = what.rpartition("@")
-    if at and path and _HEX.fullmatch(digest):
+    is_version = _HEX.fullmatch(digest) or (is_address(path) and _SAFE.fullmatch(digest))
+    if at and path and is_version:
         yield Query(_path_variants(path), digest)
     elif _HEX.fullmatch(what):
         yield Query(hash=what)
     yield Query(_path_variants(what))
     if os.path.isfile(what):
         yield Query(hash=hash_file(what))
-    if _SAFE.fullmatch(what) and not _HEX.fullmatch(what):
-        yield Query(hash=what)  # an ETag, say
+    bare = what.removeprefix("W/").strip('"')
+    if _SAFE.fullmatch(bare):
+        if not _HEX.fullmatch(bare) and bare == what:
+            yield Query(hash=what)  # the ETag of a bucket, say
+        yield from (Query(hash=f"{before}{bare}") for before in _ETAG_QUOTES)
 
 
 def candidate_runs(query: Query, scope: Scope) -> list[Run]:
@@ -81,14 +88,15 @@ def candidate_runs(query: Query, scope: Scope) -> list[Run]:
             narrowed = filter_string + clause
             for run in tracking.find_runs(narrowed, scope.tracking_uri, scope.experiment_id):
                 found.setdefault(run.info.run_id, run)
-    runs = [run for run in found.values() if scope.stage in (None, stage_of(run))]
+    runs = [run for run in found.values() if scope.stage is None or scope.stage in stages_of(run)]
     return sorted(runs, key=lambda run: -(run.info.start_time or 0))
 
 
-def stage_of(run: Run) -> str | None:
-    """By the tags: DVC's word, else the script's."""
+def stages_of(run: Run) -> list[str]:
+    """By the tags: the one that it began in first, and those that it went on in."""
     tags: Mapping[str, str] = run.data.tags
-    return tags.get(tag.STAGE) or tags.get(tag.SCRIPT_STAGE)
+    named = (tags.get(tag.STAGE), tags.get(tag.SCRIPT_STAGE), *tags.get(tag.STAGES, "").split("\n"))
+    return list(dict.fromkeys(filter(None, named)))
 
 
 def _stage_clauses(stage: str | None) -> Iterator[str]:
@@ -98,6 +106,7 @@ def _stage_clauses(stage: str | None) -> Iterator[str]:
         return
     for key in (tag.STAGE, tag.SCRIPT_STAGE):
         yield f" AND tags.`{key}` = '{stage}'"
+    yield f" AND tags.`{tag.STAGES}` LIKE '%{stage}%'"
 
 
 def _filters(query: Query) -> Iterator[str]:
@@ -149,10 +158,10 @@ def _has_more(
     found: tuple[DataEntry, ...],
     by_tag: tuple[DataEntry, ...],
 ) -> bool:
-    """Whether only the attached files can tell: there are more outputs than tags, or a hash came
-    when the run was resumed.
+    """Whether only the attached files can tell: there are more outputs than tags, a hash came when
+    the run was resumed, or a key spells a path otherwise.
     """
-    if tag.OUTS in tags or tag.DEPS in tags:
+    if tag.OUTS in tags or tag.DEPS in tags or any(map(tag.is_respelt, found)):
         return True
     if found or not query.hash:
         return False
@@ -162,9 +171,11 @@ def _has_more(
 
 def _path_variants(path: str) -> tuple[str, ...]:
     """``path`` as given, and as seen from the DVC root when it was given from a directory below."""
+    if is_address(path):
+        return (path,)
     given = posixpath.normpath(path.replace(os.sep, "/"))
     spellings = [given]
-    if (root := find_project().dvc_root) and "://" not in path:
+    if root := find_project().dvc_root:
         # Only the folder is resolved: the output itself may be a link into DVC's cache.
         folder, name = os.path.split(os.path.abspath(path))
         inside = relative(os.path.join(os.path.realpath(folder), name), root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from mlflow_dvc.paths import is_address
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
 Relation = Literal["read", "made", "lay there", "missing"]
@@ -13,7 +14,8 @@ Relation = Literal["read", "made", "lay there", "missing"]
 def related_data(snapshot: Snapshot) -> Iterator[tuple[DataEntry, Relation | None]]:
     """Every hash that is a fact about the run, each with the relation; None: it is not known.
 
-    A run without a stage read nothing that is known: its data lay there.
+    A run without a stage read nothing that is known: its data, and the project's datasets, lay
+    there.
     """
     read = {dep.path: dep for dep in snapshot.deps if dep.is_observed}
     told = set()
@@ -23,7 +25,7 @@ def related_data(snapshot: Snapshot) -> Iterator[tuple[DataEntry, Relation | Non
             yield entry, _relation(snapshot, entry, read.get(entry.path))
     for dep in read.values():
         if (dep.path, dep.hash) not in told:
-            yield dep, "read"
+            yield dep, "lay there" if _is_dataset(snapshot, dep) else "read"
 
 
 def is_own_output(snapshot: Snapshot, entry: DataEntry) -> bool:
@@ -42,12 +44,17 @@ def _relation(snapshot: Snapshot, entry: DataEntry, dep: DataEntry | None) -> Re
         return "missing"
     if not (snapshot.stage or snapshot.script_stage) or dep:
         return "lay there"
-    if _is_by_tags(snapshot):
+    if is_by_tags(snapshot):
         return None
     return "read" if entry.role == "input" else "lay there"
 
 
-def _is_by_tags(snapshot: Snapshot) -> bool:
+def _is_dataset(snapshot: Snapshot, dep: DataEntry) -> bool:
+    """Whether it is of the project, and not of a stage of the run."""
+    return is_address(dep.path) and not (snapshot.stage or snapshot.script_stage)
+
+
+def is_by_tags(snapshot: Snapshot) -> bool:
     """Whether only the tags tell of the data: they have no roles. Each attached record of a
     project names its locks, if there are none too.
     """

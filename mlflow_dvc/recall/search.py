@@ -16,9 +16,8 @@ from mlflow_dvc.recall.query import (
     candidate_runs,
     matching_data,
     parse_query,
-    stage_of,
 )
-from mlflow_dvc.recall.relation import Relation, related_data
+from mlflow_dvc.recall.relation import Relation, is_by_tags, related_data
 from mlflow_dvc.recall.stored_record import load_snapshots
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 from mlflow_dvc.tracking.runs import iso_time
@@ -80,13 +79,14 @@ def search(  # noqa: PLR0913 - the command has these options
     """The runs of every experiment that saw ``what``, newest first; none is an empty list.
 
     ``what`` is a hash or the beginning of one (4 hex digits at least), the path of a tracked
-    output, ``path@hash``, or a file on disk that DVC does not track, which is looked for by its
-    content. A path is seen from the working directory, or from the root of its DVC project.
+    output, a dataset of dvc.yaml (``ds://NAME``), the address of a dependency, ``path@hash``, or a
+    file on disk that DVC does not track, which is looked for by its content. A path is seen from
+    the working directory, or from the root of its DVC project.
 
     With ``read`` only runs whose stage declares the data as a dependency, with ``made`` only those
     whose stage made it, with both those of either kind; see :class:`~mlflow_dvc.SeenData`.
-    ``experiment`` is a name, or an id; ``stage`` is DVC's address of the stage that the run began
-    in. ``limit`` is the number of runs at most, the newest ones. ``tracking_uri`` is the MLflow
+    ``experiment`` is a name, or an id; ``stage`` is DVC's address of a stage that the run was
+    of. ``limit`` is the number of runs at most, the newest ones. ``tracking_uri`` is the MLflow
     server, by default the one that MLflow itself would use.
 
     Raises :class:`~mlflow_dvc.ExperimentNotFoundError` or
@@ -146,11 +146,11 @@ def _seen_data(run: Run, query: Query, tracking_uri: str | None) -> tuple[SeenDa
     found = [
         one
         for snapshot in load_snapshots(run, tracking_uri)
-        for one in _related(snapshot)
+        for one in _related(snapshot, run)
         if query.matches(one)
     ]
     if not found:
-        told = {(one.path, one.hash): one for one in _related(tag.from_tags(run.data.tags))}
+        told = {(one.path, one.hash): one for one in _related(tag.from_tags(run.data.tags), run)}
         by_tags = matching_data(run, query, tracking_uri)
         found = [told.get((one.path, one.hash)) or _as_seen(one, None) for one in by_tags]
     used = {(one.path, one.hash) for one in found if one.relation in _USES}
@@ -161,8 +161,11 @@ def _seen_data(run: Run, query: Query, tracking_uri: str | None) -> tuple[SeenDa
     return tuple(kept.values())
 
 
-def _related(snapshot: Snapshot) -> Iterator[SeenData]:
-    return (_as_seen(*pair) for pair in related_data(snapshot))
+def _related(snapshot: Snapshot, run: Run) -> Iterator[SeenData]:
+    for entry, relation in related_data(snapshot):
+        # Tags do not tell in which of its stages a run saw what.
+        is_open = is_by_tags(snapshot) and tag.STAGES in run.data.tags and relation == "lay there"
+        yield _as_seen(entry, None if is_open else relation)
 
 
 def _as_seen(entry: DataEntry, relation: Relation | None) -> SeenData:
@@ -179,7 +182,7 @@ def _match(run: Run, names: dict[str, str], entries: tuple[SeenData, ...]) -> Ma
         status=str(run.info.status),
         git_sha=tags.get(tag.GIT_SHA),
         git_branch=tags.get(tag.GIT_BRANCH),
-        stage=stage_of(run),
+        stage=tags.get(tag.STAGE) or tags.get(tag.SCRIPT_STAGE),
         data_version=tags.get(tag.DATA_VERSION),
         data=entries,
     )

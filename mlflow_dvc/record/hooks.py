@@ -16,7 +16,7 @@ from typing import Any
 
 from mlflow_dvc import mlflow_api, settings
 from mlflow_dvc.guard import guard, warn_once
-from mlflow_dvc.record import lifecycle, run_start
+from mlflow_dvc.record import lifecycle, model_start, run_start
 
 _installed: dict[tuple[type, str], Any] = {}
 
@@ -27,8 +27,17 @@ def install() -> None:
     _wrap(mlflow_api.CREATE_RUN, _creating_run)
     _wrap(mlflow_api.SET_TERMINATED, _ending_run)
     _wrap(mlflow_api.CREATE_MODEL, _creating_model)
-    if mlflow_api.is_loaded(mlflow_api.ACTIVE_RUN) and mlflow_api.ACTIVE_RUN.find():
-        _wrap(mlflow_api.ACTIVE_RUN, _activated)
+    _wrap(mlflow_api.FINALIZE_MODEL, _finalizing_model)
+    for need, around in _LATE:
+        if mlflow_api.is_loaded(need) and need.find():
+            _wrap(need, around)
+
+
+def wrap_late() -> None:
+    """Wrap what is not there yet when MLflow loads us."""
+    for need, around in _LATE:
+        if _installed and mlflow_api.is_loaded(need):
+            _wrap(need, around)
 
 
 def uninstall() -> None:
@@ -73,23 +82,56 @@ def _ending_run(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any
 
 def _creating_model(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> Any:
     call: inspect.BoundArguments | None = None
+    alone: run_start.PendingRun | None = None
     if settings.is_enabled():
         with guard("tag the model"):
-            call = run_start.bind_model_tags(host, client, args, kwargs)
-    if call is None:
-        return host(client, *args, **kwargs)
-    model = host(*call.args, **call.kwargs)
-    with guard("tag the model"):
-        run_start.on_model_logged(client, model, call.arguments["source_run_id"])
+            call = model_start.bind_run_tags(host, client, args, kwargs)
+            alone = None if call else run_start.prepare_run(host, client, args, kwargs)
+    if call is not None:
+        model = host(*call.args, **call.kwargs)
+        with guard("tag the model"):
+            model_start.on_logged(client, model, call.arguments["source_run_id"])
+    elif alone is not None:
+        model = run_start.create_run(host, alone)
+        with guard("record the model"):
+            model_start.on_created_alone(client, model, alone)
+    else:
+        model = host(client, *args, **kwargs)
     return model
 
 
+def _finalizing_model(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> Any:
+    model = host(client, *args, **kwargs)
+    with guard("wait for the record of the model"):
+        given = inspect.signature(host).bind(client, *args, **kwargs).arguments
+        lifecycle.on_model_final(given["model_id"])
+    return model
+
+
+def _making_source(host: Callable[..., Any], source: Any, *args: Any, **kwargs: Any) -> None:
+    """The source of a dataset that names none: MLflow freezes the tags of that moment in it.
+
+    It stores one row per data, the first one's: ours would tell every later run the wrong record.
+    """
+    call: inspect.BoundArguments | None = None
+    with guard("keep the record out of a dataset"):
+        call = inspect.signature(host).bind(source, *args, **kwargs)
+        if isinstance(tags := call.arguments["tags"], dict):
+            call.arguments["tags"] = run_start.without_offer(tags)
+    if call is not None:
+        host(*call.args, **call.kwargs)
+    else:
+        host(source, *args, **kwargs)
+
+
 def _client_made(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> None:
-    """``ActiveRun`` is not there yet when MLflow loads us; a client is made before any run is."""
+    """A client is made before any run is."""
     host(client, *args, **kwargs)
     with guard("hook into MLflow"):
-        if _installed and mlflow_api.is_loaded(mlflow_api.ACTIVE_RUN):
-            _wrap(mlflow_api.ACTIVE_RUN, _activated)
+        wrap_late()
+
+
+_LATE = ((mlflow_api.ACTIVE_RUN, _activated), (mlflow_api.CODE_SOURCE, _making_source))
 
 
 def _wrap(need: mlflow_api.Need, around: Callable[..., Any]) -> None:

@@ -33,17 +33,16 @@ def log_inputs(record: RunRecordState) -> None:
     if not settings.inputs_enabled() or record.capture.is_empty:
         return
     wanted = _wanted(record)
-    if not wanted:
+    if wanted == record.inputs:
         return
     there = tracking.inputs_of(record.tracking_uri, record.run_id)
-    missing = [one for one in wanted if not _is_among(one, there)]
-    if not missing:
-        return
-    try:
-        _send(record, missing)
-    except Exception:
-        time.sleep(random.uniform(*_RETRY_AFTER_SECONDS))  # noqa: S311 - apart from the other process
-        _send(record, missing)
+    if missing := [one for one in wanted if not _is_among(one, there)]:
+        try:
+            _send(record, missing)
+        except Exception:
+            time.sleep(random.uniform(*_RETRY_AFTER_SECONDS))  # noqa: S311 - apart from the other
+            _send(record, missing)
+    record.inputs = wanted
 
 
 def _send(record: RunRecordState, missing: list[Input]) -> None:
@@ -53,7 +52,11 @@ def _send(record: RunRecordState, missing: list[Input]) -> None:
 
 def _wanted(record: RunRecordState) -> list[Input]:
     capture = record.capture
-    known = [entry for entry in inputs(capture.data) if entry.is_fact and entry.state != "missing"]
+    known = [
+        entry
+        for entry in inputs(capture.data)
+        if entry.is_fact and entry.tells_data and entry.state != "missing"
+    ]
     remote = default_remote(capture.reading.root) if capture.reading and known else None
     return [
         Input(

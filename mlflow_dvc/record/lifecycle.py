@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from mlflow_dvc import settings
+from mlflow_dvc import settings, tracking
 from mlflow_dvc.guard import guard
 from mlflow_dvc.record import disk_check, inputs, stage_seal, write_record
 from mlflow_dvc.record.background_worker import BackgroundWorker
-from mlflow_dvc.record.process_exit import user_threads_running
+from mlflow_dvc.record.process_exit import has_raised, user_threads_running
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry
 
 _FAILURES = frozenset({"FAILED", "KILLED"})
@@ -22,7 +22,8 @@ registry = RunRegistry()
 def on_run_end(run_id: str, status: Any) -> None:
     """Wait for the record of a run that has ended, then write what the disk check found."""
     worker.wait(run_id)
-    for record in registry.primary_records(run_id):
+    for record in registry.kept_records(run_id):
+        record.is_ended = True
         record.failed = str(status).upper() in _FAILURES
         if record.pending:
             _submit_disk_check(record, _time_limit(failed=record.failed))
@@ -33,6 +34,15 @@ def on_run_end(run_id: str, status: Any) -> None:
     worker.wait(run_id)
 
 
+def on_model_final(model_id: str) -> None:
+    """Wait for the record of a model without a run that is complete, as for that of a run."""
+    for record in registry.kept_records(model_id):
+        worker.wait(model_id)
+        if record.pending:
+            _submit_disk_check(record, _time_limit(failed=False))
+            worker.wait(model_id)
+
+
 def _time_limit(*, failed: bool) -> float:
     """Seconds for what takes long; the rest of MLFLOW_DVC_WAIT is for telling it."""
     seconds = settings.wait_seconds() * _WAIT_SHARE
@@ -41,10 +51,28 @@ def _time_limit(*, failed: bool) -> float:
 
 def _submit_disk_check(record: RunRecordState, seconds: float) -> None:
     def conclude() -> None:
-        if data := disk_check.finish_check(record, seconds):
+        data = disk_check.finish_check(record, seconds)
+        if data and _is_there(record):
             write_record.write_update(record, data)
 
-    worker.submit(record.run_id, f"check the data of run {record.run_id}", conclude)
+    worker.submit(record.run_id, f"check the data of {record.label}", conclude)
+
+
+def _write_what_is_left(record: RunRecordState) -> None:
+    """Give a run that nobody has ended its inputs and pages.
+
+    A run that was ended has them. It gets them again only if more has become known since.
+    """
+    if _is_there(record):
+        with guard(f"log the inputs of {record.label}"):
+            inputs.log_inputs(record)
+        write_record.write_reports(record)
+
+
+def _is_there(record: RunRecordState) -> bool:
+    """Whether it is still worth telling: what nobody has ended may have been deleted."""
+    ask = tracking.is_model_there if record.is_model else tracking.is_run_active
+    return record.is_ended or ask(record.tracking_uri, record.run_id)
 
 
 def _at_exit_jobs() -> bool:
@@ -52,7 +80,7 @@ def _at_exit_jobs() -> bool:
     if user_threads_running():
         return True
     outcome = stage_seal.exit_watcher.exit_outcome()
-    seconds = _time_limit(failed=outcome == "failed")
+    seconds = _time_limit(failed=outcome == "failed" or has_raised())
     records = registry.all()
     sealings: list[stage_seal.StageSeal] = []
     if outcome == "well" and seconds > 0:
@@ -60,7 +88,7 @@ def _at_exit_jobs() -> bool:
             sealings = stage_seal.start_seals(records, seconds)
     if outcome == "failed":
         for record in filter(stage_seal.is_due, records):
-            doing = f"note that the stage of run {record.run_id} failed"
+            doing = f"note that the stage of {record.label} failed"
             worker.submit(record.run_id, doing, partial(stage_seal.mark_failed, record))
     for record in records:
         if record.pending:
@@ -71,6 +99,10 @@ def _at_exit_jobs() -> bool:
             f"record what stage {sealing.stage.address} has made",
             partial(stage_seal.finish_seal, sealing, seconds),
         )
+    for record in records:
+        if not record.is_model:
+            doing = f"draw the record of {record.label}"
+            worker.submit(record.run_id, doing, partial(_write_what_is_left, record))
     return False
 
 

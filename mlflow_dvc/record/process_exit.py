@@ -62,7 +62,7 @@ class ExitWatcher:
         """Asked when exit hooks run: later ones may still fail, or end the process themselves."""
         if self._is_forked or not self._is_watching or multiprocessing.parent_process() is not None:
             return "unknown"
-        if any(getattr(sys, name, None) is not None for name in ("last_exc", "last_value")):
+        if has_raised():
             return "failed"
         if self._lowest is not None and _has_returned(self._lowest):
             return "well"
@@ -100,6 +100,11 @@ def _lowest_frame() -> FrameType | None:
 def _has_returned(frame: FrameType) -> bool:
     last = frame.f_lasti
     return last >= 0 and dis.opname[frame.f_code.co_code[last]].startswith("RETURN")
+
+
+def has_raised() -> bool:
+    """Whether an exception has reached the end of the main thread, Ctrl-C included."""
+    return any(getattr(sys, name, None) is not None for name in ("last_exc", "last_value"))
 
 
 def user_threads_running() -> bool:

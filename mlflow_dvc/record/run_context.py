@@ -31,5 +31,6 @@ class DvcRunContext(RunContextProvider):  # type: ignore[misc, unused-ignore]
         with guard("tag the run"):
             from mlflow_dvc.record import hooks, run_start
 
+            hooks.wrap_late()
             return run_start.provider_tags(in_run=hooks.is_installed())
         return {}

@@ -10,6 +10,7 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
 from mlflow_dvc.dvc_backend.hash_query import HashQuery
+from mlflow_dvc.tracking import Input
 
 _MAX_RUNS = 1000
 
@@ -28,14 +29,18 @@ class PendingCheck:
 
 @dataclass
 class RunRecordState:
-    """One run's record. ``tags`` are those of ours that the run carries.
+    """One run's record, or that of a logged model without a run (``is_model``).
+
+    ``run_id`` is the run's id, or the model's. ``tags`` are those of ours that it carries.
 
     ``started`` is in nanoseconds since 1970. ``awaiting_activation`` until the run is active for
     the first time. ``models`` are the ids of models that were logged in it. ``folder`` is where the
     record is attached, ``pending`` the check of its data. ``started_here``: this process started or
-    resumed the run, not one that it was forked from. ``is_primary``: the run's tags come from this
-    record. ``previous`` is what this process knew of the run before it was resumed. ``drawn`` is
-    what the attached pages say, None before there are any.
+    resumed the run, not one that it was forked from. ``is_kept``: the run carries this record;
+    ``later`` has, beside its first one, as it went on with other code or data, the tags that
+    came by it. ``previous`` is what this process knew of the run before it was resumed.
+    ``is_ended``: this process has ended the run. ``inputs`` were logged last, and ``drawn`` is what
+    the pages were last made of: neither is written twice.
     """
 
     run_id: str
@@ -50,9 +55,18 @@ class RunRecordState:
     pending: PendingCheck | None = None
     failed: bool = False
     started_here: bool = True
-    is_primary: bool = False
+    is_kept: bool = False
+    later: dict[str, str] | None = None
     previous: RunRecordState | None = None
+    is_model: bool = False
+    is_ended: bool = False
+    inputs: list[Input] = field(default_factory=list)
     drawn: RunCapture | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is the record of, in words."""
+        return f"model {self.run_id}" if self.is_model else f"run {self.run_id}"
 
 
 class RunRegistry:
@@ -73,25 +87,25 @@ class RunRegistry:
         return self._records.get(run_id) if run_id else None
 
     def all(self) -> list[RunRecordState]:
-        """The primary records of this process, oldest first."""
+        """The records of this process that runs carry, oldest first."""
         with self._lock:
             records = list(self._records.values())
-        return [record for last in records for record in _primary(last) if record.started_here]
+        return [record for last in records for record in _kept(last) if record.started_here]
 
-    def primary_records(self, run_id: str) -> list[RunRecordState]:
-        return _primary(self.get(run_id))
+    def kept_records(self, run_id: str) -> list[RunRecordState]:
+        return _kept(self.get(run_id))
 
     def after_fork(self) -> None:
         self._lock = threading.Lock()
         for last in self._records.values():
-            for record in _primary(last):
+            for record in _kept(last):
                 record.started_here, record.pending = False, None
 
 
-def _primary(record: RunRecordState | None) -> list[RunRecordState]:
+def _kept(record: RunRecordState | None) -> list[RunRecordState]:
     found = []
     while record is not None:
-        found += [record] if record.is_primary else []
+        found += [record] if record.is_kept else []
         record = record.previous
     return found
 

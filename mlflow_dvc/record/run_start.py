@@ -1,10 +1,10 @@
-"""What a run gets when it is created or resumed, and a model when it is logged."""
+"""What a run gets when it is created or resumed."""
 
 from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,9 @@ _looked: ContextVar[tuple[float, RunCapture] | None] = ContextVar("mlflow_dvc_lo
 
 @dataclass(frozen=True)
 class PendingRun:
-    """A run about to be created: the arguments for MLflow, with and without our tags."""
+    """A run, or a model without one, about to be created: MLflow's arguments with our tags, and
+    without.
+    """
 
     capture: RunCapture
     looked: int
@@ -60,7 +62,10 @@ def provider_tags(*, in_run: bool) -> dict[str, str]:
 
 
 def create_run(host: Callable[..., Any], start: PendingRun) -> Any:
-    """A server that does not like a tag of ours must not cost the user the run."""
+    """Create the run, or the model, that was prepared.
+
+    A server that does not like a tag of ours must not cost the user either.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
@@ -70,7 +75,7 @@ def create_run(host: Callable[..., Any], start: PendingRun) -> Any:
             raise
         refusal = first_line(error)
     run = host(*start.bare.args, **start.bare.kwargs)
-    warn_once(f"the server refused our tags, the run has none: {refusal}")
+    warn_once(f"the server refused our tags, there are none: {refusal}")
     start.tags.clear()
     return run
 
@@ -78,11 +83,15 @@ def create_run(host: Callable[..., Any], start: PendingRun) -> Any:
 def prepare_run(
     host: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> PendingRun | None:
+    """The call with our tags; None where the run gets no record here.
+
+    ``host`` may create a logged model as well: its tags are given in the same way.
+    """
     call = inspect.signature(host).bind(client, *args, **kwargs)
     given = dict(call.arguments.get("tags") or {})
     if given.get(_SOURCE_TYPE) == "PROJECT":
         return None  # `mlflow run` makes the run here; the process that resumes it saw the data
-    theirs = _without_record(given)
+    theirs = without_record(given)
     if tag.has_record(given) and tag.identity(given).items() <= theirs.items():
         return None  # a copy of another run, made by a tool: that run's record is in it
     looked = time.time_ns()
@@ -101,13 +110,26 @@ def prepare_run(
     )
 
 
-def _without_record(tags: dict[str, Any]) -> dict[str, Any]:
+def without_record(tags: Mapping[str, Any]) -> dict[str, Any]:
     """Those of ``tags`` that are not what the provider offered."""
     offers = (_offered.get() or {}, _offered_last)
     return {
         key: value
         for key, value in tags.items()
         if not any(offer.get(key) == value for offer in offers)
+    }
+
+
+def without_offer(tags: Mapping[str, Any]) -> dict[str, Any]:
+    """``tags`` without the very objects that the provider has just handed over.
+
+    Equal values that come from elsewhere stay, such as those of a source that was stored before.
+    """
+    offers = (_offered.get() or {}, _offered_last)
+    return {
+        key: value
+        for key, value in tags.items()
+        if not any(offer.get(key) is value for offer in offers)
     }
 
 
@@ -160,31 +182,4 @@ def on_resumed(run: Any) -> None:
         run_id,
         f"record the resumed run {run_id}",
         lambda: write_record.write_resumed(record, existing, known, artifacts=artifacts),
-    )
-
-
-def bind_model_tags(
-    host: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> inspect.BoundArguments | None:
-    """The call with the tags of the model's run in place of those of this moment."""
-    call = inspect.signature(host).bind(client, *args, **kwargs)
-    run_id = call.arguments.get("source_run_id")
-    if not run_id:
-        return None
-    theirs = _without_record(call.arguments.get("tags") or {})
-    record = registry.get(run_id)
-    call.arguments["tags"] = {**(record.tags if record else {}), **theirs}
-    return call
-
-
-def on_model_logged(client: Any, model: Any, run_id: str) -> None:
-    """What becomes known of the run later goes to the model as well."""
-    model_id, uri = model.model_id, client.tracking_uri
-    record, there = registry.get(run_id), dict(model.tags or {})
-    if record is not None:
-        record.models.append(model_id)
-    worker.submit(
-        run_id,
-        f"give model {model_id} the record of run {run_id}",
-        lambda: write_record.tag_model(uri, run_id, model_id, there, record),
     )

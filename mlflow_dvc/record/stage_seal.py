@@ -6,18 +6,22 @@ handlers. ``mlflow-dvc sync`` makes up for it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from mlflow_dvc import settings
 from mlflow_dvc.capture import evidence
 from mlflow_dvc.dvc_backend import lock_entry
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
+from mlflow_dvc.dvc_backend.tree_stat import stat_tree
 from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path
 from mlflow_dvc.dvcfiles.stages import Stage
+from mlflow_dvc.fingerprint import md5_of, small_file_md5
 from mlflow_dvc.guard import warn_once
-from mlflow_dvc.record import write_record
+from mlflow_dvc.record import inputs, write_record
 from mlflow_dvc.record.process_exit import ExitWatcher
 from mlflow_dvc.record.run_registry import RunRecordState
 
@@ -75,10 +79,41 @@ def finish_seal(sealing: StageSeal, seconds: float) -> None:
     now = time.time()  # the same for all of them: they are of one execution of the stage
     for record in sealing.records:
         before = record.capture.lock_at_start(sealing.stage)
-        data = evidence.apply_stage_result(record.capture.data, answer, sealing.stage.file, now)
-        data = replace(data, stage_before=entry_digest(before))
+        data = evidence.apply_stage_result(
+            record.capture.data, answer, sealing.stage.file, now, touched=_touched_deps(record)
+        )
+        changed = (*data.changed, *_changed_params(record, sealing.stage))
+        data = replace(data, stage_before=entry_digest(before), changed=changed)
         write_record.write_update(record, data, {lock_path(sealing.stage.file): answer.lock})
         write_record.write_reports(record)
+        if evidence.has_late_inputs(data):
+            inputs.log_inputs(record)
+
+
+def _touched_deps(record: RunRecordState) -> set[str]:
+    """The dependencies that were not hashed in time, and were written since the run began."""
+    root = record.capture.reading.root if record.capture.reading else ""
+    found = set()
+    for dep in record.capture.data.deps:
+        if not dep.is_observed and "://" not in dep.path:
+            with suppress(OSError):
+                seen = stat_tree(os.path.join(root, dep.path))
+                if seen is not None and seen.changed > record.started:
+                    found.add(dep.path)
+    return found
+
+
+def _changed_params(record: RunRecordState, stage: Stage) -> list[str]:
+    """The stage's parameter files that are not as they were when the run began."""
+    reading = record.capture.reading
+    before = reading.params if reading else {}
+    root = reading.root if reading else ""
+    named = {path: before[path] for path in stage.params if path in before}
+    return [
+        path
+        for path, content in named.items()
+        if small_file_md5(os.path.join(root, path)) != md5_of(content)
+    ]
 
 
 def mark_failed(record: RunRecordState) -> None:

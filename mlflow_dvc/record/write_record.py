@@ -23,7 +23,7 @@ def write_initial(
     record: RunRecordState, parent: str | None, registry: RunRegistry, *, artifacts: bool
 ) -> None:
     """Complete the record of a new run, and attach it unless the parent run carries the same."""
-    with guard(f"complete the tags of run {record.run_id}"):
+    with guard(f"complete the tags of {record.label}"):
         _write_complete(record)
         sync_tags(record)
     if artifacts and not _same_as_parent(record, parent, registry):
@@ -47,7 +47,7 @@ def write_resumed(
         record.tags = {}  # what stands there under a name of ours is the user's
         _write_complete(record)
         late = record.capture.tags | tag.mlflow_git_tags(record.capture.git)
-        _set_tags(record, {key: late[key] for key in late if key not in existing})
+        _set_tags(record, record.tags, {key: late[key] for key in late if key not in existing})
         if artifacts:
             _attach(record, FOLDER)
         return
@@ -55,18 +55,22 @@ def write_resumed(
     found = record.capture.tags
     # What this process recorded is complete by now; what MLflow handed over need not be.
     known = before.tags if before else tag.own_tags(existing)
-    if not (is_same_identity(known, found) and _same_changes(record, record.run_id, before)):
-        _add_hashes(record, existing, found)
-        if artifacts:
-            number = tracking.count_artifacts(record.tracking_uri, record.run_id, FOLDER, "resume-")
-            _attach(record, f"{FOLDER}/resume-{number + 1}")
+    if is_same_identity(known, found) and _same_changes(record, record.run_id, before):
+        return
+    record.is_kept, record.later = True, {}
+    with guard(f"check the data of run {record.run_id}"):
+        disk_check.start_check(record)
+    sync_tags(record)
+    if artifacts:
+        number = tracking.count_artifacts(record.tracking_uri, record.run_id, FOLDER, "resume-")
+        _attach(record, f"{FOLDER}/resume-{number + 1}")
 
 
 def _write_complete(record: RunRecordState) -> None:
     """Facts that cost too much for the start of a run: templates, git's part, what lies on disk."""
-    record.is_primary = True
+    record.is_kept = True
     record.capture = workspace.add_slow_facts(record.capture, record.started / 1e9)
-    with guard(f"check the data of run {record.run_id}"):
+    with guard(f"check the data of {record.label}"):
         disk_check.start_check(record)
     log_warnings(record.capture)
 
@@ -74,16 +78,11 @@ def _write_complete(record: RunRecordState) -> None:
 def write_update(
     record: RunRecordState, data: Snapshot, sealed: Mapping[str, bytes] | None = None
 ) -> None:
-    """Give a run what became known of its data since it was attached; ``sealed`` are new locks.
-
-    Pages that are drawn already are drawn anew; the first time is when the run ends.
-    """
+    """Give a run what became known of its data since it was attached; ``sealed`` are new locks."""
     record.capture = record.capture.with_data(data, sealed)
     sync_tags(record)
     if record.folder is not None:
         _upload(record, record.capture.late_files, record.folder)
-    if record.drawn is not None:
-        write_reports(record)
 
 
 def write_reports(record: RunRecordState) -> None:
@@ -100,12 +99,30 @@ def write_reports(record: RunRecordState) -> None:
 
 def sync_tags(record: RunRecordState) -> None:
     """Bring the run's tags to what is known now."""
-    found = record.capture.tags
-    late = {key: value for key, value in found.items() if record.tags.get(key) != value}
+    if record.later is None:
+        _bring_tags_to(record, record.tags, record.capture.tags)
+    else:
+        _bring_tags_to(record, record.later, _later_tags(record, record.later))
+
+
+def _bring_tags_to(record: RunRecordState, mine: dict[str, str], found: Mapping[str, str]) -> None:
+    late = {key: value for key, value in found.items() if mine.get(key) != value}
     if late:
-        _set_tags(record, late)
-    if gone := [key for key in record.tags if key not in found]:
-        _remove_tags(record, gone)
+        _set_tags(record, mine, late)
+    if gone := [key for key in mine if key not in found]:
+        _remove_tags(record, mine, gone)
+
+
+def _later_tags(record: RunRecordState, mine: Mapping[str, str]) -> dict[str, str]:
+    """So that a run is found by the data of its second part as well."""
+    there = tracking.run_tags(record.tracking_uri, record.run_id)
+    others = {key: there[key] for key in there if key not in mine}
+    data = record.capture.data
+    return (
+        tag.later_tags(data)
+        | tag.more_hash_tags(others, tag.hashes_in(record.capture.tags))
+        | tag.add_stage(others, data.stage)
+    )
 
 
 def log_warnings(capture: RunCapture) -> None:
@@ -163,35 +180,37 @@ def _same_changes(record: RunRecordState, run_id: str, other: RunRecordState | N
     return tracking.read_changes(record.tracking_uri, run_id) == mine.digest
 
 
-def _set_tags(record: RunRecordState, found: dict[str, str]) -> None:
-    """On the run and its models; what the user has set under such a name meanwhile stays."""
-    there = tracking.run_tags(record.tracking_uri, record.run_id)
-    mine = {key: found[key] for key in found if there.get(key) in (None, record.tags.get(key))}
-    if not mine:
+def _set_tags(record: RunRecordState, mine: dict[str, str], found: Mapping[str, str]) -> None:
+    """On the run and its models; what the user has set under such a name meanwhile stays.
+
+    ``mine`` are the tags that came from this record.
+    """
+    there = _tags_of(record)
+    fresh = {key: found[key] for key in found if there.get(key) in (None, mine.get(key))}
+    if not fresh:
         return
-    tracking.set_run_tags(record.tracking_uri, record.run_id, mine)
-    record.tags |= mine
+    if not record.is_model:
+        tracking.set_run_tags(record.tracking_uri, record.run_id, fresh)
+    mine |= fresh
     for model_id in record.models:
-        tracking.set_model_tags(record.tracking_uri, model_id, mine)
+        tracking.set_model_tags(record.tracking_uri, model_id, fresh)
 
 
-def _remove_tags(record: RunRecordState, keys: Iterable[str]) -> None:
-    there = tracking.run_tags(record.tracking_uri, record.run_id)
+def _remove_tags(record: RunRecordState, mine: dict[str, str], keys: Iterable[str]) -> None:
+    there = _tags_of(record)
     for key in keys:
-        if there.get(key) == record.tags[key]:
-            tracking.delete_run_tag(record.tracking_uri, record.run_id, key)
+        if there.get(key) == mine[key]:
+            if not record.is_model:
+                tracking.delete_run_tag(record.tracking_uri, record.run_id, key)
             for model_id in record.models:
                 tracking.delete_model_tag(record.tracking_uri, model_id, key)
-        del record.tags[key]
+        del mine[key]
 
 
-def _add_hashes(record: RunRecordState, existing: dict[str, str], found: dict[str, str]) -> None:
-    """So that the run is found by the data of its second part as well."""
-    known = tag.hashes_in(existing)
-    fresh = [value for value in tag.hashes_in(found) if value not in known]
-    used = sum(tag.hashes_key(number) in existing for number in range(1, tag.MAX_HASH_TAGS + 1))
-    if fresh:
-        _set_tags(record, tag.hash_tags(sorted(fresh), first=used + 1))
+def _tags_of(record: RunRecordState) -> dict[str, str]:
+    """What the run, or the model without one, is tagged with by now."""
+    read = tracking.model_tags if record.is_model else tracking.run_tags
+    return read(record.tracking_uri, record.run_id)
 
 
 def _attach(record: RunRecordState, folder: str) -> None:

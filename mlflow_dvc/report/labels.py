@@ -12,7 +12,9 @@ MARKS = {  # of data that is not as its lock says, not by colour alone
 }
 
 
-READ_TITLE = "What the stage read"
+def deps_title(snapshot: Snapshot) -> str:
+    """What the table of dependencies is called: without a stage only datasets are among them."""
+    return "What the stage read" if snapshot.stage or snapshot.script_stage else "Datasets"
 
 
 def data_title(snapshot: Snapshot) -> str:

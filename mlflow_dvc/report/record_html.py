@@ -8,10 +8,10 @@ from itertools import islice
 from mlflow_dvc.report.html import FOOT, facts_table, head, safe, warnings_list
 from mlflow_dvc.report.labels import (
     MARKS,
-    READ_TITLE,
     code_facts,
     data_facts,
     data_title,
+    deps_title,
     size_in_words,
 )
 from mlflow_dvc.report.makers import maker_in_words, maker_names
@@ -45,7 +45,7 @@ def _parts(snapshot: Snapshot, texts: Mapping[str, str]) -> Iterator[str]:
         if drawing.left_out:
             yield f"<p>{drawing.left_out} more are not drawn.</p>"
     makers = maker_names(snapshot)
-    yield from _table(READ_TITLE, snapshot.deps, makers)
+    yield from _table(deps_title(snapshot), snapshot.deps, makers)
     yield from _table(data_title(snapshot), snapshot.data, makers)
     yield from warnings_list(snapshot.warnings)
     for name, text in texts.items():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mlflow_dvc.report.labels import (
-    READ_TITLE,
     code_facts,
     data_facts,
     data_title,
+    deps_title,
     printable,
     size_in_words,
 )
@@ -40,7 +40,7 @@ def _lines(snapshot: Snapshot, links: RunLinks) -> Iterator[str]:
         yield f"| {name} | {_text(value)} |"
     facts = tuple(entry for entry in snapshot.data if entry.is_fact)
     if snapshot.deps:
-        yield from _table(READ_TITLE, snapshot.deps, snapshot, links)
+        yield from _table(deps_title(snapshot), snapshot.deps, snapshot, links)
     if facts:
         yield from _table(data_title(snapshot), facts, snapshot, links)
     if links.are_there:

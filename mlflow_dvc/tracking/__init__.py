@@ -26,6 +26,9 @@ from mlflow_dvc.tracking.run_writes import count_artifacts as count_artifacts
 from mlflow_dvc.tracking.run_writes import delete_model_tag as delete_model_tag
 from mlflow_dvc.tracking.run_writes import delete_run_tag as delete_run_tag
 from mlflow_dvc.tracking.run_writes import inputs_of as inputs_of
+from mlflow_dvc.tracking.run_writes import is_model_there as is_model_there
+from mlflow_dvc.tracking.run_writes import is_run_active as is_run_active
+from mlflow_dvc.tracking.run_writes import model_tags as model_tags
 from mlflow_dvc.tracking.run_writes import read_changes as read_changes
 from mlflow_dvc.tracking.run_writes import run_tags as run_tags
 from mlflow_dvc.tracking.run_writes import send_inputs as send_inputs
@@ -39,7 +42,9 @@ from mlflow_dvc.tracking.runs import get_run as get_run
 from mlflow_dvc.tracking.runs import recorded_runs as recorded_runs
 from mlflow_dvc.tracking.server import SNAPSHOT as SNAPSHOT
 from mlflow_dvc.tracking.server import absolute_uri as absolute_uri
+from mlflow_dvc.tracking.server import artifact_roots as artifact_roots
 from mlflow_dvc.tracking.server import no_progress_bar as no_progress_bar
 from mlflow_dvc.tracking.server import short_timeouts as short_timeouts
 from mlflow_dvc.tracking.server import store_path as store_path
 from mlflow_dvc.tracking.server import uri as uri
+from mlflow_dvc.tracking.server import written_places as written_places

@@ -6,11 +6,15 @@ import json
 import os
 import posixpath
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.tracking.server import SNAPSHOT, client_of, read_artifact
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 # These run beside the training, which may fork at any moment. A child that is made while a request
 # of ours is under way inherits the locks of that request, held by a thread that it does not have:
@@ -58,6 +62,36 @@ def set_run_tags(tracking_uri: str, run_id: str, tags: Mapping[str, str]) -> Non
 def run_tags(tracking_uri: str, run_id: str) -> dict[str, str]:
     with _requesting:
         return dict(client_of(tracking_uri).get_run(run_id).data.tags)
+
+
+def model_tags(tracking_uri: str, model_id: str) -> dict[str, str]:
+    """Of a logged model (MLflow 3)."""
+    with _requesting:
+        return dict(client_of(tracking_uri).get_logged_model(model_id).tags)
+
+
+def is_run_active(tracking_uri: str, run_id: str) -> bool:
+    """Whether the run is there, and not deleted."""
+    run = _found(lambda client: client.get_run(run_id), tracking_uri)
+    return run is not None and bool(run.info.lifecycle_stage == "active")
+
+
+def is_model_there(tracking_uri: str, model_id: str) -> bool:
+    """Whether the logged model is there (MLflow 3)."""
+    return _found(lambda client: client.get_logged_model(model_id), tracking_uri) is not None
+
+
+def _found(ask: Callable[[MlflowClient], Any], tracking_uri: str) -> Any:
+    """The answer; None where the server says that there is no such thing."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with _requesting:
+            return ask(client_of(tracking_uri))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
 
 
 def delete_run_tag(tracking_uri: str, run_id: str, key: str) -> None:

@@ -16,11 +16,13 @@ from mlflow_dvc.guard import first_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 SNAPSHOT = "dvc/snapshot.json"
 _NO_PATHS = frozenset({"databricks", "databricks-uc", "uc"})
 _SNAPSHOT_BYTES = 100 * 1024 * 1024
 _PROGRESS_BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
+_PAGE = 1000  # experiments; more are not looked at
 _SHORT_TIMEOUT_VARIABLES = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
@@ -127,6 +129,37 @@ def store_path(tracking_uri: str) -> str | None:
         return unquote(parts.path) or None
     is_path = len(parts.scheme) < 2  # of one letter it is a drive
     return tracking_uri if is_path and tracking_uri not in _NO_PATHS else None
+
+
+def written_places(run: Run, tracking_uri: str | None = None) -> list[str]:
+    """Where on this machine the record of ``run`` is written: files and folders, absolute.
+
+    Nothing is told of what a server writes, as it may be this machine's.
+    """
+    where, info = uri(tracking_uri), run.info
+    store, artifacts = store_path(where), _local_path(info.artifact_uri)
+    found = [os.path.join(artifacts, "dvc")] if artifacts else []
+    if store and where.startswith("sqlite:"):
+        found.append(store)
+    elif store:
+        experiment = os.path.join(store, info.experiment_id)
+        outputs = getattr(getattr(run, "outputs", None), "model_outputs", None) or ()
+        found += [os.path.join(experiment, "models", one.model_id, "tags") for one in outputs]
+        found.append(os.path.join(experiment, info.run_id, "tags"))
+    return [os.path.abspath(path) for path in found]
+
+
+def artifact_roots(tracking_uri: str | None = None) -> list[str]:
+    """Where on this machine experiments keep the artifacts of their runs."""
+    with client_for(tracking_uri) as client:
+        places = (one.artifact_location for one in client.search_experiments(max_results=_PAGE))
+        return [path for path in map(_local_path, places) if path]
+
+
+def _local_path(address: str | None) -> str | None:
+    """Of artifacts; None where they are kept elsewhere."""
+    is_database = (address or "").startswith("sqlite:")
+    return store_path(address) if address and not is_database else None
 
 
 def _refuse_to_create(where: str) -> None:

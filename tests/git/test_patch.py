@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mlflow_dvc.git import patch
+from mlflow_dvc.git.changed_code import PatchOptions
 from mlflow_dvc.git.patch import make_patch
 from mlflow_dvc.git.secrets import is_secret_name, redact
-from mlflow_dvc.git.uncommitted import Patch, PatchOptions
+from mlflow_dvc.git.uncommitted import Patch
 
 CODE = {
     "train.py": "import mlflow\n\nprint('a')\nprint('b')\nprint('c')\n",
@@ -493,7 +494,7 @@ def test_data_is_no_dirt(repository: Project):
 
 
 def test_too_large(repository: Project):
-    """A file that is too large is named; where all is too large, the files that changed are."""
+    """A file that is too large is named; where all is too large, the small come first."""
     repository.write("big.py", os.urandom(300_000))
     repository.write("train.py", "x\n")
     found = patched(repository, limit=100_000)
@@ -502,8 +503,10 @@ def test_too_large(repository: Project):
     for number in range(5):
         repository.write(f"m{number}.py", os.urandom(50_000))
     found = patched(repository, limit=100_000)
-    assert found.files == {}
-    assert {"big.py", "m3.py", "train.py"} <= {line.partition(":")[0] for line in found.omitted}
+    assert {line.partition(":")[0] for line in found.omitted} == {
+        *("big.py", "m1.py", "m2.py", "m3.py", "m4.py")
+    }
+    assert b"b/train.py" in found.files["code.patch"]
 
 
 def test_a_large_file_deleted(repository: Project):
@@ -637,11 +640,11 @@ def test_every_run_its_own_code(
     """A loop that edits the code and starts a run has each run's own code recorded."""
     monkeypatch.chdir(pipeline.root)
     for number in range(3):
-        pipeline.write("params.yaml", f"lr: 1{number}\n")
+        pipeline.write("run.py", f"lr = 1{number}\n")
         with mlflow.start_run():
             pass
     texts = [attached(run.info.run_id)["code.patch"] for run in runs()]
-    assert [b"+lr: 1%d" % number in text for number, text in enumerate(texts)] == [True] * 3
+    assert [b"+lr = 1%d" % number in text for number, text in enumerate(texts)] == [True] * 3
 
 
 @pytest.mark.swallows

@@ -293,6 +293,11 @@ def metric_cached(project, monkeypatch):
     edit(project, "dvc.yaml", "[{metrics.json: {cache: false}}]", "[metrics.json]")
 
 
+@defect("dataset-without-version", "report")
+def dataset_unknown(project, monkeypatch):
+    edit(project, "dvc.yaml", "[models/model.txt,", "['ds://nope', models/model.txt,")
+
+
 @defect("never-run", "dvc.yaml")
 def stage_added(project, monkeypatch):
     text = (project.root / "dvc.yaml").read_text()
@@ -793,3 +798,76 @@ def on_a_terminal(project: Project, *words: str) -> str:
         pass
     os.close(ours)
     return text.decode()
+
+
+# --- a store that DVC tracks -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "out"),
+    [
+        ("file:./mlruns", "mlruns"),
+        ("mlruns", "mlruns"),
+        ("file:./store/mlruns", "store"),
+        ("file:./mlruns", "mlruns/0"),
+        ("sqlite:///mlflow.db", "./mlflow.db"),
+        ("sqlite:///{root}/store/mlflow.db", "store"),
+        ("", "mlruns"),
+        ("", "mlflow.db"),
+    ],
+)
+def test_store_is_an_output(sound: Project, monkeypatch: pytest.MonkeyPatch, uri: str, out: str):
+    """A store that is, holds or lies in an output of a stage is an error, server or not."""
+    if uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(root=sound.root))
+    else:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(sound.root)
+    edit(sound, "dvc.yaml", "outs: [report.txt]", f"outs: [report.txt, {out}]")
+    [finding] = [one for one in found_in(sound, local=True) if one.rule == "store-is-output"]
+    assert (finding.where, finding.level) == (out.removeprefix("./"), "error")
+    assert "output of report" in finding.what
+    assert "dvc repro" in finding.why
+    assert "MLFLOW_TRACKING_URI" in finding.fix
+
+
+def test_store_in_the_directory_of_a_stage(sound: Project, monkeypatch: pytest.MonkeyPatch):
+    """A relative store lies where the stage runs: naive is to look in one directory alone."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:./mlruns")
+    sound.write(
+        "sub/dvc.yaml", "stages:\n  s: {cmd: python ../run.py, deps: [../run.py], outs: [mlruns]}\n"
+    )
+    publish(sound)
+    found = [one for one in found_in(sound, local=True) if one.rule == "store-is-output"]
+    assert [one.where for one in found] == ["sub/mlruns"]
+
+
+def test_store_with_a_dvc_file(sound: Project, monkeypatch: pytest.MonkeyPatch):
+    """A store that a ``.dvc`` file tracks is one as well, and so is a link to one."""
+    sound.write("kept/mlflow.db", "1")
+    sound.dvc("add", "--quiet", "kept")
+    (sound.root / "link").symlink_to("kept")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{sound.root}/link/mlflow.db")
+    [finding] = [one for one in found_in(sound, local=True) if one.rule == "store-is-output"]
+    assert finding.where == "kept"
+    assert "dvc remove kept.dvc" in finding.fix
+
+
+@pytest.mark.parametrize("uri", ["file:./mlruns", "sqlite:///mlflow.db", "file:.", SERVER])
+def test_store_beside_outputs(sound: Project, monkeypatch: pytest.MonkeyPatch, uri: str):
+    """A store beside the outputs, or around the whole project, is no such finding."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.chdir(sound.root)
+    assert "store-is-output" not in rules_of(found_in(sound, local=True))
+
+
+def test_artifacts_are_an_output(at_server: Project):
+    """Artifacts of an experiment that lie in an output are an error, wherever its runs are."""
+    assert "artifacts-are-output" not in rules_of(found_in(at_server))
+    import mlflow
+
+    place = (at_server.root / "kept/art").as_uri()
+    mlflow.MlflowClient().create_experiment("kept", artifact_location=place)
+    edit(at_server, "dvc.yaml", "outs: [report.txt]", "outs: [report.txt, kept]")
+    [finding] = [one for one in found_in(at_server) if one.rule == "artifacts-are-output"]
+    assert finding.where == "kept"

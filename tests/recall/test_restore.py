@@ -356,7 +356,8 @@ def test_lost_commit(pipeline: Project, made: Make, tmp_path: Path):
     assert faults(verified) == {sha: "FAIL"}
     assert "on no branch or tag" in next(i.reason for i in verified.items if i.name == sha)
     forget(pipeline)
-    assert faults(mlflow_dvc.verify(run_id)[0]) == {sha: "FAIL"}
+    found = mlflow_dvc.verify(run_id)[0]
+    assert faults(found) == {sha: "FAIL", "dvc.lock": "UNVERIFIED"}  # git is no witness any more
     with pytest.raises(CommitLostError) as caught:
         mlflow_dvc.restore(run_id, str(tmp_path / "back"))
     assert caught.value.nearest == nearest
@@ -717,7 +718,7 @@ def test_outputs_elsewhere(pipeline: Project, made: Make, tmp_path: Path):
     text = f"stages:\n  evil:\n    cmd: echo\n    outs: [{{{precious}: {{cache: false}}}}]\n"
     pipeline.write("dvc.yaml", text)
     pipeline.commit("evil")
-    run_id = made(lambda snapshot: replace(snapshot, stage="evil", locks={}, lock=None))
+    run_id = made(lambda snapshot: replace(snapshot, stage="evil"))
     with pytest.raises(MlflowDvcError, match="works outside of"):
         mlflow_dvc.reproduce(run_id, str(tmp_path / "again"))
     assert precious.read_text() == "precious"

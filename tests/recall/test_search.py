@@ -224,6 +224,8 @@ def test_one_run_of_two_stages(pipeline: Project, monkeypatch):
     pipeline.dvc("repro", "--force", MLFLOW_RUN_ID=run.info.run_id)
     assert related(MODEL) == {run.info.run_id: [(MODEL, "made"), (MODEL, "read")]}
     assert related(MODEL, read=True) == {run.info.run_id: [(MODEL, "read")]}
+    for stage, hits in (("train", 1), ("report", 1), ("prepare", 0), ("repor", 0)):
+        assert len(related(MODEL, stage=stage)) == hits, stage
 
 
 def test_child_run(pipeline: Project, monkeypatch):

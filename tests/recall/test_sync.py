@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from conftest import FIVE_LINES, Project
 from sealed import seal_of, synced
@@ -297,3 +300,86 @@ def test_five_lines_without_a_stage(pipeline: Project, runs):
     pipeline.python("run.py")
     assert synced(pipeline) == {}
     assert seal_of(runs()[0]) == "none"
+
+
+# --- a store that DVC tracks -------------------------------------------------------------------
+
+LOGS = "import mlflow\nwith mlflow.start_run(): mlflow.log_metric('a', 1)\n"
+# By name: the tracking server seen from the project, and what DVC tracks of it.
+TRACKED = {
+    "file store": ("file:./mlruns", "mlruns"),
+    "in an output": ("file:./store/mlruns", "store"),
+    "an experiment": ("file:./mlruns", "mlruns/0"),
+    "database": ("sqlite:///mlflow.db", "./mlflow.db"),
+    "database in an output": ("sqlite:///store/mlflow.db", "store"),
+    "artifacts": ("sqlite:///{outside}/mlflow.db", "mlruns"),
+}
+
+
+def logging_project(make_project: Any, out: str) -> Project:
+    """A stage that starts a run, and another one that tracks what is called ``out``."""
+    project: Project = make_project("tracked")
+    project.write("train.py", LOGS + "open('model.txt', 'w').write('1')\n")
+    project.write(".gitignore", "/mlruns\n/mlflow.db\n/store\n")
+    project.write(
+        "dvc.yaml",
+        "stages:\n"
+        "  train: {cmd: python train.py, deps: [train.py], outs: [model.txt]}\n"
+        f"  keep: {{cmd: 'true', deps: [model.txt], outs: [{{'{out}': {{persist: true}}}}]}}\n",
+    )
+    return project
+
+
+@pytest.mark.parametrize("name", TRACKED)
+def test_store_is_an_output(
+    make_project: Any, empty_database: Path, tmp_path: Path, monkeypatch: Any, name: str
+):
+    """Runs that are kept in an output of DVC's are left, and named: to write there would make
+    ``dvc status`` dirty."""
+    uri, out = TRACKED[name]
+    project = logging_project(make_project, out)
+    (project.root / "store").mkdir()
+    for folder in (tmp_path, project.root, project.root / "store"):
+        shutil.copy(empty_database, folder / "mlflow.db")
+    uri = uri.format(outside=tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    if name == "artifacts":
+        place = (project.root / "mlruns").as_uri()
+        made = mlflow.MlflowClient(uri).create_experiment("here", artifact_location=place)
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", made)
+    project.dvc("repro", "--quiet")
+    before = project.dvc("status")
+    assert "changed" not in before
+    [row] = synced(project).values()
+    assert (row["verdict"], row["changed"]) == ("left", False)
+    assert out.removeprefix("./") in row["reason"]
+    assert "keep" in row["reason"]
+    assert project.dvc("status") == before
+
+
+def test_store_with_a_dvc_file(make_project: Any, monkeypatch: Any):
+    """The same of a store that a ``.dvc`` file tracks."""
+    project = logging_project(make_project, "other.txt")
+    project.write(".gitignore", "")
+    project.write("other.txt", "x")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:./mlruns")
+    project.dvc("repro", "--quiet")
+    project.dvc("add", "--quiet", "mlruns")
+    before = project.dvc("status")
+    [row] = synced(project).values()
+    assert row["verdict"] == "left"
+    assert "mlruns.dvc" in row["reason"]
+    assert project.dvc("status") == before
+
+
+def test_store_beside_outputs(make_project: Any, monkeypatch: Any):
+    """A store beside outputs, or one that holds an output which is of no run's record, is written
+    to as ever."""
+    project = logging_project(make_project, "mlruns/models")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:./mlruns")
+    mlflow.MlflowClient((project.root / "mlruns").as_uri()).search_experiments()
+    project.write("mlruns/models/x", "1")
+    project.dvc("repro", "--quiet")
+    [row] = synced(project).values()
+    assert (row["verdict"], row["changed"]) == ("confirmed", True)
+    assert "changed" not in project.dvc("status")

@@ -17,6 +17,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from conftest import Project
+from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.exceptions import MlflowException
 from mlflow.tracking._tracking_service.client import TrackingServiceClient
 
@@ -31,9 +32,11 @@ METHODS = [
     (TrackingServiceClient, "create_run"),
     (TrackingServiceClient, "set_terminated"),
     (mlflow.ActiveRun, "__init__"),
+    (CodeDatasetSource, "__init__"),
 ]
 if hasattr(TrackingServiceClient, "create_logged_model"):
-    METHODS.append((TrackingServiceClient, "create_logged_model"))
+    METHODS += [(TrackingServiceClient, "create_logged_model")]
+    METHODS += [(TrackingServiceClient, "finalize_logged_model")]
 
 
 @pytest.fixture

@@ -31,9 +31,7 @@ from mlflow_dvc.cli.options import (
 @click.option(
     "--experiment", metavar="NAME_OR_ID", help="Only runs of this experiment; a name comes first."
 )
-@click.option(
-    "--stage", metavar="ADDRESS", help="Only runs that began in this stage, as DVC names it."
-)
+@click.option("--stage", metavar="ADDRESS", help="Only runs of this stage, as DVC names it.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="The newest N runs at most.")
 @json_option
 @tracking_uri_option
@@ -43,9 +41,10 @@ def search(
 ) -> None:
     """The runs, of every experiment, that saw WHAT, newest first.
 
-    WHAT is a hash or the beginning of one (4 digits at least), the path of a tracked output,
-    path@hash, or a file on disk, which is then looked for by its content. Exits with 1 when no run
-    saw it, or none of those that the options leave.
+    WHAT is a hash or the beginning of one (4 digits at least), the path of a tracked output, a
+    dataset of dvc.yaml (ds://NAME), the address of a dependency, path@hash, or a file on disk,
+    which is then looked for by its content. Exits with 1 when no run saw it, or none of those that
+    the options leave.
 
     The column "how" says "read" where the run's stage declares the data, a part of it or a folder
     around it, as a dependency, and "made" where the stage made it. Else it "lay there": DVC tracked

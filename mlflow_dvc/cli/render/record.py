@@ -47,8 +47,7 @@ def show_json(record: RunRecord) -> dict[str, Any]:
 def print_status(project: Project, snapshot: Snapshot) -> None:
     console = terminal.console_of()
     terminal.facts(console, [*_code(snapshot.git, project), *_data(snapshot)])
-    if snapshot.data:
-        _table(console, snapshot.data)
+    _print_data(console, snapshot)
     terminal.warn(snapshot.warnings)
 
 
@@ -66,9 +65,18 @@ def print_record(record: RunRecord) -> None:
         ("attached", ", ".join(record.artifacts) or "nothing"),
     ]
     terminal.facts(console, facts)
-    if snapshot.data:
-        _table(console, snapshot.data)
+    _print_data(console, snapshot)
     terminal.warn(snapshot.warnings)
+
+
+def _print_data(console: Console, snapshot: Snapshot) -> None:
+    """The outputs of the project, and what else the run reads: datasets, data at addresses."""
+    paths = {entry.path for entry in snapshot.data}
+    read = [dep for dep in snapshot.deps if dep.role == "input" and dep.path not in paths]
+    rows = [(out, _remark(out)) for out in snapshot.data]
+    rows += [(dep, _remark_of_dep(dep)) for dep in read]
+    if rows:
+        _table(console, rows)
 
 
 def _code(git: GitState | None, project: Project | None = None) -> Iterator[tuple[str, str]]:
@@ -103,20 +111,26 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield "experiment", snapshot.experiment
 
 
-def _table(console: Console, entries: Iterable[DataEntry]) -> None:
+def _table(console: Console, rows: Iterable[tuple[DataEntry, str]]) -> None:
     table = terminal.grid("path", "hash", "size", "files", "from", "")
     table.columns[2].justify = table.columns[3].justify = "right"
-    for entry in entries:
+    for entry, remark in rows:
         table.add_row(
             terminal.plain(entry.path),
             short_hash(entry.hash),
             size_in_words(entry.size),
             "" if entry.nfiles is None else str(entry.nfiles),
             terminal.plain(entry.source or entry.stage or ""),
-            terminal.plain(_remark(entry)),
+            terminal.plain(remark),
         )
     console.print()
     console.print(table)
+
+
+def _remark_of_dep(dep: DataEntry) -> str:
+    if dep.is_observed:
+        return dep.state if dep.state == "modified" else ""
+    return dep.state if dep.state == "missing" else "no tag: not known"
 
 
 def _remark(entry: DataEntry) -> str:

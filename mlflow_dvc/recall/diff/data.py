@@ -8,6 +8,7 @@ from typing import Literal, TypeGuard
 
 from mlflow_dvc.dvc_backend.storage import directory_diff as backend
 from mlflow_dvc.dvc_backend.storage.directory_diff import DirectoryPair, FileChanges
+from mlflow_dvc.paths import DATASET_SCHEME
 from mlflow_dvc.snapshot import DataEntry, Snapshot, inputs
 
 DataStatus = Literal["added", "removed", "modified", "unknown"]
@@ -89,10 +90,21 @@ def _change(path: str, old: RunData, new: RunData) -> DataChange | None:
             return DataChange(path, "unknown", was, now, reason=side.why_unknown(path))
     if was is None or now is None:
         return DataChange(path, "added" if was is None else "removed", was, now)
-    if was.algorithm != now.algorithm:
+    if _kind(was) != _kind(now):
         why = f"one is hashed by {was.algorithm}, the other by {now.algorithm}"
         return DataChange(path, "unknown", was, now, reason=why)
+    if was.hash == now.hash and not was.tells_data:
+        return DataChange(path, "unknown", was, now, reason="only sizes are known, which are equal")
+    if was.hash == now.hash and was.algorithm != now.algorithm:
+        what = f"the same version of something else: {was.algorithm}, then {now.algorithm}"
+        return DataChange(path, "modified", was, now, reason=what)
     return None if was.hash == now.hash else DataChange(path, "modified", was, now)
+
+
+def _kind(entry: DataEntry) -> str:
+    """Of the version of a dataset, without what it is a version of."""
+    is_dataset = entry.path.startswith(DATASET_SCHEME)
+    return entry.algorithm.partition(":")[0] if is_dataset else entry.algorithm
 
 
 def _with_files(changes: list[DataChange], root: str | None) -> Iterator[DataChange]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlflow_dvc.recall.doctor import code, environment, files, remote, runs, stages
+from mlflow_dvc.recall.doctor import code, environment, files, remote, runs, stages, store
 from mlflow_dvc.recall.doctor.finding import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -58,6 +58,8 @@ RULES: tuple[Rule, ...] = (
          "DVC does not run it again when they change: the lock is then of other values"),
     Rule("metric-cached", "note", stages.metric_cached,
          "Git does not show it, so neither does a diff of two commits"),
+    Rule("dataset-without-version", "error", stages.dataset_without_version,
+         "DVC refuses to run it, and no run can say which data it read"),
     Rule("never-run", "note", stages.never_run,
          "The hashes of their outputs are not known"),
     Rule("dead-lock-entry", "note", stages.dead_lock_entry,
@@ -76,6 +78,10 @@ RULES: tuple[Rule, ...] = (
          "Runs go to a store in whatever directory they start in"),
     Rule("local-store", "note", environment.local_store,
          "Nobody else sees the runs, and they go with the project"),
+    Rule("store-is-output", "error", store.store_is_output,
+         "The next `dvc repro` deletes the runs, `dvc checkout` replaces them, sync leaves them"),
+    Rule("artifacts-are-output", "error", store.artifacts_are_output,
+         "The next `dvc repro` deletes the records, `dvc checkout` replaces them", asks=True),
     Rule("server-unreachable", "error", runs.server_unreachable,
          "A run that starts here would have no place to go", asks=True),
     Rule("unsealed", "note", runs.unsealed,

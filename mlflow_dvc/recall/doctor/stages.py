@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mlflow_dvc.dvcfiles.locked_dataset import dataset_name, find_dataset
 from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.files import is_lock_seen
 from mlflow_dvc.recall.doctor.finding import Violation
@@ -66,6 +67,16 @@ def never_run(context: DoctorContext) -> Iterator[Violation]:
         if missing and is_lock_seen(context, pipeline.file):
             what = f"{pipeline.lock} has no entry of {_listed(missing)}"
             yield Violation(pipeline.file, what, "dvc repro, then commit the lock")
+
+
+def dataset_without_version(context: DoctorContext) -> Iterator[Violation]:
+    for stage, _ in context.stages:
+        for dep in filter(dataset_name, stage.deps):
+            dataset = find_dataset(dep, context.reading.datasets)
+            if dataset.fault:
+                name = dataset.name
+                fix = f"Define {name} in one dvc.yaml, then `dvc dataset update {name}`"
+                yield Violation(stage.address, f"it reads {dep}: {dataset.fault}", fix)
 
 
 def dead_lock_entry(context: DoctorContext) -> Iterator[Violation]:

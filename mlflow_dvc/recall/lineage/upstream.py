@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.git.code_files import is_program
+from mlflow_dvc.paths import is_address
 from mlflow_dvc.recall.lineage import nodes
 from mlflow_dvc.recall.lineage.graph import GraphBuilder
 from mlflow_dvc.recall.lineage.run_evidence import RunEvidence, load_evidence
@@ -105,9 +106,13 @@ class UpstreamTracer:
             self._graph.link(stage, run_key, "ran")
             for dep in evidence.deps:
                 is_data = dep.role == "input" or (dep.role is None and not is_program(dep.path))
-                if is_data:
+                if is_address(dep.path) and dep.path not in evidence.data:
+                    self._graph.link(self._address(evidence, dep), stage, "read", _doubt_of(dep))
+                elif is_data:
                     self._read(stage, evidence, dep.path, dep.hash, _doubt_of(dep))
             return
+        for dep in evidence.deps:  # datasets of the project
+            self._graph.link(self._address(evidence, dep), run_key, "saw", _doubt_of(dep))
         lay_there = [
             entry
             for entry in evidence.data.values()
@@ -144,6 +149,13 @@ class UpstreamTracer:
             return key
         for part in evidence.outputs_under(path):
             self._graph.link(self._data(evidence, part), key, "part of", "by its path alone")
+        return key
+
+    def _address(self, evidence: RunEvidence, dep: DataEntry) -> str:
+        """What nothing in the project makes: a dataset, or what lies at an address."""
+        key = self._graph.add(nodes.of_data(dep, evidence))
+        if dep.source:
+            self._graph.link(self._graph.add(nodes.of_source(dep.source)), key, "imported")
         return key
 
     def _data(self, evidence: RunEvidence, entry: DataEntry) -> str:

@@ -109,7 +109,8 @@ def plan(
             f"run {record.run_id} was of no stage of dvc.yaml, so that nothing tells how to run it",
             f"`mlflow-dvc restore {record.run_id}`, and run it there by hand",
         )
-    found = restore_record(record, locate_project(record, project), to, at=at, outputs=False)
+    location = locate_project(record, project, at=at)
+    found = restore_record(record, location, to, at=at, outputs=False)
     faults = [item for item in found.items if _forbids(item, at)]
     if faults:
         lines = "\n".join(f"  {item.part} {item.name}: {item.reason}" for item in faults)

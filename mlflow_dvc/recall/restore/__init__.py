@@ -21,6 +21,7 @@ from mlflow_dvc.recall.verify.record import check_record
 class RestoreResult:
     """What was restored, into ``directory`` (an absolute path), on the commit ``sha``.
 
+    ``sha`` is empty for a run from before the first commit: all of its code is in the patch.
     ``verdict`` is PASS where what lies there is what the run saw; ``items`` tell of each part.
     """
 
@@ -55,7 +56,8 @@ def restore(
     'PASS'
     """
     record = load_record(run, tracking_uri)
-    return restore_record(record, locate_project(record, project), to, at=at, outputs=True)
+    location = locate_project(record, project, at=at)
+    return restore_record(record, location, to, at=at, outputs=True)
 
 
 def restore_record(
@@ -77,11 +79,12 @@ def restore_record(
 
 def _refuse_without_commit(run: StoredRecord) -> None:
     git = run.snapshot.git
-    if git is None or git.sha is None:
+    if git is None or (git.sha is None and not run.code_files):
         raise MlflowDvcError(
-            f"run {run.run_id} has recorded no commit", "Its data can be loaded from its inputs"
+            f"run {run.run_id} has recorded no commit and no code",
+            "Its data can be loaded from its inputs",
         )
-    if full_sha_or_none(git.sha) is None:
+    if git.sha is not None and full_sha_or_none(git.sha) is None:
         raise MlflowDvcError(
             f"run {run.run_id}: {git.sha!r} is no commit", "`mlflow-dvc verify` it"
         )

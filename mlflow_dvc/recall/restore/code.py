@@ -22,9 +22,12 @@ _MAX_SUBMODULE_DEPTH = 5
 def restore_code(target: RestoreTarget) -> Iterator[Check]:
     """Check the commit out with the patch: no hook runs, and no filter but the user's own."""
     git = target.run.snapshot.git
-    own = git.sha if git else None
-    reason = "" if target.sha == own else f"in place of {own}"
-    yield Check("commit", target.sha, "FAIL" if reason else "PASS", reason)
+    if target.has_own_commit:
+        reason = "" if target.sha else "before the first commit: all of the code is in the patch"
+        yield Check("commit", target.sha or "none", "PASS", reason)
+    else:
+        own = (git.sha if git else None) or "none"
+        yield Check("commit", target.sha, "FAIL", f"in place of {own}")
     changed = find_patch_fault(target.run)
     if changed:
         yield Check("patch", "code.patch", "TAMPERED", f"{changed}; it was not applied")

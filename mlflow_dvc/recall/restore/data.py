@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
 from mlflow_dvc.dvc_backend.storage.fetch_all import FetchOrder, fetch_all
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
+from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
 from mlflow_dvc.recall.imports import import_source
 from mlflow_dvc.recall.restore.target import RestoreTarget
 from mlflow_dvc.recall.verdict import Check
@@ -34,7 +37,7 @@ def _written(target: RestoreTarget, path: str, content: bytes) -> Iterator[Check
     if where is None:
         yield Check("file", path, "TAMPERED", f"{_OUTSIDE}; it was not written")
         return
-    if _contradicts_code(target, where, content):
+    if _contradicts_code(target, path, where, content):
         why = "it is not as in the commit with the patch; it was not written"
         yield Check("file", path, "TAMPERED", why)
         return
@@ -45,15 +48,23 @@ def _written(target: RestoreTarget, path: str, content: bytes) -> Iterator[Check
         yield Check("file", path, "FAIL", f"it cannot be written: {error.strerror}")
 
 
-def _contradicts_code(target: RestoreTarget, where: str, content: bytes) -> bool:
-    """Whether a pipeline or parameters that git has are others, where all of the code is known."""
+def _contradicts_code(target: RestoreTarget, path: str, where: str, content: bytes) -> bool:
+    """Whether a pipeline or parameters that git has are others, where all of the code is known.
+
+    Parameters may be others where the record says that they were.
+    """
     git = target.run.snapshot.git
     is_whole = git is not None and (git.dirty is False or git.changes is not None)
-    if git is None or not is_whole or git.sha != target.sha or not os.path.isfile(where):
+    if git is None or not is_whole or not target.has_own_commit or not os.path.isfile(where):
         return False
     if where.endswith((".lock", ".dvc")):  # what DVC writes is data
         return False
-    return Path(where).read_bytes().split() != content.split()  # but for ends of lines
+    there = Path(where).read_bytes()
+    if there.split() == content.split():  # but for ends of lines
+        return False
+    if posixpath.basename(path) == PIPELINE_FILE:
+        return not runs_the_same(there, content)
+    return path not in (git.uncommitted or ())
 
 
 def _make_project(root: str) -> None:

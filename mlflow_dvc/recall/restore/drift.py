@@ -90,8 +90,7 @@ def _files(target: RestoreTarget) -> Iterator[Check]:
 
 def _programs(target: RestoreTarget) -> Iterator[Check]:
     """By the hashes of the stage's code then: git may lay ends of lines out otherwise."""
-    git = target.run.snapshot.git
-    if target.dvc_root is None or git is None or git.sha != target.sha:
+    if target.dvc_root is None or not target.has_own_commit:
         return
     known = [dep for dep in target.run.snapshot.deps if dep.role == "code" and dep.is_observed]
     asked = [HashQuery(dep.path, dep.algorithm, dep.hash) for dep in known]

@@ -28,13 +28,22 @@ _SHORT_SHA_DIGITS = 8
 
 @dataclass
 class RestoreTarget:
-    """``sha`` is the commit that is laid out, the run's own unless another was asked for."""
+    """``sha`` is the commit that is laid out, the run's own unless another was asked for.
+
+    It is empty where the run was before the first commit.
+    """
 
     run: StoredRecord
     location: ProjectLocation
     directory: str
     sha: str
     steps: dict[str, list[Check]] = field(default_factory=dict)
+
+    @property
+    def has_own_commit(self) -> bool:
+        """Whether what is laid out is the code that the run names."""
+        git = self.run.snapshot.git
+        return git is not None and (git.sha or "") == self.sha
 
     @cached_property
     def repository(self) -> Repository:
@@ -79,13 +88,7 @@ def plan_target(
 ) -> RestoreTarget:
     """Where ``run`` is to be restored. Raises TargetExistsError, or CommitLostError."""
     directory = os.path.abspath(to) if to else _default(run, location)
-    sha = run.snapshot.git.sha if run.snapshot.git else None
-    if location.repository:
-        sha = _had(run, location.repository, at)
-    elif at:
-        sha = full_sha_or_none(at)
-    if sha is None:
-        raise MlflowDvcError(f"{at!r} is no commit", "Give a revision of the repository")
+    sha = _chosen_commit(run, location, at)
     target = RestoreTarget(run, location, directory, sha)
     mark = _mark(directory)
     if mark is not None and (mark.get("run"), mark.get("sha")) == (run.run_id, sha):
@@ -97,15 +100,31 @@ def plan_target(
     return target
 
 
+def _chosen_commit(run: StoredRecord, location: ProjectLocation, at: str | None) -> str:
+    own = run.snapshot.git.sha if run.snapshot.git else None
+    if at is None and (own is None or location.repository is None):
+        return own or ""
+    if location.repository is not None:
+        sha = _had(run, location.repository, at)
+        remedy = "Give a revision of the repository"
+    else:
+        sha = full_sha_or_none(at)
+        remedy = "Call it inside the project, or give the commit in full"
+    if sha is None:
+        raise MlflowDvcError(f"{at!r} is no commit", remedy)
+    return sha
+
+
 def prepare_target(target: RestoreTarget) -> None:
     """Let ``directory`` be a work tree with the commit, in which nothing is checked out yet."""
     if target.steps:
         with suppress(FileNotFoundError):  # of a git that was killed
             os.unlink(os.path.join(find_git_dir(target.directory), "index.lock"))
         return
-    if target.location.repository is None:
+    if target.location.repository is None or not target.sha:
         Repository.create(target.directory, target.sha)
-        _fetch_clone(target)
+        if target.sha:
+            _fetch_clone(target)
     elif not os.path.lexists(os.path.join(target.directory, ".git")):
         target.location.repository.add_work_tree(target.directory, target.sha)
     target.steps[_BEGUN] = []
@@ -138,7 +157,9 @@ def _had(run: StoredRecord, repository: Repository, at: str | None) -> str | Non
     if repository.has(sha):
         return sha
     tried = [f"{repository.root} does not have it"]
-    for source in repository.remotes():
+    url = git.remote_url if git else None
+    sources = repository.remotes()
+    for source in (*sources, *([url] if url and url not in sources else ())):
         reason = repository.fetch(sha, source)
         if reason is None:
             return sha

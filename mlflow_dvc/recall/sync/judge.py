@@ -25,6 +25,7 @@ from mlflow_dvc.project import Project
 from mlflow_dvc.recall.sync.lock_history import committed_locks, has_commit
 from mlflow_dvc.recall.sync.redraw import redraw_pages
 from mlflow_dvc.recall.sync.result import Difference, SyncResult, SyncVerdict
+from mlflow_dvc.recall.tracked_store import outputs_at
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 from mlflow_dvc.snapshot import Seal as SealTag
 
@@ -217,6 +218,8 @@ class StageJudge:
         )
         if verdict == "left" or before.seal in ("confirmed", "contradicted"):
             return result
+        if kept := self._store_output(run):
+            return replace(result, verdict="left", reason=kept)
         after = before
         files: dict[str, bytes] = {}
         if verdict in ("completed", "contradicted"):
@@ -232,6 +235,14 @@ class StageJudge:
         tracking.update_record(run, before, after, {**files, **pages}, self.tracking_uri)
         differences = tuple(self._differences(before)) if files else ()
         return replace(result, changed=True, differences=differences)
+
+    def _store_output(self, run: Run) -> str:
+        """Why the run must not be written to; empty if it may."""
+        places = tracking.written_places(run, self.tracking_uri)
+        out = next(outputs_at(self.reading, places), None)
+        if out is None:
+            return ""
+        return f"it is kept in {out.path}, an output of {out.stage}: to write there would change it"
 
     def _attached(self, run: Run) -> bytes | None:
         return tracking.read_attached(run, lock_path(self.stage.file), self.tracking_uri)

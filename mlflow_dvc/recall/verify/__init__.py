@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,12 +10,19 @@ from dataclasses import dataclass
 from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, find_available
 from mlflow_dvc.errors import RunNotFoundError
+from mlflow_dvc.git.repository import Repository, full_sha_or_none
 from mlflow_dvc.recall.locate import ProjectLocation, clone_project, locate_project
 from mlflow_dvc.recall.stored_record import StoredRecord, load_record, load_record_of
 from mlflow_dvc.recall.verdict import Check, Verdict, overall
-from mlflow_dvc.recall.verify.code import check_commit, check_patch, check_submodules
+from mlflow_dvc.recall.verify.code import (
+    check_commit,
+    check_patch,
+    check_submodules,
+    known_remotes,
+)
 from mlflow_dvc.recall.verify.data import check_data, data_ref, find_in_commit_remotes
 from mlflow_dvc.recall.verify.record import check_files, check_locks, check_record
+from mlflow_dvc.recall.verify.witness import Witness
 
 _NO_DATA = "the record names no data: nothing to verify"
 StoreAnswer = tuple[dict[str, Availability], list[str]]  # what `exists` answers
@@ -131,7 +139,30 @@ def _checks(run: StoredRecord, location: ProjectLocation, stores: StoreAnswer) -
         yield from check_submodules(run, location.repository)
         if run.snapshot.git.dirty is not False or run.code_files:
             yield check_patch(run, location.repository)
-    yield from check_locks(run)
-    yield from check_files(run)
+    with ExitStack() as stack:
+        yield from _check_files(run, Witness(run, _witness_of(run, location, stack)))
     data = list(check_data(run, location, *stores))
     yield from data or [Check("data", "", "UNVERIFIED", _NO_DATA)]
+
+
+def _witness_of(
+    run: StoredRecord, location: ProjectLocation, stack: ExitStack
+) -> Repository | None:
+    """The repository at hand; where it lacks the commit, what a remote has of that."""
+    here, git = location.repository, run.snapshot.git
+    sha = full_sha_or_none(git.sha) if git else None
+    if here is None or sha is None or here.has(sha):
+        return here
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlflow-dvc-"))
+    return here.fetch_apart(folder, sha, known_remotes(run, here))
+
+
+def _check_files(run: StoredRecord, witness: Witness) -> Iterator[Check]:
+    """Whether the attached files are those of the record, and whether git says so too."""
+    for lock in check_locks(run):
+        confirmed = lock.verdict == "PASS"
+        yield Check("lock", lock.name, *witness.lock_verdict(lock.name)) if confirmed else lock
+    tampered = list(check_files(run))
+    yield from tampered
+    names = {one.name for one in tampered}
+    yield from (one for one in witness.file_checks() if one.name not in names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from mlflow_dvc.git.head import is_same_remote
 from mlflow_dvc.git.history import GitHistory
 from mlflow_dvc.git.repository import Repository, full_sha_or_none
 from mlflow_dvc.git.submodules import list_submodules
@@ -27,9 +28,17 @@ def check_commit(run: StoredRecord, repository: Repository | None) -> Check:
     if repository is None:
         where = "no repository at hand: call it inside the project"
         return Check("commit", sha, "UNVERIFIED", where)
-    url = git.remote_url if git else None
-    remotes = repository.remotes() or ([url] if url else [])
+    remotes = known_remotes(run, repository)
     return Check("commit", sha, *_judge(sha, repository, repository, remotes))
+
+
+def known_remotes(run: StoredRecord, repository: Repository) -> list[str]:
+    """Those of the repository, and the run's own if it is none of them."""
+    url = run.snapshot.git.remote_url if run.snapshot.git else None
+    remotes = repository.remotes()
+    if url and not any(is_same_remote(url, repository.url_of(name)) for name in remotes):
+        remotes.append(url)
+    return remotes
 
 
 def check_submodules(run: StoredRecord, repository: Repository | None) -> Iterator[Check]:
@@ -77,8 +86,8 @@ def patch_verdict(run: StoredRecord, repository: Repository | None) -> tuple[Ver
         return "UNVERIFIED", "whether code was changed is not known"
     if not run.code_files:
         return "UNVERIFIED", "; ".join(git.omitted) or "the changed code is not attached"
-    sha = full_sha_or_none(git.sha)
-    if repository is None or sha is None or not repository.has(sha):
+    sha = full_sha_or_none(git.sha) or ""
+    if repository is None or (git.sha is not None and not (sha and repository.has(sha))):
         return "UNVERIFIED", "the commit is not at hand"
     try:
         with GitHistory(repository.root, MAX_GIT_SECONDS) as commits:

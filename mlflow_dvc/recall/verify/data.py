@@ -12,6 +12,7 @@ from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, f
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.history import GitHistory
 from mlflow_dvc.git.repository import Repository, full_sha_or_none
+from mlflow_dvc.paths import DATASET_SCHEME
 from mlflow_dvc.recall.imports import import_source
 from mlflow_dvc.recall.locate import ProjectLocation
 from mlflow_dvc.recall.stored_record import StoredRecord
@@ -71,15 +72,25 @@ def check_data(
 def check_unknown(run: StoredRecord, *, outputs: bool = True) -> Iterator[Check]:
     """What the run read besides :meth:`~mlflow_dvc.recall.stored_record.StoredRecord.data`."""
     paths = {entry.path for entry in run.data(outputs=outputs)}
+    lines = (line.partition(": ") for line in run.snapshot.uncovered)
+    reasons = {path: why for path, _, why in lines}
     for entry in (*run.snapshot.deps, *run.snapshot.data):
         if entry.role == "input" and entry.path not in paths:
             paths.add(entry.path)
-            why = "it is not in the project" if "://" in entry.path else "its hash is not known"
+            why = reasons.get(entry.path) or _why_unverified(entry)
             yield Check("data", entry.path, "UNVERIFIED", why)
-    for line in run.snapshot.uncovered:
-        path, _, why = line.partition(": ")
+    for path, why in reasons.items():
         if path not in paths:
             yield Check("data", path, "UNVERIFIED", why)
+
+
+def _why_unverified(entry: DataEntry) -> str:
+    """What lies outside of the project is not asked: not with the credentials of who verifies."""
+    if entry.hash is None:
+        return "its hash is not known"
+    if entry.path.startswith(DATASET_SCHEME):
+        return f"a dataset from {entry.source}, which is not asked whether it still has that"
+    return f"it is not in the project; whether it still is {entry.hash} there is not asked"
 
 
 def _judge(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.lock_file import lock_path
+from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.recall.stored_record import StoredRecord
@@ -63,16 +64,45 @@ def find_patch_fault(run: StoredRecord) -> str:
 
 
 def check_files(run: StoredRecord) -> Iterator[Check]:
-    """Every attached file that is none of DVC's, and no parameters of a stage."""
+    """Every attached file that the snapshot does not name like this, or that is none of DVC's."""
     if not run.project_files:
         return
     reading = run.reading
     declared = (path for stage in reading.stages for path in stage.params)
-    known = {*(run.snapshot.locks or ()), *reading.params, *declared}
-    for path in run.project_files:
+    known = {*reading.params, *declared}
+    locks, named = run.snapshot.locks or {}, run.snapshot.attached
+    for path, content in run.project_files.items():
         name = posixpath.basename(path)
-        if path not in known and name != PIPELINE_FILE and not name.endswith((".dvc", ".lock")):
+        is_of_dvc = path in known or name == PIPELINE_FILE or name.endswith((".dvc", ".lock"))
+        if path not in locks and (not is_of_dvc or name.endswith(".lock")):
             yield Check("file", path, "TAMPERED", "it is no file of DVC's, nor of parameters")
+        elif named is not None and path not in named:
+            yield Check("file", path, "TAMPERED", "the snapshot does not name it")
+        elif named is not None and path not in locks and md5_of(content) != named[path]:
+            reason = f"its md5 is {md5_of(content)}, recorded was {named[path]}"
+            yield Check("file", path, "TAMPERED", reason)
+        elif fault := _single_fault(run, path):
+            yield Check("file", path, "TAMPERED", fault)
+
+
+def _single_fault(run: StoredRecord, path: str) -> str:
+    """How a ``.dvc`` file says something else than the snapshot; empty where it does not."""
+    said = {entry.path: entry for entry in run.snapshot.data if entry.stage == path}
+    for stage in run.reading.stages if path.endswith(".dvc") else ():
+        for out in stage.outs if stage.address == path else ():
+            entry = said.get(out.path)
+            if entry is not None and _differs(entry, out, ("locked",)):
+                return f"{out.path} is {out.hash} there, recorded was {entry.hash}"
+    return ""
+
+
+def _differs(entry: DataEntry, locked: DataEntry, certainties: Iterable[str]) -> bool:
+    """Whether an entry that comes from a lock, or was found to be as it says, is another there."""
+    if entry.hash == locked.hash or entry.hash is None:
+        return False
+    same_kind = entry.algorithm == locked.algorithm and locked.hash is not None
+    was_clean = entry.certainty == "disk" and entry.state == "clean" and same_kind
+    return entry.certainty in certainties or was_clean
 
 
 def check_locks(run: StoredRecord) -> Iterator[Check]:
@@ -95,23 +125,35 @@ def check_locks(run: StoredRecord) -> Iterator[Check]:
 
 
 def _contradicted(run: StoredRecord) -> Iterator[tuple[str, str]]:
-    """Of each lock that has another hash than the snapshot for the same output, which."""
-    said = {entry.path: entry for entry in run.snapshot.data if entry.is_fact}
-    is_sealed = run.snapshot.sealed_at is not None
+    """Of each lock that has another hash than the snapshot for the same path, which."""
+    snapshot = run.snapshot
+    said = {entry.path: entry for entry in snapshot.data if entry.is_fact}
+    is_sealed = snapshot.sealed_at is not None
     for lock, out in _locked(run):
         entry = said.get(out.path)
-        if entry is None or entry.hash == out.hash:
-            continue
         # While the stage ran, others may have written into the lock that it was sealed with. What
         # was on disk need not have been in the lock.
-        from_lock = "sealed" if is_sealed else "locked"
-        same_kind = entry.algorithm == out.algorithm and out.hash is not None
-        on_disk = not is_sealed and entry.certainty == "disk" and entry.state == "clean"
-        if entry.certainty == from_lock or (on_disk and same_kind):
+        if entry is None or entry.hash == out.hash:
+            continue
+        differs = entry.certainty == "sealed" if is_sealed else _differs(entry, out, ("locked",))
+        if differs:
             yield lock, f"{out.path} is {out.hash} there, recorded was {entry.hash}"
+    if not is_sealed:
+        return
+    read = {dep.path: dep for dep in snapshot.deps if dep.is_observed}
+    for stage in run.reading.stages if snapshot.stage else ():
+        for path, (_, value) in stage.locked_deps.items() if _is_run(stage, run) else ():
+            known = read.get(path)
+            if known is not None and known.hash != value and path not in snapshot.changed:
+                yield lock_path(stage.file), f"{path} is {value} there, recorded was {known.hash}"
+
+
+def _is_run(stage: Stage, run: StoredRecord) -> bool:
+    return stage.address == run.snapshot.stage
 
 
 def _locked(run: StoredRecord) -> Iterator[tuple[str, DataEntry]]:
     """Every output in the attached locks."""
     for stage in run.reading.stages:
-        yield from ((lock_path(stage.file), out) for out in stage.outs)
+        if stage.name is not None:
+            yield from ((lock_path(stage.file), out) for out in stage.outs)

@@ -1,0 +1,79 @@
+"""What git must be asked for when a run has started: the nearest tag, what is not committed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from mlflow_dvc import settings
+from mlflow_dvc.capture.run_capture import RunCapture
+from mlflow_dvc.capture.running_code import loaded_files, process_began
+from mlflow_dvc.capture.unseen_files import note_unseen_files
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
+from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
+from mlflow_dvc.fingerprint import describe_error
+from mlflow_dvc.git import head
+from mlflow_dvc.git.changed_code import PatchOptions
+from mlflow_dvc.git.commit_files import files_not_in_commit
+from mlflow_dvc.git.patch import MAX_PATCH_SECONDS, make_patch
+from mlflow_dvc.project import find_git_root, relative
+
+
+def add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
+    """``capture`` with the nearest tag, and with what differs from the commit.
+
+    Code that has changed ``since`` then, in seconds since 1970, is named in the warnings.
+    """
+    root, state = capture.project.git_root, capture.git
+    if root is None or state is None:
+        return capture
+    if state.sha is not None:
+        state = replace(state, describe=head.describe(root, state.sha))
+    try:
+        found = make_patch(root, state.sha, _patch_options(capture, since))
+        uncommitted = _uncommitted_files(capture, root, state.sha)
+    except (OSError, ValueError) as error:
+        fault = f"{root}: what is uncommitted could not be told ({describe_error(error)})"
+        return replace(capture, git=state, faults=(*capture.faults, fault))
+    state = replace(
+        state,
+        dirty=found.is_dirty,
+        omitted=found.omitted,
+        changes=found.digest,
+        uncommitted=uncommitted,
+    )
+    capture = note_unseen_files(capture, root, found.dvc_files)
+    return replace(capture, git=state, patch=None if settings.patch_mode() == "off" else found)
+
+
+def _patch_options(capture: RunCapture, since: float | None) -> PatchOptions:
+    reading, project = capture.reading, capture.project
+    outs: set[str] = set()
+    params: set[str] = set()
+    if reading is not None:
+        paths = (out.path for stage in reading.stages for out in stage.outs)
+        outs = {os.path.join(reading.root, path) for path in paths}
+        params = {os.path.join(reading.root, path) for path in reading.params}
+    return PatchOptions(
+        outs,
+        untracked=settings.patch_mode() != "tracked",
+        since=since,
+        params=params,
+        loaded=loaded_files(project),
+        began=None if since is None else process_began(),
+        same_code={PIPELINE_FILE: runs_the_same},
+        by_content=project.experiment is not None,
+    )
+
+
+def _uncommitted_files(capture: RunCapture, root: str, sha: str | None) -> tuple[str, ...] | None:
+    """Of DVC's files and the parameters; None where they belong to another repository."""
+    reading = capture.reading
+    if reading is None or find_git_root(reading.root) != root:
+        return None
+    files = {
+        relative(os.path.join(reading.root, path), root): path for path in capture.project_files
+    }
+    contents = {inside: capture.project_files[path] for inside, path in files.items()}
+    found = files_not_in_commit(root, sha, contents, MAX_PATCH_SECONDS)
+    return tuple(sorted(files[inside] for inside in found))

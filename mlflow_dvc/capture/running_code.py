@@ -1,0 +1,118 @@
+"""The code that this process runs: its script, the modules it has imported, since when it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache, lru_cache
+
+from mlflow_dvc.project import Project, is_installed
+
+# Of /proc/<pid>/stat, counted after the name of the program.
+_PARENT_FIELD, _STARTED_FIELD = 1, 19
+_TICK_SECONDS = 0.05  # what both may be rounded down by, and more
+_imported_at = time.time()
+
+
+def loaded_files(project: Project) -> frozenset[str]:
+    """The absolute paths of the script and of all imported modules below the root of the code."""
+    root = project.git_root
+    if root is None:
+        return frozenset()
+    inside = root.rstrip(os.sep) + os.sep
+    found = {_resolve(file) for file in (project.script, *_module_files()) if file}
+    return frozenset(file for file in found if file.startswith(inside) and not is_installed(file))
+
+
+def process_began() -> float:
+    """When this process began, in seconds since 1970; where that is unknown, when it loaded us."""
+    return _process_began(os.getpid())
+
+
+def stage_execution() -> str | None:
+    """A name for the execution of a stage that this process belongs to; None where there is none.
+
+    It is that of the process which DVC started: the outermost with DVC's variable.
+    """
+    if not os.environ.get("DVC_STAGE"):
+        return None
+    return _stage_execution(os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _stage_execution(pid: int) -> str:
+    above = pid
+    while (parent := _parent(above)) > 1 and _is_in_stage(parent):
+        above = parent
+    told = f"{_boot()} {above} {_started_ticks(above)}"
+    return hashlib.md5(told.encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+def _is_in_stage(pid: int) -> bool:
+    """See proc(5)."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return any(word.startswith(b"DVC_STAGE=") for word in file.read().split(b"\0"))
+    except OSError:
+        return False
+
+
+def _parent(pid: int) -> int:
+    fields = _stat_fields(pid)
+    return int(fields[_PARENT_FIELD]) if fields else 0
+
+
+def _started_ticks(pid: int) -> str:
+    fields = _stat_fields(pid)
+    return fields[_STARTED_FIELD] if fields else str(_imported_at)
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """Of ``/proc/<pid>/stat`` those after the name of the program; none outside of Linux."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _boot() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return platform.node()
+
+
+def _module_files() -> Iterator[str]:
+    for module in list(sys.modules.values()):
+        # Not by `getattr`: some modules import others when they are asked.
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if isinstance(file, str):
+            yield file
+
+
+def _resolve(file: str) -> str:
+    folder, name = os.path.split(os.path.abspath(file))
+    return os.path.join(_resolve_folder(folder), name)
+
+
+@lru_cache(maxsize=10_000)
+def _resolve_folder(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+@cache
+def _process_began(pid: int) -> float:
+    """By Linux, a little too late rather than too early."""
+    try:
+        with open("/proc/uptime", encoding="ascii") as file:
+            booted = time.time() - float(file.read().split()[0])
+        ticks = int(_stat_fields(pid)[_STARTED_FIELD])
+        return booted + ticks / os.sysconf("SC_CLK_TCK") + _TICK_SECONDS
+    except (OSError, ValueError, IndexError, AttributeError):
+        return _imported_at

@@ -1,0 +1,41 @@
+"""Whether files are as a commit has them, told by their content.
+
+Not by git's index: in the copies in which DVC runs experiments, git takes a changed file for an
+unchanged one, as the index there has the time stamps of the change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+
+from mlflow_dvc.git.run import fault_line, run_git
+
+
+def files_not_in_commit(
+    root: str, sha: str | None, files: Mapping[str, bytes], seconds: float
+) -> list[str]:
+    """Those of ``files``, by their path from ``root``, that the commit does not have like this.
+
+    None of them is in no commit. Lines may end as git stores them. Raises OSError where git does
+    not tell.
+    """
+    if sha is None:
+        return list(files)
+    done = run_git(root, "ls-tree", "-r", "-z", "--full-tree", sha, seconds=seconds)
+    if done.returncode:
+        raise OSError(fault_line(done.stderr) or "git does not tell what the commit has")
+    rows = (row.partition(b"\t") for row in done.stdout.split(b"\0") if row)
+    # `100644 blob <id>`, then the path.
+    stored = {os.fsdecode(path): head.split()[-1].decode() for head, _, path in rows}
+    return [path for path, text in files.items() if stored.get(path) not in blob_names(text)]
+
+
+def blob_names(content: bytes) -> set[str]:
+    """What git names this content by, of either kind, as it is and with plain ends of lines."""
+    return {
+        algorithm(b"blob %d\0%s" % (len(text), text), usedforsecurity=False).hexdigest()
+        for text in (content, content.replace(b"\r\n", b"\n"))
+        for algorithm in (hashlib.sha1, hashlib.sha256)
+    }

@@ -1,0 +1,90 @@
+"""Notebooks as code: the sources of their cells, without what running them leaves behind.
+
+The format is that of https://nbformat.readthedocs.io/en/latest/format_description.html.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from difflib import SequenceMatcher
+from typing import Any
+
+SUFFIX = ".ipynb"
+MAX_NOTEBOOK_BYTES = 64 * 1024 * 1024
+# Papermill puts a cell of this tag into the notebook that it runs: parameters, not code.
+_INJECTED = "injected-parameters"
+_PAPERMILL = "papermill"
+
+
+def is_execution(content: bytes) -> bool:
+    """Whether papermill wrote this notebook: a copy of another one that it ran."""
+    notebook = _parse(content)
+    told = _mapping(_mapping(notebook).get("metadata")).get(_PAPERMILL)
+    return isinstance(told, dict) and told.get("output_path") not in (None, told.get("input_path"))
+
+
+def strip_notebook(new: bytes, old: bytes = b"") -> bytes:
+    """``new`` without outputs, counts and injected parameters; ``old`` where its code is the same.
+
+    Cells that ``old`` has as well stay as they are there. What is no notebook stays as it is.
+    """
+    after, before = _parse(new), _parse(old)
+    if after is None or new == old:
+        return new
+    cells = [_strip(cell) for cell in after["cells"] if not _is_injected(cell)]
+    known = before["cells"] if before else []
+    merged = list(_merge(known, cells))
+    if before is not None and merged == [cell for cell in known if not _is_injected(cell)]:
+        return old
+    metadata = _mapping(before if before is not None else after).get("metadata")
+    kept = {key: value for key, value in _mapping(metadata).items() if key != _PAPERMILL}
+    return _write({**after, "cells": merged, "metadata": kept})
+
+
+def _merge(known: list[Any], cells: list[Any]) -> Iterator[Any]:
+    """``cells``, each as it is in ``known`` if its code is there in the same order."""
+    known = [cell for cell in known if not _is_injected(cell)]
+    old, new = ([_key(cell) for cell in side] for side in (known, cells))
+    for kind, start, end, first, last in SequenceMatcher(None, old, new, False).get_opcodes():
+        yield from known[start:end] if kind == "equal" else cells[first:last]
+
+
+def _key(cell: Any) -> tuple[str, str]:
+    source = _mapping(cell).get("source", "")
+    text = "".join(map(str, source)) if isinstance(source, list) else str(source)
+    return str(_mapping(cell).get("cell_type")), text
+
+
+def _strip(cell: Any) -> Any:
+    if not isinstance(cell, dict):
+        return cell
+    tags = _mapping(cell.get("metadata")).get("tags")
+    bare = {**cell, "metadata": {"tags": tags} if tags else {}}
+    if cell.get("cell_type") == "code":
+        bare |= {"outputs": [], "execution_count": None}
+    return bare
+
+
+def _is_injected(cell: Any) -> bool:
+    tags = _mapping(_mapping(cell).get("metadata")).get("tags")
+    return isinstance(tags, list) and _INJECTED in tags
+
+
+def _parse(content: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    is_notebook = isinstance(found, dict) and isinstance(found.get("cells"), list)
+    return found if is_notebook else None
+
+
+def _write(notebook: Mapping[str, Any]) -> bytes:
+    """As nbformat writes it."""
+    text = json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True)
+    return f"{text}\n".encode("utf-8", "surrogatepass")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

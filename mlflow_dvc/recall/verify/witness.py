@@ -1,0 +1,153 @@
+"""Hold the attached files against git: whoever owns the tracking store does not own git.
+
+The record's own digests prove nothing against him. What git has like this is confirmed; what git
+has otherwise, though the record says that it was as committed, is tampered with; of the rest
+nobody knows but the record.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from mlflow_dvc.dvcfiles import yaml12
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
+from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
+from mlflow_dvc.git.commit_files import files_not_in_commit
+from mlflow_dvc.git.file_history import FileHistory
+from mlflow_dvc.git.history import GitHistory
+from mlflow_dvc.git.repository import Repository, full_sha_or_none
+from mlflow_dvc.paths import is_inside
+from mlflow_dvc.recall.stored_record import StoredRecord
+from mlflow_dvc.recall.verdict import Check, Verdict
+
+_MAX_SECONDS = 600.0
+_MAX_NAMED = 3
+_NO_COMMIT = "no commit at hand confirms it"
+_DENIED = "the commit has another, and the record says that it was as committed"
+_UNCONFIRMED = "it was not as in the commit, and no later commit has it"
+
+
+@dataclass(frozen=True)
+class Witness:
+    """``repository`` is None where there is none of the run at hand."""
+
+    run: StoredRecord
+    repository: Repository | None
+
+    def lock_verdict(self, path: str) -> tuple[Verdict, str]:
+        """Whether git has what the attached lock says of every stage."""
+        differing = self._differing
+        if differing is None:
+            return "UNVERIFIED", _NO_COMMIT
+        if path not in differing:
+            return "PASS", ""
+        attached = lock_entries(self.run.files.get(path))
+        known = lock_entries(self._history(path).at(self._sha))
+        names = [name for name in attached | known if attached.get(name) != known.get(name)]
+        commits = {name: self._confirming(path, name, known, attached) for name in names}
+        missing = [name for name, commit in commits.items() if commit is None]
+        if missing and self._was_as_committed(path) and not self.run.snapshot.sealed_at:
+            return "TAMPERED", _DENIED
+        if missing or not attached:
+            named = ", ".join(missing[:_MAX_NAMED]) or "it"
+            return "UNVERIFIED", f"no commit has what it says of {named}: commit {path}"
+        confirmed = sorted({commit[:8] for commit in commits.values() if commit})
+        return "PASS", f"as in commit {', '.join(confirmed[:_MAX_NAMED])}" if confirmed else ""
+
+    def file_checks(self) -> Iterator[Check]:
+        """Of the other files those that git does not confirm."""
+        for path in sorted(self._differing or ()):
+            if path.endswith(".lock"):
+                continue
+            verdict, reason = self._file_verdict(path)
+            if verdict != "PASS":
+                yield Check("file", path, verdict, reason)
+
+    def _file_verdict(self, path: str) -> tuple[Verdict, str]:
+        content = self.run.files[path]
+        if posixpath.basename(path) == PIPELINE_FILE and self._is_code_known:
+            there = self._patched(path)
+            if there is not None:
+                same = runs_the_same(there, content)
+                return ("PASS", "") if same else ("TAMPERED", "it is not the pipeline of the code")
+        if self._was_as_committed(path):
+            return "TAMPERED", _DENIED
+        known = self._history(path).at(self._sha)
+        for one in self._history(path).replacements(self._sha):
+            if one.before == known and one.after.split() == content.split():
+                return "PASS", ""
+        return "UNVERIFIED", _UNCONFIRMED
+
+    def _was_as_committed(self, path: str) -> bool:
+        """Whether the record says that the file was then as the commit has it."""
+        git = self.run.snapshot.git
+        return git is not None and git.uncommitted is not None and path not in git.uncommitted
+
+    def _confirming(
+        self, path: str, name: str, known: Mapping[str, Any], attached: Mapping[str, Any]
+    ) -> str | None:
+        """The commit that took in what the lock says of a stage, in place of what was there."""
+        for one in self._history(path).replacements(self._sha):
+            before, after = lock_entries(one.before), lock_entries(one.after)
+            if before.get(name) == known.get(name) and after.get(name) == attached.get(name):
+                return one.commit
+        return None
+
+    @property
+    def _is_code_known(self) -> bool:
+        git = self.run.snapshot.git
+        return git is not None and (git.dirty is False or git.changes is not None)
+
+    def _patched(self, path: str) -> bytes | None:
+        """What the commit with the patch has."""
+        if self.repository is None:
+            return None
+        with GitHistory(self.repository.root, _MAX_SECONDS) as commits:
+            return commits.content(self._sha or "", self.run.patch(), self._inside(path))
+
+    @cached_property
+    def _differing(self) -> set[str] | None:
+        """The attached files that the commit does not have like this; None without the commit."""
+        git = self.run.snapshot.git
+        if self.repository is None or git is None:
+            return None
+        if git.sha is not None and (self._sha is None or not self.repository.has(self._sha)):
+            return None
+        safe = filter(is_inside, self.run.project_files)
+        paths = {self._inside(path): path for path in safe}
+        files = {inside: self.run.files[path] for inside, path in paths.items()}
+        found = files_not_in_commit(self.repository.root, self._sha, files, _MAX_SECONDS)
+        return {paths[inside] for inside in found}
+
+    @property
+    def _sha(self) -> str | None:
+        git = self.run.snapshot.git
+        return full_sha_or_none(git.sha) if git else None
+
+    def _inside(self, path: str) -> str:
+        """Seen from the root of the repository."""
+        seen = os.path.normpath(os.path.join(self.run.snapshot.root or ".", path))
+        return seen.replace(os.sep, "/")
+
+    def _history(self, path: str) -> FileHistory:
+        return FileHistory(self.repository.root if self.repository else "", self._inside(path))
+
+
+def lock_entries(content: bytes | None) -> dict[str, Any]:
+    """What a lock says, by the name of the stage or dataset; nothing where it cannot be read."""
+    return _lock_entries(content) if content else {}
+
+
+@lru_cache(maxsize=256)
+def _lock_entries(content: bytes) -> dict[str, Any]:
+    try:
+        lock = yaml12.parse_yaml(content)
+        datasets = {f"ds://{one['name']}": one for one in lock.get("datasets") or ()}
+        return {**(lock.get("stages") or {}), **datasets}
+    except Exception:  # of an old version of DVC, of a shared server, damaged
+        return {}
