@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow_dvc.errors import AmbiguousRunError as AmbiguousRunError
     from mlflow_dvc.errors import CommitLostError as CommitLostError
     from mlflow_dvc.errors import DataNotFoundError as DataNotFoundError
+    from mlflow_dvc.errors import ExperimentNotFoundError as ExperimentNotFoundError
     from mlflow_dvc.errors import MlflowDvcError as MlflowDvcError
     from mlflow_dvc.errors import NoDvcProjectError as NoDvcProjectError
     from mlflow_dvc.errors import NoProjectError as NoProjectError
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.restore import RestoreResult as RestoreResult
     from mlflow_dvc.recall.restore import restore as restore
     from mlflow_dvc.recall.search import Match as Match
+    from mlflow_dvc.recall.search import SeenData as SeenData
     from mlflow_dvc.recall.search import search as search
     from mlflow_dvc.recall.show import RunRecord as RunRecord
     from mlflow_dvc.recall.show import show as show
@@ -82,6 +84,7 @@ _MODULES = {
     "Diff": "recall.diff",
     "Difference": "recall.sync",
     "Edge": "recall.lineage",
+    "ExperimentNotFoundError": "errors",
     "FileChange": "dvc_backend.storage.directory_diff",
     "FileChanges": "dvc_backend.storage.directory_diff",
     "Finding": "recall.doctor",
@@ -99,6 +102,7 @@ _MODULES = {
     "RestoreResult": "recall.restore",
     "RunNotFoundError": "errors",
     "RunRecord": "recall.show",
+    "SeenData": "recall.search",
     "Snapshot": "snapshot",
     "StageNode": "snapshot",
     "SyncResult": "recall.sync",

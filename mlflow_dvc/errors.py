@@ -85,6 +85,19 @@ class AmbiguousRunError(MlflowDvcError):
         self.run_ids = run_ids
 
 
+class ExperimentNotFoundError(MlflowDvcError):
+    """No active experiment of the tracking server has the name or the id ``experiment``."""
+
+    def __init__(self, experiment: str, tracking_uri: str, names: list[str]) -> None:
+        shown = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+        super().__init__(
+            f"no experiment {experiment!r} on {tracking_uri}",
+            f"Those that are there: {shown}" if names else "There is none",
+        )
+        self.experiment = experiment
+        self.tracking_uri = tracking_uri
+
+
 class TrackingUnavailableError(MlflowDvcError):
     """The tracking server did not answer, or refused."""
 

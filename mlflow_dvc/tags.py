@@ -131,8 +131,16 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         remote_url=tags.get(MLFLOW_GIT_URL),
     )
     sources = dict(_paths(SOURCE, tags))
+    gone = set(tags.get(MISSING, "").split(", "))
     data = tuple(
-        DataEntry(path, "md5", value, source=sources.get(path)) for path, value in _paths(OUT, tags)
+        DataEntry(
+            path,
+            "md5",
+            value,
+            source=sources.get(path),
+            state="missing" if path in gone else "unverified",
+        )
+        for path, value in _paths(OUT, tags)
     )
     deps = tuple(
         DataEntry(path, "md5", value, cached=False, source=sources.get(path), certainty="disk")

@@ -90,7 +90,7 @@ class _Stage:
             what = f"{PREPARED}@{_prepared(run)[:_SHORT_HASH_DIGITS]}"
             say()
             self.output.command(f"mlflow-dvc search {what}")
-            render.print_matches(what, search(what, tracking_uri=self.uri), self.output.console)
+            render.print_matches(search(what, tracking_uri=self.uri), self.output.console)
         say("\nThe same in MLflow's own search box:\n")
         say(f"  tags.`{tag.OUT}{PREPARED}` = '{_prepared(runs[-1])}'")
         say(f"  tags.{tag.HASHES} LIKE '% {_prepared(runs[-1])[:_SHORT_HASH_DIGITS]}%'")

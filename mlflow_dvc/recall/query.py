@@ -46,13 +46,20 @@ class Query:
         )
 
 
+@dataclass(frozen=True)
+class Scope:
+    """Which runs are searched: those of an experiment, of a stage, of a server."""
+
+    tracking_uri: str | None = None
+    experiment_id: str | None = None
+    stage: str | None = None
+
+
 def find_runs_with(query: Query, tracking_uri: str | None = None) -> list[Seen]:
     """The runs whose record answers ``query``, newest first, each with the data that does."""
-    found: dict[str, Seen] = {}
-    for run in _candidate_runs(query, tracking_uri):
-        if run.info.run_id not in found and (entries := matching_data(run, query, tracking_uri)):
-            found[run.info.run_id] = (run, entries)
-    return sorted(found.values(), key=lambda pair: -(pair[0].info.start_time or 0))
+    runs = candidate_runs(query, Scope(tracking_uri))
+    seen = ((run, matching_data(run, query, tracking_uri)) for run in runs)
+    return [(run, entries) for run, entries in seen if entries]
 
 
 def parse_query(what: str) -> Iterator[Query]:
@@ -73,10 +80,33 @@ def parse_query(what: str) -> Iterator[Query]:
         yield from (Query(hash=f"{before}{bare}") for before in _ETAG_QUOTES)
 
 
-def _candidate_runs(query: Query, tracking_uri: str | None) -> Iterator[Run]:
-    """Every run that can match, by the tags; some that cannot are among them."""
+def candidate_runs(query: Query, scope: Scope) -> list[Run]:
+    """Every run that can match, by the tags, newest first; some that cannot are among them."""
+    found: dict[str, Run] = {}
     for filter_string in dict.fromkeys(_filters(query)):
-        yield from tracking.find_runs(filter_string, tracking_uri)
+        for clause in _stage_clauses(scope.stage):
+            narrowed = filter_string + clause
+            for run in tracking.find_runs(narrowed, scope.tracking_uri, scope.experiment_id):
+                found.setdefault(run.info.run_id, run)
+    runs = [run for run in found.values() if scope.stage is None or scope.stage in stages_of(run)]
+    return sorted(runs, key=lambda run: -(run.info.start_time or 0))
+
+
+def stages_of(run: Run) -> list[str]:
+    """By the tags: the one that it began in first, and those that it went on in."""
+    tags: Mapping[str, str] = run.data.tags
+    named = (tags.get(tag.STAGE), tags.get(tag.SCRIPT_STAGE), *tags.get(tag.STAGES, "").split("\n"))
+    return list(dict.fromkeys(filter(None, named)))
+
+
+def _stage_clauses(stage: str | None) -> Iterator[str]:
+    """MLflow's filter has no OR: one for each tag. A quote would end the filter."""
+    if stage is None or "'" in stage:
+        yield ""
+        return
+    for key in (tag.STAGE, tag.SCRIPT_STAGE):
+        yield f" AND tags.`{key}` = '{stage}'"
+    yield f" AND tags.`{tag.STAGES}` LIKE '%{stage}%'"
 
 
 def _filters(query: Query) -> Iterator[str]:
@@ -110,10 +140,11 @@ def matching_data(run: Run, query: Query, tracking_uri: str | None) -> tuple[Dat
     found = tuple(entry for entry in by_tag if matching.get(entry.path) is entry)
     if not _has_more(tags, query, found, by_tag):
         return found
-    attached = [tracking.load_snapshot(run, tracking_uri)]
-    attached += (part.snapshot for part in tracking.load_later_parts(run, tracking_uri))
     entries = [
-        entry for snapshot in attached for entry in snapshot.observed_data if query.matches(entry)
+        entry
+        for snapshot in tracking.load_all(run, tracking_uri)
+        for entry in snapshot.observed_data
+        if query.matches(entry)
     ]
     if entries or found or query.paths:
         return tuple(dict.fromkeys(entries)) or found

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
-from mlflow_dvc.recall.query import Seen, find_runs_with, parse_query
-from mlflow_dvc.snapshot import DataEntry
+from mlflow_dvc.recall.query import (
+    Query,
+    Scope,
+    candidate_runs,
+    matching_data,
+    parse_query,
+)
+from mlflow_dvc.recall.relation import Relation, is_by_tags, related_data
+from mlflow_dvc.recall.stored_record import load_snapshots
+from mlflow_dvc.snapshot import DataEntry, Snapshot
 from mlflow_dvc.tracking.runs import iso_time
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+_MAX_THREADS = 8
+_BATCH_RUNS = 16
+_USES = ("read", "made")
+_Seen = tuple["Run", tuple["SeenData", ...]]
+
+
+@dataclass(frozen=True)
+class SeenData(DataEntry):
+    """Data of a run's record, and how the run stands to it.
+
+    ``relation`` is ``read``: the run's stage declares it, a part of it or a folder around it, as a
+    dependency; ``made``: the stage made it; ``lay there``: DVC tracked it in the project, and the
+    stage does neither, or the run is of no stage, so that nothing tells what it read; ``missing``:
+    DVC's files named it, and it did not lie on disk. None where the record does not tell.
+    """
+
+    relation: Relation | None = None
 
 
 @dataclass(frozen=True)
@@ -22,7 +50,8 @@ class Match:
 
     ``started`` is ISO 8601 in UTC, empty where MLflow does not know it; ``status`` is MLflow's
     word, as in :class:`~mlflow_dvc.RunRecord`. ``stage`` is DVC's address of the run's stage.
-    ``data_version`` is equal for runs that read the same data.
+    ``data_version`` is equal for runs that read the same data. An entry stands in ``data`` twice
+    where the run both made and read it.
     """
 
     run_id: str
@@ -34,32 +63,116 @@ class Match:
     git_branch: str | None
     stage: str | None
     data_version: str | None
-    data: tuple[DataEntry, ...]
+    data: tuple[SeenData, ...]
 
 
-def search(what: str, *, tracking_uri: str | None = None) -> list[Match]:
+def search(  # noqa: PLR0913 - the command has these options
+    what: str,
+    *,
+    read: bool = False,
+    made: bool = False,
+    experiment: str | None = None,
+    stage: str | None = None,
+    limit: int | None = None,
+    tracking_uri: str | None = None,
+) -> list[Match]:
     """The runs of every experiment that saw ``what``, newest first; none is an empty list.
 
     ``what`` is a hash or the beginning of one (4 hex digits at least), the path of a tracked
     output, a dataset of dvc.yaml (``ds://NAME``), the address of a dependency, ``path@hash``, or a
     file on disk that DVC does not track, which is looked for by its content. A path is seen from
-    the working directory, or from the root of its DVC project. ``tracking_uri`` is the MLflow
+    the working directory, or from the root of its DVC project.
+
+    With ``read`` only runs whose stage declares the data as a dependency, with ``made`` only those
+    whose stage made it, with both those of either kind; see :class:`~mlflow_dvc.SeenData`.
+    ``experiment`` is a name, or an id; ``stage`` is DVC's address of a stage that the run was
+    of. ``limit`` is the number of runs at most, the newest ones. ``tracking_uri`` is the MLflow
     server, by default the one that MLflow itself would use.
 
-    Raises :class:`~mlflow_dvc.TrackingUnavailableError`.
+    Raises :class:`~mlflow_dvc.ExperimentNotFoundError` or
+    :class:`~mlflow_dvc.TrackingUnavailableError`, and ValueError for a ``limit`` below 1.
 
     >>> [match.run_name for match in mlflow_dvc.search("data/raw/train.csv@5afc23b9")]
     ['chill-tern-184']
+    >>> [match.stage for match in mlflow_dvc.search("data/raw/train.csv", read=True, limit=1)]
+    ['train']
     """
-    found: list[Seen] = []
-    for query in parse_query(what):
-        if found := find_runs_with(query, tracking_uri):
-            break
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}: it must be 1 at least")
+    only = {word for word, asked in (("read", read), ("made", made)) if asked}
+    id_ = tracking.get_experiment_id(experiment, tracking_uri) if experiment is not None else None
+    scope = Scope(tracking_uri, id_, stage)
+    found = _find(what, scope, only, limit)
     names = tracking.experiment_names({run.info.experiment_id for run, _ in found}, tracking_uri)
     return [_match(run, names, entries) for run, entries in found]
 
 
-def _match(run: Run, names: dict[str, str], entries: Iterable[DataEntry]) -> Match:
+def _find(what: str, scope: Scope, only: set[str], limit: int | None) -> list[_Seen]:
+    """By the first meaning of ``what`` that a run of the scope saw, whatever it did with it."""
+    for query in parse_query(what):
+        is_meant = False
+        found: list[_Seen] = []
+        with closing(_seen(query, scope)) as runs:
+            for run, entries in runs:
+                is_meant = True
+                if kept := tuple(one for one in entries if not only or one.relation in only):
+                    found.append((run, kept))
+                if len(found) == limit:
+                    break
+        if is_meant:
+            return found
+    return []
+
+
+def _seen(query: Query, scope: Scope) -> Generator[_Seen, None, None]:
+    """Each run that saw it, newest first. Tags do not tell the relation: records are read for it,
+    some at a time, so that no more are read than are wanted.
+    """
+    runs = candidate_runs(query, scope)
+
+    def find(run: Run) -> tuple[SeenData, ...]:
+        return _seen_data(run, query, scope.tracking_uri)
+
+    with tracking.no_progress_bar(), ThreadPoolExecutor(_MAX_THREADS) as pool:
+        for start in range(0, len(runs), _BATCH_RUNS):
+            batch = runs[start : start + _BATCH_RUNS]
+            for run, entries in zip(batch, pool.map(find, batch), strict=True):
+                if entries:
+                    yield run, entries
+
+
+def _seen_data(run: Run, query: Query, tracking_uri: str | None) -> tuple[SeenData, ...]:
+    """What of the run's data answers the query: by its records, else by its tags."""
+    found = [
+        one
+        for snapshot in load_snapshots(run, tracking_uri)
+        for one in _related(snapshot, run)
+        if query.matches(one)
+    ]
+    if not found:
+        told = {(one.path, one.hash): one for one in _related(tag.from_tags(run.data.tags), run)}
+        by_tags = matching_data(run, query, tracking_uri)
+        found = [told.get((one.path, one.hash)) or _as_seen(one, None) for one in by_tags]
+    used = {(one.path, one.hash) for one in found if one.relation in _USES}
+    kept: dict[tuple[str, str | None, str | None], SeenData] = {}
+    for one in found:
+        if one.relation in _USES or (one.path, one.hash) not in used:
+            kept.setdefault((one.path, one.hash, one.relation), one)
+    return tuple(kept.values())
+
+
+def _related(snapshot: Snapshot, run: Run) -> Iterator[SeenData]:
+    for entry, relation in related_data(snapshot):
+        # Tags do not tell in which of its stages a run saw what.
+        is_open = is_by_tags(snapshot) and tag.STAGES in run.data.tags and relation == "lay there"
+        yield _as_seen(entry, None if is_open else relation)
+
+
+def _as_seen(entry: DataEntry, relation: Relation | None) -> SeenData:
+    return SeenData(**vars(entry), relation=relation)
+
+
+def _match(run: Run, names: dict[str, str], entries: tuple[SeenData, ...]) -> Match:
     tags = run.data.tags
     return Match(
         run_id=run.info.run_id,
@@ -71,5 +184,5 @@ def _match(run: Run, names: dict[str, str], entries: Iterable[DataEntry]) -> Mat
         git_branch=tags.get(tag.GIT_BRANCH),
         stage=tags.get(tag.STAGE) or tags.get(tag.SCRIPT_STAGE),
         data_version=tags.get(tag.DATA_VERSION),
-        data=tuple(entries),
+        data=entries,
     )

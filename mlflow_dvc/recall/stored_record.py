@@ -146,6 +146,15 @@ def _later(run: Run, files: Mapping[str, bytes]) -> Iterator[StoredRecord]:
             yield StoredRecord(run, snapshot, mine, folder=folder)
 
 
+def load_snapshots(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
+    """What the run's records tell: the one of its start, and those of when it was resumed."""
+    mine = tracking.load_all(run, tracking_uri)
+    if tag.MLFLOW_PARENT not in run.data.tags:
+        return mine
+    carrier = run_holding_record(run, tracking_uri)
+    return mine if carrier is run else [tracking.load_snapshot(carrier, tracking_uri), *mine[1:]]
+
+
 def run_holding_record(run: Run, tracking_uri: str | None) -> Run:
     """The run that has the record of ``run``: a parent, where its record is the same."""
     found = run

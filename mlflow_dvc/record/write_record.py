@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
 
 from mlflow_dvc import tags as tag
@@ -12,12 +11,11 @@ from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record import disk_check
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, is_same_identity
-from mlflow_dvc.report.record_html import report_html
+from mlflow_dvc.report.pages import record_pages
 from mlflow_dvc.report.record_markdown import record_md
 from mlflow_dvc.snapshot import Snapshot
 
 FOLDER = "dvc"
-_SHOWN = ("code.patch", "dvc.lock")
 _MAX_WARNINGS = 2
 
 
@@ -88,20 +86,26 @@ def write_update(
 
 
 def write_reports(record: RunRecordState) -> None:
-    """Attach the record's pages for people: they say what is known when the run ends."""
+    """Attach the record's pages for people, unless they say what is known already."""
     capture = record.capture
     if record.folder is None or capture.is_empty or record.drawn is capture:
         return
     patch = capture.patch.files if capture.patch else {}
     files = {**capture.project_files, **capture.sealed_locks, **patch}
-    shown = {name: files[name].decode("utf-8", "replace") for name in _SHOWN if name in files}
-    snapshot = capture.snapshot
-    pages = {
-        "record.md": record_md(snapshot, record.experiment_id).encode(),
-        "report.html": report_html(snapshot, shown).encode(),
-    }
+    pages = record_pages(capture.snapshot, files, record.experiment_id)
     _upload(record, pages, record.folder)
+    if record.later is not None:
+        _redraw_first_page(record)
     record.drawn = capture
+
+
+def _redraw_first_page(record: RunRecordState) -> None:
+    """Let the page of the run's record tell of this later part as well."""
+    run = tracking.get_run(record.run_id, record.tracking_uri)
+    first, *later = tracking.load_parts(run, record.tracking_uri)
+    told = [(part.name, part.snapshot) for part in later]
+    page = record_md(first.snapshot, record.experiment_id, told).encode()
+    _upload(record, {"record.md": page}, first.folder)
 
 
 def sync_tags(record: RunRecordState) -> None:
@@ -226,6 +230,4 @@ def _attach(record: RunRecordState, folder: str) -> None:
 
 
 def _upload(record: RunRecordState, files: Mapping[str, bytes], folder: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
-        tracking.write_files(directory, files)
-        tracking.attach(record.tracking_uri, record.run_id, directory, folder)
+    tracking.attach_files(record.tracking_uri, record.run_id, files, folder)

@@ -12,6 +12,16 @@ MARKS = {  # of data that is not as its lock says, not by colour alone
 }
 
 
+def deps_title(snapshot: Snapshot) -> str:
+    """What the table of dependencies is called: without a stage only datasets are among them."""
+    return "What the stage read" if snapshot.stage or snapshot.script_stage else "Datasets"
+
+
+def data_title(snapshot: Snapshot) -> str:
+    """What the table of all outputs is called."""
+    return "Data" if snapshot.stage or snapshot.script_stage else "Data that DVC tracked"
+
+
 def code_facts(git: GitState | None) -> Iterator[tuple[str, str]]:
     if git is None or git.sha is None:
         yield "code", "no commit"
@@ -31,13 +41,16 @@ def data_facts(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if snapshot.stage or snapshot.script_stage:
         by = "" if snapshot.stage else " (by its script)"
         yield "stage", f"{snapshot.stage or snapshot.script_stage}{by}"
+    else:
+        yield "stage", "none that is known: the data is what DVC tracked, not what the run read"
     if snapshot.experiment:
         yield "experiment", snapshot.experiment
     yield "data version", snapshot.data_version or "not known"
     yield "data on disk", snapshot.data_status or "unverified"
     if snapshot.lock:
         yield "dvc.lock", snapshot.lock
-    yield "what the stage made", _SEALS.get(snapshot.seal or "none", "")
+    if snapshot.stage or snapshot.script_stage:
+        yield "what the stage made", _SEALS.get(snapshot.seal or "none", "")
 
 
 _SEALS = {

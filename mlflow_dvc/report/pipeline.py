@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from mlflow_dvc.report.labels import MARKS, short_hash
 from mlflow_dvc.report.layout import Box, BoxLine, Drawing, lay_out
+from mlflow_dvc.report.makers import makers_of
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
 _MAX_ROWS = 6  # of one box; the rest is counted
@@ -39,7 +38,7 @@ def _graph(snapshot: Snapshot) -> tuple[list[Box], list[tuple[str, str]]]:
     edges: dict[tuple[str, str], None] = {}
     for stage in snapshot.stages:
         for dep in stage.deps:
-            found = list(_makers_of(dep, makers))
+            found = list(makers_of(dep, makers))
             if not found and dep in read:
                 boxes.setdefault(f"data {dep}", _data_box(read[dep]))
                 found = [f"data {dep}"]
@@ -60,16 +59,3 @@ def _row(entry: DataEntry, text: str = "") -> BoxLine:
     said = MARKS.get(entry.state, "")
     full = f"{entry.path}\n{known or 'no hash yet'}\n{said}".strip()
     return BoxLine(text, short_hash(known), full, entry.state if said else "", said[:1])
-
-
-def _makers_of(dep: str, makers: dict[str, str]) -> Iterator[str]:
-    """Who makes the path, a folder that it lies in, or something in it."""
-    path = dep
-    while path:
-        if path in makers:
-            yield makers[path]
-            return
-        path = path.rpartition("/")[0]
-    yield from dict.fromkeys(
-        maker for made, maker in makers.items() if made.startswith(dep.rstrip("/") + "/")
-    )

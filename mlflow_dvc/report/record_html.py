@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import islice
 
 from mlflow_dvc.report.html import FOOT, facts_table, head, safe, warnings_list
-from mlflow_dvc.report.labels import MARKS, code_facts, data_facts, size_in_words
+from mlflow_dvc.report.labels import (
+    MARKS,
+    code_facts,
+    data_facts,
+    data_title,
+    deps_title,
+    size_in_words,
+)
+from mlflow_dvc.report.makers import maker_in_words, maker_names
 from mlflow_dvc.report.pipeline import drawing_of
 from mlflow_dvc.report.svg import svg
 from mlflow_dvc.snapshot import DataEntry, Snapshot
@@ -37,8 +44,9 @@ def _parts(snapshot: Snapshot, texts: Mapping[str, str]) -> Iterator[str]:
         yield "</div>"
         if drawing.left_out:
             yield f"<p>{drawing.left_out} more are not drawn.</p>"
-    yield from _table("What the stage read", tuple(replace(d, stage=None) for d in snapshot.deps))
-    yield from _table("Data", snapshot.data)
+    makers = maker_names(snapshot)
+    yield from _table(deps_title(snapshot), snapshot.deps, makers)
+    yield from _table(data_title(snapshot), snapshot.data, makers)
     yield from warnings_list(snapshot.warnings)
     for name, text in texts.items():
         yield f"<h2>{safe(name)}</h2>"
@@ -48,7 +56,7 @@ def _parts(snapshot: Snapshot, texts: Mapping[str, str]) -> Iterator[str]:
     yield FOOT
 
 
-def _table(title: str, entries: tuple[DataEntry, ...]) -> Iterator[str]:
+def _table(title: str, entries: tuple[DataEntry, ...], makers: Mapping[str, str]) -> Iterator[str]:
     if not entries:
         return
     yield f"<h2>{title}</h2><table><thead><tr>"
@@ -59,7 +67,7 @@ def _table(title: str, entries: tuple[DataEntry, ...]) -> Iterator[str]:
         yield f"<tr><td>{safe(entry.path)}<td class=hash>{safe(known or '-')}"
         yield f'<td class="n">{size_in_words(entry.size) if known else ""}'
         yield f'<td class="n">{entry.nfiles if known and entry.nfiles is not None else ""}'
-        yield f"<td>{safe(entry.source or entry.stage or '')}"
+        yield f"<td>{safe(maker_in_words(entry, makers))}"
         yield f'<td class="{entry.state}">{MARKS.get(entry.state, _remark(entry))}</tr>'
     yield "</table>"
     if len(entries) > _MAX_ROWS:

@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from urllib.parse import quote
+from collections.abc import Iterator, Sequence
 
-from mlflow_dvc.report.labels import code_facts, data_facts, printable, size_in_words
+from mlflow_dvc.report.labels import (
+    code_facts,
+    data_facts,
+    data_title,
+    deps_title,
+    printable,
+    size_in_words,
+)
+from mlflow_dvc.report.makers import maker_in_words, maker_names
+from mlflow_dvc.report.run_links import RunLinks
 from mlflow_dvc.snapshot import DataEntry, Snapshot
-from mlflow_dvc.tags import DEP, OUT, path_key
 
 _MAX_ROWS = 500
+_LINKS_NOTE = (
+    "A hash leads to the runs of this experiment that saw it, whatever they did with it: the tag"
+    " `dvc.hashes` tells. Runs with many outputs, and those that were resumed on other data, have"
+    " more hashes in `dvc.hashes.2` and so on, which a filter of MLflow's cannot ask at once."
+    " `mlflow-dvc search HASH` asks all of them, in every experiment."
+)
 
 
-def record_md(snapshot: Snapshot, experiment_id: str | None = None) -> str:
-    """The page; links lead to the runs of ``experiment_id`` as MLflow's own page has them."""
-    return "\n".join(_lines(snapshot, experiment_id)) + "\n"
+def record_md(
+    snapshot: Snapshot,
+    experiment_id: str | None = None,
+    later: Sequence[tuple[str, Snapshot]] = (),
+) -> str:
+    """The page; links lead to the runs of ``experiment_id`` as MLflow's own page has them.
+
+    ``later`` are the parts in which the run went on with other code or data, by their folders.
+    """
+    lines = list(_lines("Code and data of this run", snapshot, experiment_id))
+    for folder, part in later:
+        lines += ["", *_lines(f"Then the run went on ({folder})", part, experiment_id)]
+    return "\n".join(lines) + "\n"
 
 
-def _lines(snapshot: Snapshot, experiment_id: str | None) -> Iterator[str]:
-    yield "# Code and data of this run"
+def _lines(title: str, snapshot: Snapshot, experiment_id: str | None) -> Iterator[str]:
+    links = RunLinks(snapshot, experiment_id)
+    yield f"# {title}"
     yield ""
     yield "| | |"
     yield "|---|---|"
     for name, value in (*code_facts(snapshot.git), *data_facts(snapshot)):
         yield f"| {name} | {_text(value)} |"
-    for title, prefix, entries in (
-        (_title_of_deps(snapshot), DEP, snapshot.deps),
-        ("Data", OUT, tuple(entry for entry in snapshot.data if entry.is_fact)),
-    ):
-        if entries:
-            yield ""
-            yield f"## {title}"
-            yield ""
-            yield "| path | hash | size | files | from | |"
-            yield "|---|---|--:|--:|---|---|"
-            yield from (_row(entry, prefix, experiment_id) for entry in entries[:_MAX_ROWS])
-            if len(entries) > _MAX_ROWS:
-                yield ""
-                yield f"and {len(entries) - _MAX_ROWS} more, in `snapshot.json`"
+    facts = tuple(entry for entry in snapshot.data if entry.is_fact)
+    if snapshot.deps:
+        yield from _table(deps_title(snapshot), snapshot.deps, snapshot, links)
+    if facts:
+        yield from _table(data_title(snapshot), facts, snapshot, links)
+    if links.are_there:
+        yield ""
+        yield _LINKS_NOTE
     if snapshot.warnings:
         yield ""
         yield "## What could not be told"
@@ -45,33 +63,44 @@ def _lines(snapshot: Snapshot, experiment_id: str | None) -> Iterator[str]:
         yield from (f"- {_text(warning)}" for warning in snapshot.warnings)
 
 
-def _title_of_deps(snapshot: Snapshot) -> str:
-    return "What the stage read" if snapshot.stage or snapshot.script_stage else "Datasets"
+def _table(
+    title: str, entries: Sequence[DataEntry], snapshot: Snapshot, links: RunLinks
+) -> Iterator[str]:
+    makers = maker_names(snapshot)
+    yield ""
+    yield f"## {title}"
+    yield ""
+    yield "| path | hash | size | files | from | |"
+    yield "|---|---|--:|--:|---|---|"
+    for entry in entries[:_MAX_ROWS]:
+        yield _row(entry, maker_in_words(entry, makers), links)
+    if len(entries) > _MAX_ROWS:
+        yield ""
+        yield f"and {len(entries) - _MAX_ROWS} more, in `snapshot.json`"
 
 
-def _row(entry: DataEntry, prefix: str, experiment_id: str | None) -> str:
+def _row(entry: DataEntry, maker: str, links: RunLinks) -> str:
     cells = [
         _text(entry.path),
-        _hash(entry, prefix, experiment_id),
+        _hash(entry, links),
         size_in_words(entry.size),
         "" if entry.nfiles is None else str(entry.nfiles),
-        _text(entry.source or entry.stage or ""),
+        _text(maker),
         "" if entry.state in ("clean", "unverified") else f"**{entry.state}**",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _hash(entry: DataEntry, prefix: str, experiment_id: str | None) -> str:
+def _hash(entry: DataEntry, links: RunLinks) -> str:
     if entry.hash is None:
         return ""
     shown = f"`{entry.hash}`"
-    has_tag = entry.is_observed if prefix == DEP else entry.cached and entry.is_fact
-    if experiment_id is None or not has_tag or "'" in entry.hash:
-        return shown
-    # A quote would end the link in MLflow's viewer: `quote` makes %27 of it.
-    filtered = f"tags.`{path_key(prefix, entry.path)}` = '{entry.hash}'"
-    page, query = quote(experiment_id, safe=""), quote(filtered, safe="")
-    return f"[{shown}](#/experiments/{page}/runs?searchFilter={query})"
+    linked = links.to_runs_with(entry)
+    texts = [shown, *(name for name, _ in linked[1:])]
+    return (
+        " ".join(f"[{text}]({link})" for text, (_, link) in zip(texts, linked, strict=False))
+        or shown
+    )
 
 
 def _text(value: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mlflow_dvc.tracking.attached_record import RunPart as RunPart
 from mlflow_dvc.tracking.attached_record import list_attached as list_attached
+from mlflow_dvc.tracking.attached_record import load_all as load_all
 from mlflow_dvc.tracking.attached_record import load_later_parts as load_later_parts
 from mlflow_dvc.tracking.attached_record import load_parts as load_parts
 from mlflow_dvc.tracking.attached_record import load_snapshot as load_snapshot
@@ -23,7 +24,7 @@ from mlflow_dvc.tracking.models import get_version as get_version
 from mlflow_dvc.tracking.models import models_of as models_of
 from mlflow_dvc.tracking.models import registered_model_uris as registered_model_uris
 from mlflow_dvc.tracking.run_writes import Input as Input
-from mlflow_dvc.tracking.run_writes import attach as attach
+from mlflow_dvc.tracking.run_writes import attach_files as attach_files
 from mlflow_dvc.tracking.run_writes import count_artifacts as count_artifacts
 from mlflow_dvc.tracking.run_writes import delete_model_tag as delete_model_tag
 from mlflow_dvc.tracking.run_writes import delete_run_tag as delete_run_tag
@@ -39,11 +40,13 @@ from mlflow_dvc.tracking.run_writes import set_run_tags as set_run_tags
 from mlflow_dvc.tracking.run_writes import write_files as write_files
 from mlflow_dvc.tracking.runs import experiment_names as experiment_names
 from mlflow_dvc.tracking.runs import find_runs as find_runs
+from mlflow_dvc.tracking.runs import get_experiment_id as get_experiment_id
 from mlflow_dvc.tracking.runs import get_run as get_run
 from mlflow_dvc.tracking.runs import recorded_runs as recorded_runs
 from mlflow_dvc.tracking.server import SNAPSHOT as SNAPSHOT
 from mlflow_dvc.tracking.server import absolute_uri as absolute_uri
 from mlflow_dvc.tracking.server import artifact_roots as artifact_roots
+from mlflow_dvc.tracking.server import no_progress_bar as no_progress_bar
 from mlflow_dvc.tracking.server import short_timeouts as short_timeouts
 from mlflow_dvc.tracking.server import store_path as store_path
 from mlflow_dvc.tracking.server import uri as uri

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.snapshot import Snapshot
+from mlflow_dvc.tracking.run_artifacts import list_artifacts, read_listed
 from mlflow_dvc.tracking.run_writes import (
-    attach,
+    attach_files,
     delete_run_tag,
     set_model_tags,
     set_run_tags,
-    write_files,
 )
 from mlflow_dvc.tracking.server import SNAPSHOT, client_for, read_artifact, read_artifacts, walk
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow import MlflowClient
+    from mlflow.entities import FileInfo, Run
 
 FOLDER = "dvc"
 _LATER = re.compile(r"(?:dvc/)?resume-(\d{1,6})(?:/|$)")
@@ -37,12 +37,7 @@ def load_snapshot(run: Run, tracking_uri: str | None = None) -> Snapshot:
     if not tag.own_tags(run.data.tags):
         return Snapshot()
     with client_for(tracking_uri) as client:
-        try:
-            content = read_artifact(client, run.info.run_id, SNAPSHOT)
-        except Exception as error:
-            by_tags = tag.from_tags(run.data.tags)
-            return _with_warning(by_tags, f"{SNAPSHOT} could not be downloaded: {error}")
-    return read_snapshot(run, content)
+        return _load_first(client, run, None)
 
 
 def read_snapshot(run: Run, content: bytes | None) -> Snapshot:
@@ -79,24 +74,63 @@ class RunPart:
     def is_first(self) -> bool:
         return self.folder == FOLDER
 
+    @property
+    def name(self) -> str:
+        """Of the folder alone: ``resume-1``."""
+        return self.folder.rpartition("/")[2]
+
 
 def load_parts(run: Run, tracking_uri: str | None = None) -> list[RunPart]:
-    """All parts of a run in their order; the first one is its record."""
-    first = RunPart(FOLDER, load_snapshot(run, tracking_uri))
-    return [first, *load_later_parts(run, tracking_uri)]
+    """All parts of a run in their order; the first one is its record.
+
+    Of one listing: over a network each request counts.
+    """
+    if not tag.own_tags(run.data.tags):
+        return []
+    with client_for(tracking_uri) as client:
+        listing = _list_record(client, run)
+        first = RunPart(FOLDER, _load_first(client, run, listing))
+        return [first, *_load_later(client, run, listing)]
+
+
+def load_all(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
+    """The Snapshots of all parts."""
+    return [part.snapshot for part in load_parts(run, tracking_uri)]
 
 
 def load_later_parts(run: Run, tracking_uri: str | None = None) -> list[RunPart]:
-    """The parts of a run that was resumed on other code or data, but for the first."""
-    found = []
+    """The parts of a run that was resumed on other code or data, but for the first.
+
+    What cannot be had is passed over: of the same store :func:`load_snapshot` says so.
+    """
     with client_for(tracking_uri) as client:
-        entries = client.list_artifacts(run.info.run_id, FOLDER)
-        numbered = {part_number(entry.path): entry.path for entry in entries if entry.is_dir}
-        for _, folder in sorted((number, path) for number, path in numbered.items() if number):
-            content = read_artifact(client, run.info.run_id, f"{folder}/snapshot.json")
-            with suppress(ValueError):  # not ours, or damaged: it answers nothing
-                found.append(RunPart(folder, Snapshot.from_dict(json.loads(content or b""))))
-    return found
+        return list(_load_later(client, run, _list_record(client, run)))
+
+
+def _list_record(client: MlflowClient, run: Run) -> list[FileInfo] | None:
+    try:
+        return list_artifacts(client, run, FOLDER)
+    except Exception:  # its store is gone, or refuses
+        return None
+
+
+def _load_first(client: MlflowClient, run: Run, listing: list[FileInfo] | None) -> Snapshot:
+    try:
+        content = read_listed(client, run, SNAPSHOT, listing)
+    except Exception as error:
+        by_tags = tag.from_tags(run.data.tags)
+        return _with_warning(by_tags, f"{SNAPSHOT} could not be downloaded: {error}")
+    return read_snapshot(run, content)
+
+
+def _load_later(
+    client: MlflowClient, run: Run, listing: list[FileInfo] | None
+) -> Iterator[RunPart]:
+    folders = {part_number(entry.path): entry.path for entry in listing or () if entry.is_dir}
+    for folder in (folders[number] for number in sorted(folders) if number):
+        with suppress(Exception):  # not ours, damaged or gone: it answers nothing
+            content = read_listed(client, run, f"{folder}/snapshot.json")
+            yield RunPart(folder, Snapshot.from_dict(json.loads(content or b"")))
 
 
 def part_number(path: str) -> int:
@@ -146,9 +180,7 @@ def update_record(
     attached = {**files, "snapshot.json": json.dumps(after.to_dict(), indent=1).encode()}
     with client_for(tracking_uri) as client:
         where, run_id = client.tracking_uri, run.info.run_id
-        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
-            write_files(directory, attached)
-            attach(where, run_id, directory, part.folder)
+        attach_files(where, run_id, attached, part.folder)
         set_run_tags(where, run_id, late)
         for key in gone:
             delete_run_tag(where, run_id, key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,6 +125,13 @@ def attach(tracking_uri: str, run_id: str, directory: str, folder: str) -> None:
         for name in sorted(names):
             with _requesting:
                 client.log_artifact(run_id, os.path.join(here, name), target)
+
+
+def attach_files(tracking_uri: str, run_id: str, files: Mapping[str, bytes], folder: str) -> None:
+    """Attach ``files``, by their path in the ``folder`` of the run's artifacts."""
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
+        write_files(directory, files)
+        attach(tracking_uri, run_id, directory, folder)
 
 
 def write_files(directory: str, files: Mapping[str, bytes]) -> None:

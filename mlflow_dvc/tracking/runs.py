@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
-from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError
+from mlflow_dvc.errors import AmbiguousRunError, ExperimentNotFoundError, RunNotFoundError
 from mlflow_dvc.tracking.models import logged_model, or_not_found, version_at
 from mlflow_dvc.tracking.server import client_for
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
 
 _PAGE_RUNS = 1000
 _RUN_ID = re.compile(r"[0-9a-f]{1,32}")
 
 
-def find_runs(filter_string: str, tracking_uri: str | None = None) -> Iterator[Run]:
-    """Every run of every active experiment that ``filter_string`` (MLflow's syntax) matches."""
+def find_runs(
+    filter_string: str, tracking_uri: str | None = None, experiment_id: str | None = None
+) -> Iterator[Run]:
+    """Every run that ``filter_string`` (MLflow's syntax) matches, newest first.
+
+    It is asked for in each active experiment, or in the one of ``experiment_id`` alone.
+    """
     from mlflow.entities import ViewType
 
     with client_for(tracking_uri) as client:
-        yield from _runs(client, filter_string, ViewType.ACTIVE_ONLY)
+        experiments = [experiment_id] if experiment_id else list(_experiments(client))
+        yield from _runs(client, filter_string, ViewType.ACTIVE_ONLY, experiments)
 
 
 def recorded_runs(tracking_uri: str | None = None) -> Iterator[Run]:
@@ -41,6 +47,19 @@ def recorded_runs(tracking_uri: str | None = None) -> Iterator[Run]:
 def experiment_names(ids: set[str], tracking_uri: str | None = None) -> dict[str, str]:
     with client_for(tracking_uri) as client:
         return {key: client.get_experiment(key).name for key in ids}
+
+
+def get_experiment_id(name_or_id: str, tracking_uri: str | None = None) -> str:
+    """The id of the active experiment of that name, else of the one with that id.
+
+    Raises ExperimentNotFoundError or TrackingUnavailableError.
+    """
+    with client_for(tracking_uri) as client:
+        active = {one.experiment_id: one.name for one in _active_experiments(client)}
+        named = next((key for key, name in active.items() if name == name_or_id), None)
+        if named is None and name_or_id not in active:
+            raise ExperimentNotFoundError(name_or_id, client.tracking_uri, list(active.values()))
+        return named or name_or_id
 
 
 def get_run(ref: str, tracking_uri: str | None = None) -> Run:
@@ -64,17 +83,22 @@ def get_run(ref: str, tracking_uri: str | None = None) -> Run:
 
 
 def _experiments(client: MlflowClient) -> Iterator[str]:
+    yield from (experiment.experiment_id for experiment in _active_experiments(client))
+
+
+def _active_experiments(client: MlflowClient) -> Iterator[Experiment]:
     token: str | None = None
     while True:
         page = client.search_experiments(max_results=_PAGE_RUNS, page_token=token)
-        yield from (experiment.experiment_id for experiment in page)
+        yield from page
         token = page.token
         if not token:
             return
 
 
-def _runs(client: MlflowClient, filter_string: str, view: int) -> Iterator[Run]:
-    experiments = list(_experiments(client))
+def _runs(
+    client: MlflowClient, filter_string: str, view: int, experiments: Sequence[str]
+) -> Iterator[Run]:
     # One request may name only so many experiments before the server or a proxy balks.
     for start in range(0, len(experiments), _PAGE_RUNS):
         token: str | None = None
@@ -95,7 +119,9 @@ def _runs(client: MlflowClient, filter_string: str, view: int) -> Iterator[Run]:
 def _run_beginning(client: MlflowClient, prefix: str) -> str:
     from mlflow.entities import ViewType
 
-    runs = _runs(client, f"attributes.run_id LIKE '{prefix}%'", ViewType.ALL)
+    runs = _runs(
+        client, f"attributes.run_id LIKE '{prefix}%'", ViewType.ALL, list(_experiments(client))
+    )
     ids = sorted(run.info.run_id for run in runs if run.info.run_id.startswith(prefix))
     if not ids:
         raise RunNotFoundError(prefix, client.tracking_uri, "no run id begins so")

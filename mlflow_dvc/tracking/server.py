@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SNAPSHOT = "dvc/snapshot.json"
 _NO_PATHS = frozenset({"databricks", "databricks-uc", "uc"})
 _SNAPSHOT_BYTES = 100 * 1024 * 1024
+_PROGRESS_BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 _PAGE = 1000  # experiments; more are not looked at
 _SHORT_TIMEOUT_VARIABLES = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -69,7 +70,7 @@ def read_artifact(client: MlflowClient, run_id: str, path: str) -> bytes | None:
         return None
     if (sizes[path] or 0) > _SNAPSHOT_BYTES:
         raise ValueError(f"larger than {_SNAPSHOT_BYTES >> 20} MiB")
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, _no_progress_bar():
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, no_progress_bar():
         return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
 
 
@@ -78,7 +79,7 @@ def read_artifacts(client: MlflowClient, run_id: str, folder: str) -> dict[str, 
     sizes = dict(walk(client, run_id, folder))
     if sum(sizes.values()) > _SNAPSHOT_BYTES:
         raise OSError(f"{folder} of run {run_id} is larger than {_SNAPSHOT_BYTES >> 20} MiB")
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, _no_progress_bar():
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, no_progress_bar():
         found = {path: _downloaded(client, run_id, path, directory) for path in sizes}
         return {
             path.removeprefix(f"{folder}/"): content
@@ -175,9 +176,15 @@ def short_timeouts() -> Iterator[None]:
         yield
 
 
-def _no_progress_bar() -> AbstractContextManager[None]:
-    """MLflow draws one for the smallest file; it looks for the variable at every download."""
-    return _variable("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+def no_progress_bar() -> AbstractContextManager[None]:
+    """MLflow draws one for the smallest file; it looks for the variable at every download.
+
+    Where several threads download, all of it stands in one such block: the environment is theirs
+    together, so that none may set the variable back.
+    """
+    if os.environ.get(_PROGRESS_BAR) == "false":
+        return nullcontext()
+    return _variable(_PROGRESS_BAR, "false")
 
 
 @contextmanager

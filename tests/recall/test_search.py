@@ -5,15 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
 from conftest import Project, both_stores
 
 import mlflow_dvc
-from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError, TrackingUnavailableError
+from mlflow_dvc.errors import (
+    AmbiguousRunError,
+    ExperimentNotFoundError,
+    RunNotFoundError,
+    TrackingUnavailableError,
+)
 from mlflow_dvc.tracking import server
 
 pytestmark = pytest.mark.hosts
@@ -124,6 +131,167 @@ def test_search_beyond_the_tags(pipeline: Project, monkeypatch):
         [match] = mlflow_dvc.search(what)
         assert match.run_id == run.info.run_id
         assert [(entry.path, entry.hash) for entry in match.data] == [("zz/f79", last)]
+
+
+MODEL = "models/model.txt"
+
+
+def related(what: str, **options: Any) -> dict[str, list[tuple[str, str | None]]]:
+    """By run: each path found, and how the run stands to it."""
+    return {
+        match.run_id: [(entry.path, entry.relation) for entry in match.data]
+        for match in mlflow_dvc.search(what, **options)
+    }
+
+
+@pytest.fixture
+def three_relations(pipeline: Project, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str, str]:
+    """The ids of a run of the stage that makes the model, one of a stage that reads it, and one of
+    no stage."""
+    monkeypatch.chdir(pipeline.root)
+    logs = "import mlflow\n\nmlflow.start_run()\nmlflow.end_run()\n"
+    pipeline.write("src/report.py", logs + (pipeline.root / "src/report.py").read_text())
+    pipeline.write("params.yaml", "lr: 0.5\n")
+    pipeline.dvc("repro")
+    pipeline.dvc("repro", "--force", "--single-item", "report")
+    pipeline.python("run.py")
+    found = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    by_stage = {run.data.tags.get("dvc.stage"): run.info.run_id for run in found}
+    return by_stage["train"], by_stage["report"], by_stage[None]
+
+
+@both_stores
+def test_read_made_and_lay_there(three_relations: tuple[str, str, str]):
+    """What a run's stage read, what it made and what lay there are told apart, by path and hash;
+    a run without a stage is not said to have read anything."""
+    train, report, plain = three_relations
+    everything = {
+        train: [(MODEL, "made")], report: [(MODEL, "read")], plain: [(MODEL, "lay there")],
+    }  # fmt: skip
+    assert related(MODEL) == everything
+    [made] = mlflow_dvc.search(MODEL, made=True)
+    assert related(made.data[0].hash) == everything
+    assert related(MODEL, made=True).keys() == {train}
+    assert related(MODEL, read=True).keys() == {report}
+    assert related(MODEL, read=True, made=True).keys() == {train, report}
+    assert related(RAW) == {run_id: [(RAW, "lay there")] for run_id in everything}
+    assert related(RAW, read=True) == {}
+    assert related("src/train.py", read=True) == {train: [("src/train.py", "read")]}
+
+
+def test_part_of_a_folder(pipeline: Project, monkeypatch):
+    """A run read the folder that its stage declares one file of, and each output in a folder that
+    it declares."""
+    monkeypatch.chdir(pipeline.root)
+    text = (pipeline.root / "dvc.yaml").read_text()
+    for deps in ("data/parts/0.csv", "data"):
+        pipeline.write("dvc.yaml", text.replace("deps: [data/prepared.csv,", f"deps: [{deps},"))
+        pipeline.dvc("repro", "train")
+    inside, above = (match.run_id for match in reversed(mlflow_dvc.search("data/parts", read=True)))
+    assert related("data/parts", read=True).keys() == {inside, above}
+    assert related(RAW, read=True).keys() == {above}
+
+
+def test_missing(pipeline: Project, monkeypatch):
+    """Data that did not lie on disk was not read, nor did it lie there, whatever DVC's files say;
+    so without the attached record."""
+    monkeypatch.chdir(pipeline.root)
+    (pipeline.root / RAW).unlink()
+    pipeline.python("run.py")
+    pipeline.python("run.py", MLFLOW_DVC_ARTIFACTS="0")
+    assert [*related(RAW).values()] == [[(RAW, "missing")]] * 2
+
+
+def test_without_the_record(pipeline: Project, monkeypatch):
+    """Tags alone do not tell of a stage's run whether it made something: then it is not known."""
+    monkeypatch.chdir(pipeline.root)
+    pipeline.write("params.yaml", "lr: 0.5\n")
+    pipeline.dvc("repro", "train", MLFLOW_DVC_ARTIFACTS="0")
+    assert [*related(MODEL).values()] == [[(MODEL, None)]]
+    assert [*related("data/prepared.csv").values()] == [[("data/prepared.csv", "read")]]
+    assert related(MODEL, made=True) == {}
+    assert re.search(rf" \? +{MODEL}", pipeline.cli("search", MODEL).stdout)
+
+
+def test_one_run_of_two_stages(pipeline: Project, monkeypatch):
+    """A run that was handed through two stages made what the first made, and read it too."""
+    monkeypatch.chdir(pipeline.root)
+    logs = "import mlflow\n\nmlflow.start_run()\nmlflow.end_run()\n"
+    pipeline.write("src/report.py", logs + (pipeline.root / "src/report.py").read_text())
+    pipeline.write("params.yaml", "lr: 0.5\n")
+    with mlflow_dvc.disabled(), mlflow.start_run() as run:
+        pass
+    pipeline.dvc("repro", "--force", MLFLOW_RUN_ID=run.info.run_id)
+    assert related(MODEL) == {run.info.run_id: [(MODEL, "made"), (MODEL, "read")]}
+    assert related(MODEL, read=True) == {run.info.run_id: [(MODEL, "read")]}
+    for stage, hits in (("train", 1), ("report", 1), ("prepare", 0), ("repor", 0)):
+        assert len(related(MODEL, stage=stage)) == hits, stage
+
+
+def test_child_run(pipeline: Project, monkeypatch):
+    """A child run without files of its own is told by its parent's record."""
+    monkeypatch.chdir(pipeline.root)
+    text = (pipeline.root / "src/train.py").read_text()
+    nested = "    with mlflow.start_run(nested=True): pass\n    mlflow.log_metric"
+    pipeline.write("src/train.py", text.replace("    mlflow.log_metric", nested))
+    pipeline.dvc("repro", "train")
+    assert [*related(MODEL).values()] == [[(MODEL, "made")]] * 2
+
+
+@both_stores
+def test_narrowed(three_relations: tuple[str, str, str], pipeline: Project):
+    """Only the runs of one experiment, by name or id, of one stage, and the newest ones count."""
+    train, report, plain = three_relations
+    id_ = os.environ["MLFLOW_EXPERIMENT_ID"]
+    other = mlflow.create_experiment("other")
+    pipeline.python("run.py", MLFLOW_EXPERIMENT_ID=other)
+    everywhere = ids(RAW)
+    assert {*everywhere[1:]} == {train, report, plain}
+    for name in ("tests", id_):
+        assert {*related(RAW, experiment=name)} == {train, report, plain}
+    assert {*related(RAW, experiment="other")} == {everywhere[0]}
+    assert {*related(RAW, stage="train")} == {train}
+    assert {*related(RAW, stage="train", experiment="other")} == set()
+    assert {*related(RAW, stage="it's")} == set()
+    assert [*related(RAW, limit=2)] == everywhere[:2]
+    assert [*related(MODEL, made=True, limit=1)] == [train]
+    with pytest.raises(ExperimentNotFoundError, match=r"nowhere.*tests"):
+        mlflow_dvc.search(RAW, experiment="nowhere")
+    with pytest.raises(ValueError, match="limit"):
+        mlflow_dvc.search(RAW, limit=0)
+    pipeline.python("src/train.py")
+    assert len(related(RAW, stage="train")) == 2, "by its script, too"
+
+
+def test_on_a_server(pipeline: Project, mlflow_server: str, monkeypatch):
+    """Records are read from a server that keeps the artifacts itself, whichever way it is named;
+    those of a resumed run too."""
+    monkeypatch.chdir(pipeline.root)
+    experiment = mlflow.MlflowClient(mlflow_server).create_experiment("relations")
+    pipeline.write("params.yaml", "lr: 0.5\n")
+    here = {"MLFLOW_TRACKING_URI": mlflow_server, "MLFLOW_EXPERIMENT_ID": experiment}
+    pipeline.dvc("repro", "train", **here)
+    asked = {"experiment": "relations", "tracking_uri": mlflow_server}
+    [run_id] = related(MODEL, **asked)
+    logs = "import mlflow\n\nmlflow.start_run()\nmlflow.end_run()\n"
+    pipeline.write("src/report.py", logs + (pipeline.root / "src/report.py").read_text())
+    pipeline.dvc("repro", "--force", "--single-item", "report", MLFLOW_RUN_ID=run_id, **here)
+    both = {run_id: [(MODEL, "made"), (MODEL, "read")]}
+    assert related(MODEL, **asked) == both
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    mlflow.set_tracking_uri(mlflow_server)
+    assert related(MODEL, experiment=experiment) == both
+
+
+def test_what_is_meant(pipeline: Project, monkeypatch):
+    """A path that runs saw, but did not read, is not taken for the content of the file there."""
+    monkeypatch.chdir(pipeline.root)
+    pipeline.write("data/copy.csv", (pipeline.root / "data/prepared.csv").read_bytes())
+    pipeline.dvc("add", "--quiet", "data/copy.csv")
+    pipeline.write("params.yaml", "lr: 0.5\n")
+    pipeline.dvc("repro", "train")
+    assert [*related("data/copy.csv").values()] == [[("data/copy.csv", "lay there")]]
+    assert related("data/copy.csv", read=True) == {}
 
 
 @both_stores
@@ -302,6 +470,29 @@ def test_search_command(two_runs: tuple[str, str], pipeline: Project):
     done = pipeline.cli("search", "nothing")
     assert (done.returncode, done.stdout) == (1, "")
     assert "no run saw nothing" in done.stderr
+
+
+def test_search_command_narrowed(three_relations: tuple[str, str, str], pipeline: Project):
+    """``search`` prints what each run had to do with the data, and takes the options of the
+    function."""
+    train, report, _ = three_relations
+    done = pipeline.cli("search", MODEL)
+    for word in ("how", "made", "read", "lay there"):
+        assert word in done.stdout
+    raw = json.loads(pipeline.cli("search", MODEL, "--made", "--json").stdout)["runs"]
+    assert [(run["run_id"], run["data"][0]["relation"]) for run in raw] == [(train, "made")]
+    words = ["--read", "--experiment", "tests", "--stage", "report", "--limit", "1"]
+    done = pipeline.cli("search", MODEL, *words)
+    assert report in done.stdout
+    assert train not in done.stdout
+    done = pipeline.cli("search", RAW, "--read")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no run read" in done.stderr
+    assert "without these options" in done.stderr
+    done = pipeline.cli("search", RAW, "--experiment", "nowhere")
+    assert done.returncode == 2
+    assert "'tests'" in done.stderr
+    assert pipeline.cli("search", RAW, "--limit", "0").returncode == 2
 
 
 def test_show_command(two_runs: tuple[str, str], pipeline: Project):

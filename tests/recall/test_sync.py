@@ -39,6 +39,8 @@ def test_confirmed(pipeline: Project, runs, attached):
     after = attached(run.info.run_id)
     assert json.loads(after.pop("snapshot.json"))["seal"] == "confirmed"
     before.pop("snapshot.json")
+    for page in ("record.md", "report.html"):  # they say so
+        assert after.pop(page) != before.pop(page)
     assert after == before
     tags = dict(run.data.tags)
     again = synced(pipeline)[run.info.run_id]

@@ -370,6 +370,35 @@ def test_too_slow(pipeline: Project, runs):
     assert runs()[0].data.tags["dvc.data_status"] == "unverified"
 
 
+LATE = """\
+import os
+import time
+import mlflow
+from mlflow_dvc.record import disk_check, lifecycle
+
+with mlflow.start_run() as run:
+    lifecycle.worker.wait(run.info.run_id)
+    os.environ["MLFLOW_DVC_WAIT"] = "0.001"
+os.environ["MLFLOW_DVC_WAIT"] = "120"
+record = lifecycle.registry.get(run.info.run_id)
+while record.drawn is None:
+    time.sleep(0.01)  # until the pages are there
+assert all(child.wait(120) for child in disk_check._children.values())
+"""
+
+
+def test_pages_after_a_late_check(pipeline: Project, runs, attached):
+    """What is known only when the process ends stands in both pages too."""
+    pipeline.write("data/raw.csv", "another\n")
+    pipeline.write("late.py", LATE)
+    assert pipeline.call("python", "late.py").returncode == 0
+    [run] = runs()
+    assert run.data.tags["dvc.data_status"] == "modified"
+    files = attached(run.info.run_id)
+    assert "| data on disk | modified |" in files["record.md"].decode()
+    assert "modified" in files["report.html"].decode().partition("<h2")[0]
+
+
 def test_killed(pipeline: Project, runs):
     """A training that is killed in its run leaves claims that say they are no more than that."""
     pipeline.write(

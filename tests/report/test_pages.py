@@ -19,6 +19,7 @@ from mlflow_dvc.report.record_html import report_html
 from mlflow_dvc.report.record_markdown import record_md
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, StageNode
 
+RAW = "data/raw.csv"
 HASH = "5afc23b9622f8f9ffa60824f4e97d0d5"
 
 
@@ -117,15 +118,153 @@ def test_names_stay_names(name: str):
     assert all(len(re.findall(r"(?<!\\)\|", line)) in (3, 7) for line in table)
 
 
+def links_of(text: str) -> dict[str, list[str]]:
+    """By hash: the filter of each link that stands with it."""
+    rows = [row for row in text.splitlines() if "searchFilter" in row]
+    return {
+        re.findall(r"`([^`]+)`\]", row)[0]: [
+            unquote(link.partition("searchFilter=")[2])
+            for link in re.findall(r"\]\((#[^)]+)\)", row)
+        ]
+        for row in rows
+    }
+
+
+def found_by(filter_string: str) -> set[str]:
+    found = mlflow.search_runs(
+        filter_string=filter_string, search_all_experiments=True, output_format="list"
+    )
+    return {run.info.run_id for run in found}
+
+
+def row_of(text: str, path: str) -> list[str]:
+    """The cells of the first row of ``path``, as people read them."""
+    shown = text.replace("\\", "")
+    row = next(line for line in shown.splitlines() if line.startswith(f"| {path} |"))
+    return [cell.strip() for cell in row.strip("|").split(" | ")]
+
+
 def test_links_of_the_record():
-    """Each hash links to the runs that saw the same, as MLflow's page spells it."""
+    """Each hash links to the runs that saw the same, as MLflow's page spells it; code by its
+    path."""
     text = record_md(snapshot(), "42")
     links = re.findall(r"\]\((#[^)]+)\)", text)
     assert all("'" not in link and " " not in link for link in links)
     filters = [unquote(link.partition("searchFilter=")[2]) for link in links]
-    assert f"tags.`dvc.out.data/raw.csv` = '{HASH}'" in filters
+    assert f"tags.`dvc.hashes` LIKE '% {HASH}%'" in filters
     assert f"tags.`dvc.dep.src/train.py` = '{HASH}'" in filters
     assert all(link.startswith("#/experiments/42/runs?") for link in links)
+    assert "](" not in record_md(snapshot())
+
+
+def test_links_find_whoever_saw_it(pipeline: Project, runs, attached):
+    """The link of a hash finds the run that made the data, the one that read it and the one where
+    it only lay there."""
+    logs = "import mlflow\n\nmlflow.start_run()\nmlflow.end_run()\n"
+    pipeline.write("src/report.py", logs + (pipeline.root / "src/report.py").read_text())
+    pipeline.dvc("repro", "--force", "train", "report")
+    pipeline.python("run.py")
+    everybody = {run.info.run_id for run in runs()}
+    assert len(everybody) == 3
+    model = pipeline.lock()["models/model.txt"]
+    for run_id in everybody:
+        [filter_string] = links_of(attached(run_id)["record.md"].decode())[model]
+        assert found_by(filter_string) == everybody
+
+
+def test_links_of_many_hashes(pipeline: Project, attached, monkeypatch):
+    """Where one tag does not hold all hashes, the links of a hash together find every run that saw
+    it, the first one this run."""
+    monkeypatch.chdir(pipeline.root)
+    for number in range(200):
+        value = f"b{number:03x}{0:028}"
+        text = f"outs:\n- md5: {value}\n  hash: md5\n  path: f{number:03}\n"
+        pipeline.write(f"zz/f{number:03}.dvc", text)
+    with mlflow.start_run() as many:
+        pass
+    for number in range(199):
+        (pipeline.root / f"zz/f{number:03}.dvc").unlink()
+    with mlflow.start_run() as one:
+        pass
+    last = f"b{199:03x}{0:028}"
+    first, *others = links_of(attached(many.info.run_id)["record.md"].decode())[last]
+    assert found_by(first) == {many.info.run_id}
+    assert {run_id for other in others for run_id in found_by(other)} == {one.info.run_id}
+
+
+def test_from_tells_the_maker(pipeline: Project, runs, attached):
+    """The column "from" names who made what a stage read: the stage or ``.dvc`` file of the output
+    at that path, around it or in it; nobody for code."""
+    text = (pipeline.root / "dvc.yaml").read_text()
+    deps = "deps: [data/prepared.csv, data/parts/0.csv, data/raw.csv,"
+    pipeline.write("dvc.yaml", text.replace("deps: [data/prepared.csv,", deps))
+    pipeline.dvc("repro", "train")
+    files = attached(runs()[-1].info.run_id)
+    text = files["record.md"].decode()
+    made = {"data/prepared.csv": "prepare", "data/parts/0.csv": "prepare", "src/train.py": ""}
+    made[RAW] = f"{RAW}.dvc"
+    assert {path: row_of(text, path)[4] for path in made} == made
+    shown = text.partition("## Data")[2]
+    assert row_of(shown, "models/model.txt")[4] == "train"
+    pipeline.write(
+        "dvc.yaml", (pipeline.root / "dvc.yaml").read_text().replace(deps, "deps: [data,")
+    )
+    pipeline.dvc("repro", "train")
+    text = attached(runs()[-1].info.run_id)["record.md"].decode()
+    assert sorted(row_of(text, "data")[4].split(", ")) == [f"{RAW}.dvc", "prepare"]
+
+
+def test_from_tells_the_source_of_an_import():
+    """Of what was imported it names the source, as what a stage read too."""
+    one = snapshot()
+    imported = replace(one.data[0], source="https://host/repo@v1")
+    dep = DataEntry(imported.path, "md5", HASH, stage="s2", role="input", certainty="disk")
+    text = record_md(replace(one, data=(imported, *one.data[1:]), deps=(dep,)), "1")
+    assert text.count("| https://host/repo@v1 |") == 2
+
+
+def test_without_a_stage(pipeline: Project, runs, attached):
+    """Of a run without a stage both pages say that its data is what DVC tracked, not what it
+    read."""
+    pipeline.python("run.py")
+    files = attached(runs()[0].info.run_id)
+    for page in (files["record.md"].decode(), Page(files["report.html"].decode()).text):
+        assert "Data that DVC tracked" in page
+        assert "not what the run read" in page
+        assert "what the stage made" not in page
+
+
+def test_after_sync(pipeline: Project, runs, attached):
+    """Both pages say what the record says after ``sync`` has confirmed, completed or mended it."""
+    text = (pipeline.root / "dvc.yaml").read_text()
+    second = "python src/train.py && echo more >> models/model.txt"
+    pipeline.write("dvc.yaml", text.replace("python src/train.py", second))
+    said = {}
+    for rate, seal in ((0.5, "1"), (0.6, "0")):
+        pipeline.write("params.yaml", f"lr: {rate}\n")
+        pipeline.dvc("repro", "train", MLFLOW_DVC_SEAL=seal)
+        run_id = runs()[-1].info.run_id
+        before = attached(run_id)["record.md"].decode()
+        pipeline.cli("sync")
+        files = attached(run_id)
+        right = pipeline.lock()["models/model.txt"]
+        page = Page(files["report.html"].decode()).text
+        assert right not in before
+        assert right in files["record.md"].decode()
+        assert right in page
+        assert "schema: '2.0'" in page
+        said[seal] = files["record.md"].decode()
+        assert page.count(right) > 1, "in the lock that is shown, too"
+    assert "corrected" in said["1"]
+    assert "as DVC wrote it" in said["0"]
+
+
+def test_sync_attaches_no_page(pipeline: Project, runs, attached):
+    """A run that carries no record gets no page by ``sync`` either."""
+    pipeline.write("params.yaml", "lr: 0.5\n")
+    pipeline.dvc("repro", "train", MLFLOW_DVC_ARTIFACTS="0")
+    pipeline.cli("sync")
+    assert "record.md" not in attached(runs()[0].info.run_id)
 
 
 def test_of_a_run(pipeline: Project, runs, attached):

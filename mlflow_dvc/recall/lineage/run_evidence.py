@@ -12,6 +12,7 @@ from mlflow_dvc import tracking
 from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path, locked_entry
 from mlflow_dvc.dvcfiles.output_hash import output_hash
 from mlflow_dvc.paths import parents
+from mlflow_dvc.recall.relation import is_own_output, related_data
 from mlflow_dvc.recall.stored_record import run_holding_record
 from mlflow_dvc.snapshot import DataEntry, Snapshot, StageNode
 
@@ -64,14 +65,16 @@ class RunEvidence:
     @cached_property
     def outs(self) -> list[DataEntry]:
         """What the stage of the run makes; only what is sealed is known to be of this run."""
-        entries = self.data.values()
-        return [one for one in entries if one.role == "output" and one.stage == self.stage]
+        return [one for one in self.data.values() if is_own_output(self.snapshot, one)]
+
+    @cached_property
+    def _made(self) -> set[tuple[str, str | None]]:
+        related = related_data(self.snapshot)
+        return {(entry.path, entry.hash) for entry, relation in related if relation == "made"}
 
     def made(self, path: str, hash_: str) -> bool:
         """Whether the run's own stage made this, by the word of the record."""
-        return any(
-            (out.path, out.hash, out.certainty) == (path, hash_, "sealed") for out in self.outs
-        )
+        return (path, hash_) in self._made
 
     def ran_identically(self, other: RunEvidence, address: str) -> bool:
         """Whether the locks of both tell of one execution of a stage, or of two equal ones."""

@@ -22,6 +22,7 @@ from mlflow_dvc.dvcfiles.lock_file import entry_digest
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.recall.sync.candidate import Candidate
 from mlflow_dvc.recall.sync.locks import StageLock, StageLocks
+from mlflow_dvc.recall.sync.redraw import redraw_first_page, redraw_pages
 from mlflow_dvc.recall.sync.result import Difference, SyncResult, SyncVerdict
 from mlflow_dvc.recall.tracked_store import outputs_at
 from mlflow_dvc.snapshot import DataEntry, Snapshot
@@ -228,7 +229,11 @@ class StageJudge:
             after, files = self._mend(candidate, lock)
         seal: SealTag = "contradicted" if verdict == "contradicted" else "confirmed"
         after = replace(after, seal=seal)
-        tracking.update_record(run, candidate.part, after, files, self.tracking_uri)
+        uri, part = self.tracking_uri, candidate.part
+        pages = redraw_pages(run, replace(part, snapshot=after), files, uri)
+        tracking.update_record(run, part, after, {**files, **pages}, uri)
+        if not part.is_first:
+            redraw_first_page(run, uri)
         differences = tuple(_differences(before, after)) if files else ()
         return replace(result, changed=True, differences=differences)
 
