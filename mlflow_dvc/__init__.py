@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from mlflow_dvc.snapshot import GitState as GitState
     from mlflow_dvc.snapshot import Snapshot as Snapshot
     from mlflow_dvc.snapshot import StageNode as StageNode
+    from mlflow_dvc.tracking.attached_record import RunPart as RunPart
 
 # Where each public name lives; type checkers read the block above, a test holds the two equal.
 _MODULES = {
@@ -101,6 +102,7 @@ _MODULES = {
     "ReproduceResult": "recall.reproduce",
     "RestoreResult": "recall.restore",
     "RunNotFoundError": "errors",
+    "RunPart": "tracking.attached_record",
     "RunRecord": "recall.show",
     "SeenData": "recall.search",
     "Snapshot": "snapshot",

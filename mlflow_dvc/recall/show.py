@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.snapshot import Snapshot
+from mlflow_dvc.tracking import RunPart
 from mlflow_dvc.tracking.runs import iso_time
 
 
@@ -18,7 +19,8 @@ class RunRecord:
     ``snapshot`` is falsy for a run without a record. ``tags`` are ours among the run's tags,
     ``artifacts`` the paths of what is attached below ``dvc/``. ``started`` is ISO 8601 in UTC
     (``2026-11-23T21:23:05Z``, empty where MLflow does not know it); ``status`` is MLflow's word:
-    RUNNING, FINISHED, FAILED, KILLED or SCHEDULED.
+    RUNNING, FINISHED, FAILED, KILLED or SCHEDULED. ``later`` are the parts in which the run went on
+    with other code or data, each with its ``snapshot`` and the ``folder`` of its artifacts.
     """
 
     run_id: str
@@ -30,6 +32,7 @@ class RunRecord:
     snapshot: Snapshot
     tags: Mapping[str, str]
     artifacts: tuple[str, ...]
+    later: tuple[RunPart, ...] = ()
 
 
 def show(run: str, *, tracking_uri: str | None = None) -> RunRecord:
@@ -48,6 +51,7 @@ def show(run: str, *, tracking_uri: str | None = None) -> RunRecord:
     """
     found = tracking.get_run(run, tracking_uri)
     experiment_id = found.info.experiment_id
+    parts = tracking.load_parts(found, tracking_uri)
     return RunRecord(
         run_id=found.info.run_id,
         run_name=found.info.run_name or "",
@@ -55,7 +59,8 @@ def show(run: str, *, tracking_uri: str | None = None) -> RunRecord:
         experiment=tracking.experiment_names({experiment_id}, tracking_uri)[experiment_id],
         started=iso_time(found.info.start_time),
         status=str(found.info.status),
-        snapshot=tracking.load_snapshot(found, tracking_uri),
+        snapshot=parts[0].snapshot if parts else Snapshot(),
         tags=tag.own_tags(found.data.tags),
         artifacts=tuple(tracking.list_attached(found, tracking_uri)),
+        later=tuple(parts[1:]),
     )

@@ -71,6 +71,20 @@ class StoredRecord:
             if path not in _NOT_OF_THE_PROJECT and not path.startswith(ours)
         }
 
+    @property
+    def later_stages(self) -> tuple[StoredRecord, ...]:
+        """The parts in which the run was of another stage: one run for a whole pipeline."""
+        return tuple(part for part in self.later if part.stage not in (None, self.stage))
+
+    @cached_property
+    def final_files(self) -> dict[str, bytes]:
+        """The project's files, with the locks as the last of several stages left them."""
+        found = dict(self.project_files)
+        for part in self.later_stages:
+            locks = part.snapshot.locks or {}
+            found |= {path: part.files[path] for path in locks if path in part.files}
+        return found
+
     @cached_property
     def reading(self) -> ProjectReading:
         """Of the project's files, read as a project's own are."""

@@ -41,7 +41,9 @@ def status_json(project: Project, snapshot: Snapshot) -> dict[str, Any]:
 
 def show_json(record: RunRecord) -> dict[str, Any]:
     raw = {**vars(record), "snapshot": record.snapshot.to_dict() if record.snapshot else None}
-    return {"schema": terminal.JSON_SCHEMA, **raw, "artifacts": list(record.artifacts)}
+    later = [{"folder": part.folder, "snapshot": part.snapshot.to_dict()} for part in record.later]
+    artifacts = list(record.artifacts)
+    return {"schema": terminal.JSON_SCHEMA, **raw, "artifacts": artifacts, "later": later}
 
 
 def print_status(project: Project, snapshot: Snapshot) -> None:
@@ -67,6 +69,13 @@ def print_record(record: RunRecord) -> None:
     terminal.facts(console, facts)
     _print_data(console, snapshot)
     terminal.warn(snapshot.warnings)
+    for part in record.later:
+        console.print()
+        then = f"{part.name}: from here the run went on with other code or data"
+        facts = [("then", then), *_code(part.snapshot.git), *_data(part.snapshot)]
+        terminal.facts(console, facts)
+        _print_data(console, part.snapshot)
+        terminal.warn(part.snapshot.warnings)
 
 
 def _print_data(console: Console, snapshot: Snapshot) -> None:
@@ -107,6 +116,13 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield "data", f"version {version}  ({count} output{'' if count == 1 else 's'}{status})"
     if stage := snapshot.stage or snapshot.script_stage:
         yield "stage", stage + ("" if snapshot.stage else "  (the script is its dependency)")
+    elif count:
+        yield "", "of what DVC tracked: what the run read of it is not known"
+    if snapshot.changed:
+        yield "changed", ", ".join(snapshot.changed)
+        yield "", "while the stage ran: it read what lay there before"
+    for line in snapshot.uncovered:
+        yield "not known", line
     if snapshot.experiment:
         yield "experiment", snapshot.experiment
 

@@ -25,9 +25,11 @@ def restore_dvc_files(target: RestoreTarget) -> Iterator[Check]:
     """The locks, the pipeline, the parameters and the ``.dvc`` files, as they are attached."""
     _make_project(target.dvc_root or "")
     items = [*check_locks(target.run), *check_files(target.run)]
+    for part in target.run.later_stages:
+        items += [item for item in check_locks(part) if item.verdict == "TAMPERED"]
     yield from items
     refused = {item.name for item in items if item.verdict == "TAMPERED"}
-    for path, content in target.run.project_files.items():
+    for path, content in target.run.final_files.items():
         if path not in refused:
             yield from _written(target, path, content)
 

@@ -82,7 +82,7 @@ def _patched(target: RestoreTarget) -> set[str]:
 
 
 def _files(target: RestoreTarget) -> Iterator[Check]:
-    for path, content in target.run.project_files.items() if target.dvc_root else ():
+    for path, content in target.run.final_files.items() if target.dvc_root else ():
         where = target.inside(path)
         if where and (not os.path.isfile(where) or Path(where).read_bytes() != content):
             yield Check("lock" if path.endswith(".lock") else "file", path, "FAIL", _CHANGED)
