@@ -19,12 +19,13 @@ _imported_at = time.time()
 
 
 def loaded_files(project: Project) -> frozenset[str]:
-    """The absolute paths of the script and of all imported modules below the root of the code."""
+    """The absolute paths of the script, the notebook and all modules that lie with the code."""
     root = project.git_root
     if root is None:
         return frozenset()
     inside = root.rstrip(os.sep) + os.sep
-    found = {_resolve(file) for file in (project.script, *_module_files()) if file}
+    files = (project.script, _notebook_file(), *_module_files())
+    found = {_resolve(file) for file in files if file}
     return frozenset(file for file in found if file.startswith(inside) and not is_installed(file))
 
 
@@ -86,6 +87,13 @@ def _boot() -> str:
             return file.read().strip()
     except OSError:
         return platform.node()
+
+
+def _notebook_file() -> str | None:
+    """The notebook whose kernel this process is, as Jupyter or VS Code tells it."""
+    told = getattr(sys.modules.get("__main__"), "__vsc_ipynb_file__", None)
+    path = told or os.environ.get("JPY_SESSION_NAME", "")
+    return path if isinstance(path, str) and os.path.isfile(path) else None
 
 
 def _module_files() -> Iterator[str]:

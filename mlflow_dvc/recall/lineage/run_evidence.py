@@ -138,7 +138,8 @@ def load_evidence(run: Run, tracking_uri: str | None) -> Iterator[RunEvidence]:
     evidence = RunEvidence(run, carrier, first, tracking_uri, has_locks=True)
     yield evidence
     known = {entry.hash for entry in (*evidence.data.values(), *evidence.deps)}
-    if first and not tag.hashes_in(run.data.tags) <= known:
+    goes_on = tag.STAGES in run.data.tags or not tag.hashes_in(run.data.tags) <= known
+    if first and goes_on:
         for part in tracking.load_later_parts(run, tracking_uri):
             yield RunEvidence(run, run, part.snapshot, tracking_uri, has_locks=False)
 
