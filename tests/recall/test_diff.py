@@ -126,7 +126,6 @@ def test_everything(folders: tuple[str, str], project: Project):
     ]
     changed = [line.split()[-1] for line in code.text.splitlines() if line.startswith("diff ")]
     assert changed == ["b/run.py", "b/src/train.py"], "no file of DVC's, and no parameters"
-    assert "-lr: 0.1\n+lr: 0.2\n" in code.text
     assert "+print('not committed')\n" in code.text
     [change] = found.data.changes
     assert (change.path, change.status) == (FOLDER, "modified")
