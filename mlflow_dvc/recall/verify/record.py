@@ -13,7 +13,7 @@ from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
-from mlflow_dvc.snapshot import DataEntry
+from mlflow_dvc.snapshot import DataEntry, Snapshot
 
 _OURS = "dvc."
 
@@ -29,11 +29,23 @@ def _judge(run: StoredRecord) -> tuple[Verdict, str]:
     faults = [] if run.folder else list(_tag_faults(run))
     if ours := [reason for key, reason in faults if key.startswith(_OURS)]:
         return "TAMPERED", ours[0]
+    if reason := _dep_fault(run.snapshot):
+        return "TAMPERED", reason
     if faults:  # `git_sha` and the like may be somebody's own
         return "UNVERIFIED", faults[0][1]
     if run.snapshot.data_status == "unverified" and run.data():
         return "UNVERIFIED", "what lay on disk was never compared with what DVC's files say"
     return "PASS", ""
+
+
+def _dep_fault(snapshot: Snapshot) -> str:
+    """How what the stage read is not what lay there, though both were clean; empty where it is."""
+    clean = {entry.path: entry for entry in snapshot.data if entry.state == "clean"}
+    for dep in snapshot.deps:
+        out = clean.get(dep.path) if dep.state == "clean" else None
+        if out and out.algorithm == dep.algorithm and dep.hash not in (None, out.hash):
+            return f"{dep.path} is {dep.hash} where it was read, and {out.hash} where it lay"
+    return ""
 
 
 def _tag_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
