@@ -90,7 +90,8 @@ def as_dvc(project: Project, root: str = ".", *, refused: str = "") -> dict[str,
         assert any(refused in warning for warning in snapshot.warnings), snapshot.warnings
     else:
         assert faults == {}
-        assert snapshot.warnings == ()
+        said = [line for line in snapshot.warnings if "hides it from DVC" not in line]
+        assert not said
     return {row[0]: row[2] for row in ours}
 
 
