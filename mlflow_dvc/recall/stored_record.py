@@ -125,14 +125,11 @@ class StoredRecord:
 
         Of what lay at one path in several of its parts, that of the first.
         """
-        found = {
-            entry.path: entry
-            for entry in reversed(self.snapshot.observed_data)
-            if "://" not in entry.path and (outputs or entry.role != "output")
-        }
-        for part in self.later:
-            for entry in part.data(outputs=outputs):
-                found.setdefault(entry.path, entry)
+        found: dict[str, DataEntry] = {}
+        for part in (self, *self.later):
+            for entry in part.snapshot.observed_data:
+                if "://" not in entry.path and (outputs or entry.role != "output"):
+                    found.setdefault(entry.path, entry)
         return tuple(found.values())
 
 
