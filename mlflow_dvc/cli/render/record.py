@@ -64,6 +64,7 @@ def print_record(record: RunRecord) -> None:
         ("in", f"{record.experiment}, {record.started}, {record.status.lower()}"),
         *_code(snapshot.git),
         *_data(snapshot),
+        *_tracked(snapshot),
         ("attached", ", ".join(record.artifacts) or "nothing"),
     ]
     terminal.facts(console, facts)
@@ -72,7 +73,8 @@ def print_record(record: RunRecord) -> None:
     for part in record.later:
         console.print()
         then = f"{part.name}: from here the run went on with other code or data"
-        facts = [("then", then), *_code(part.snapshot.git), *_data(part.snapshot)]
+        told = part.snapshot
+        facts = [("then", then), *_code(told.git), *_data(told), *_tracked(told)]
         terminal.facts(console, facts)
         _print_data(console, part.snapshot)
         terminal.warn(part.snapshot.warnings)
@@ -116,8 +118,6 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield "data", f"version {version}  ({count} output{'' if count == 1 else 's'}{status})"
     if stage := snapshot.stage or snapshot.script_stage:
         yield "stage", stage + ("" if snapshot.stage else "  (the script is its dependency)")
-    elif count:
-        yield "", "of what DVC tracked: what the run read of it is not known"
     if snapshot.changed:
         yield "changed", ", ".join(snapshot.changed)
         yield "", "while the stage ran: it read what lay there before"
@@ -125,6 +125,11 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield "not known", line
     if snapshot.experiment:
         yield "experiment", snapshot.experiment
+
+
+def _tracked(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    if snapshot.data and not (snapshot.stage or snapshot.script_stage):
+        yield "", "of no stage: the data is what DVC tracked, not what the run read"
 
 
 def _table(console: Console, rows: Iterable[tuple[DataEntry, str]]) -> None:
