@@ -10,7 +10,7 @@ from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.capture.running_code import loaded_files, process_began
 from mlflow_dvc.capture.unseen_files import note_unseen_files
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
-from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
+from mlflow_dvc.dvcfiles.dvc_file import runs_the_same, shown_files
 from mlflow_dvc.fingerprint import describe_error
 from mlflow_dvc.git import head
 from mlflow_dvc.git.changed_code import PatchOptions
@@ -50,15 +50,19 @@ def _patch_options(capture: RunCapture, since: float | None) -> PatchOptions:
     reading, project = capture.reading, capture.project
     outs: set[str] = set()
     params: set[str] = set()
+    shown: set[str] = set()
     if reading is not None:
         paths = (out.path for stage in reading.stages for out in stage.outs)
         outs = {os.path.join(reading.root, path) for path in paths}
         params = {os.path.join(reading.root, path) for path in reading.params}
+        paths = (path for one in reading.dvc_files for path in shown_files(one))
+        shown = {os.path.normpath(os.path.join(reading.root, path)) for path in paths}
     return PatchOptions(
         outs,
         untracked=settings.patch_mode() != "tracked",
         since=since,
         params=params,
+        shown=shown,
         loaded=loaded_files(project),
         began=None if since is None else process_began(),
         same_code={PIPELINE_FILE: runs_the_same},

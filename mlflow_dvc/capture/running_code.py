@@ -1,4 +1,4 @@
-"""The code that this process runs: its script, the modules it has imported, since when it runs."""
+"""The code that this process runs: script, notebook, imported modules; and since when it runs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ _imported_at = time.time()
 
 
 def loaded_files(project: Project) -> frozenset[str]:
-    """The absolute paths of the script and of all imported modules below the root of the code."""
+    """The absolute paths of script, notebook and imported modules below the root of the code."""
     root = project.git_root
     if root is None:
         return frozenset()
     inside = root.rstrip(os.sep) + os.sep
-    found = {_resolve(file) for file in (project.script, *_module_files()) if file}
+    found = {
+        _resolve(file) for file in (project.script, _notebook_file(), *_module_files()) if file
+    }
     return frozenset(file for file in found if file.startswith(inside) and not is_installed(file))
 
 
@@ -86,6 +88,12 @@ def _boot() -> str:
             return file.read().strip()
     except OSError:
         return platform.node()
+
+
+def _notebook_file() -> str | None:
+    """The notebook of this kernel, as Jupyter or VS Code name it. It is saved while it runs."""
+    named = vars(sys.modules["__main__"]).get("__vsc_ipynb_file__")
+    return named if isinstance(named, str) else os.environ.get("JPY_SESSION_NAME")
 
 
 def _module_files() -> Iterator[str]:

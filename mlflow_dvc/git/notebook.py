@@ -19,9 +19,25 @@ _PAPERMILL = "papermill"
 
 def is_execution(content: bytes) -> bool:
     """Whether papermill wrote this notebook: a copy of another one that it ran."""
-    notebook = _parse(content)
-    told = _mapping(_mapping(notebook).get("metadata")).get(_PAPERMILL)
-    return isinstance(told, dict) and told.get("output_path") not in (None, told.get("input_path"))
+    return executed_path(content) is not None
+
+
+def executed_path(content: bytes) -> str | None:
+    """The notebook that papermill ran to write this one, as it was named; None for no copy."""
+    told = _mapping(_mapping(_mapping(_parse(content)).get("metadata")).get(_PAPERMILL))
+    source = told.get("input_path")
+    if told.get("output_path") in (None, source):
+        return None
+    return str(source)
+
+
+def has_same_code(one: bytes, other: bytes) -> bool:
+    """Whether two notebooks have the same cells, less injected parameters."""
+    keys = []
+    for content in (one, other):
+        cells = (_parse(content) or {}).get("cells", [None])
+        keys.append([_key(cell) for cell in cells if not _is_injected(cell)])
+    return keys[0] == keys[1]
 
 
 def strip_notebook(new: bytes, old: bytes = b"") -> bytes:
