@@ -9,10 +9,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from mlflow_dvc.capture.claims import checkout_id
+from mlflow_dvc.git.head import is_relative_path
 from mlflow_dvc.git.repository import GitError, Repository, full_sha_or_none
 from mlflow_dvc.paths import safe_join
 from mlflow_dvc.project import find_project
 from mlflow_dvc.recall.stored_record import StoredRecord
+
+# Parameters may be the same by chance.
+_DVC_FILES = (".dvc", "dvc.lock", "dvc.yaml")
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,9 @@ def locate_project(
 ) -> ProjectLocation:
     """The project of the run around ``directory`` (default: the working directory).
 
-    The repository there counts if it has the run's commit or one of DVC's files of the run, if it
-    is, or is a clone of, the run's remote, or if the run was in this very checkout; or if it has
-    the revision ``at``, which was asked for.
+    The repository there counts if it has the run's commit, if it is, or is a clone of, the run's
+    remote, or if the run was in this very checkout; where one of both has no remote, if it has one
+    of DVC's files of the run. It also counts if it has the revision ``at``, which was asked for.
     """
     project = find_project(directory)
     if project.git_root is None:
@@ -58,9 +62,12 @@ def _is_project_of(record: StoredRecord, repository: Repository, dvc_root: str |
         return True
     if dvc_root and snapshot.workspace and snapshot.workspace == checkout_id(dvc_root):
         return True
+    if url and not is_relative_path(url) and repository.remotes():
+        return False  # both say where they belong, and it is not the same
     # Its commit may be lost: a pull request was squashed, history was written anew.
-    names = (path for path in record.project_files if path.endswith((".dvc", ".lock", ".yaml")))
-    return repository.has_any_blob(record.project_files[path] for path in names)
+    files = record.project_files.items()
+    ours = (content for path, content in files if content and path.endswith(_DVC_FILES))
+    return repository.has_any_blob(ours)
 
 
 @contextmanager
