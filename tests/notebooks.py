@@ -18,8 +18,8 @@ def notebook(*cells: dict[str, Any], indent: int | None = 1, **metadata: Any) ->
     return (json.dumps(raw, indent=indent) + "\n").encode()
 
 
-def by_papermill(content: bytes, output: str, **params: Any) -> bytes:
-    """The notebook that papermill makes of ``in.ipynb`` and saves as ``output``."""
+def by_papermill(content: bytes, output: str, source: str = "in.ipynb", **params: Any) -> bytes:
+    """The notebook that papermill makes of ``source`` and saves as ``output``."""
     raw = json.loads(content)
     told = {"papermill": {"duration": 0.1, "status": "completed"}, "tags": []}
     for number, cell in enumerate(raw["cells"], 1):
@@ -29,7 +29,7 @@ def by_papermill(content: bytes, output: str, **params: Any) -> bytes:
     injected = code(text, 1, metadata={**told, "tags": ["injected-parameters"]})
     raw["cells"].insert(1, injected)
     raw["metadata"]["papermill"] = {
-        "input_path": "in.ipynb", "output_path": output, "parameters": params,
+        "input_path": source, "output_path": output, "parameters": params,
         "exception": None, "version": "2.6.0",
     }  # fmt: skip
     return json.dumps(raw, indent=1).encode()

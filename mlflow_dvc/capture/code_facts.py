@@ -47,6 +47,8 @@ def add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
 
 
 def _patch_options(capture: RunCapture, since: float | None) -> PatchOptions:
+    # Before the first commit nothing is as it was committed, whenever it was written.
+    is_committed = capture.git is not None and capture.git.sha is not None
     reading, project = capture.reading, capture.project
     outs: set[str] = set()
     params: set[str] = set()
@@ -55,7 +57,7 @@ def _patch_options(capture: RunCapture, since: float | None) -> PatchOptions:
         paths = (out.path for stage in reading.stages for out in stage.outs)
         outs = {os.path.join(reading.root, path) for path in paths}
         params = {os.path.join(reading.root, path) for path in reading.params}
-        paths = (path for one in reading.dvc_files for path in shown_files(one))
+        paths = (path for one in reading.dvc_files for path in shown_files(one.file, one.content))
         shown = {os.path.normpath(os.path.join(reading.root, path)) for path in paths}
     return PatchOptions(
         outs,
@@ -64,7 +66,8 @@ def _patch_options(capture: RunCapture, since: float | None) -> PatchOptions:
         params=params,
         shown=shown,
         loaded=loaded_files(project),
-        began=None if since is None else process_began(),
+        script=project.script,
+        began=process_began() if since is not None and is_committed else None,
         same_code={PIPELINE_FILE: runs_the_same},
         by_content=project.experiment is not None,
     )

@@ -60,9 +60,9 @@ def param_files(dvc_file: DvcFile) -> Iterator[str]:
     """The files whose values went into the stages; vars files of a template among them."""
     if os.path.basename(dvc_file.file) == PIPELINE_FILE:
         yield posixpath.join(posixpath.dirname(dvc_file.file), PARAMS)
-    shown = _named_files(_shown_parts(dvc_file).get("params"))
+    shown = _named_files(_shown_parts(dvc_file.content).get("params"))
     for path in (
-        *_from_root(dvc_file, shown),
+        *_from_root(dvc_file.file, shown),
         *_read_digests(dvc_file),
         *(path for stage in dvc_file.stages for path in stage.params),
     ):
@@ -182,29 +182,31 @@ def resolve_templates(root: str, dvc_file: DvcFile) -> DvcFile:
         return replace(dvc_file, pending=False, faults=(*dvc_file.faults, fault))
 
 
-def shown_files(dvc_file: DvcFile) -> Iterator[str]:
+def shown_files(file: str, content: bytes) -> Iterator[str]:
     """The files and folders that a dvc.yaml shows or names models: what runs make, as DVCLive."""
-    raw = _shown_parts(dvc_file)
+    raw = _shown_parts(content)
     artifacts = raw.get("artifacts")
     models = artifacts.values() if isinstance(artifacts, dict) else ()
-    yield from _from_root(dvc_file, _named_files(raw.get("metrics")))
-    yield from _from_root(dvc_file, _named_files(raw.get("plots")))
-    yield from _from_root(dvc_file, (one.get("path") for one in models if isinstance(one, dict)))
+    paths = (one.get("path") for one in models if isinstance(one, dict))
+    yield from _from_root(
+        file, (*_named_files(raw.get("metrics")), *_named_files(raw.get("plots")))
+    )
+    yield from _from_root(file, paths)
 
 
-def _shown_parts(dvc_file: DvcFile) -> Mapping[str, Any]:
+def _shown_parts(content: bytes) -> Mapping[str, Any]:
     """Of a dvc.yaml what stands beside its stages."""
-    if not any(f"{part}:".encode() in dvc_file.content for part in _SHOWN_PARTS):
+    if not any(f"{part}:".encode() in content for part in _SHOWN_PARTS):
         return {}
     try:
-        raw = yaml12.parse_yaml(dvc_file.content)
+        raw = yaml12.parse_yaml(content)
     except Exception:  # DVC refuses it, which is said elsewhere
         return {}
     return raw if isinstance(raw, dict) else {}
 
 
-def _from_root(dvc_file: DvcFile, paths: Iterable[Any]) -> Iterator[str]:
-    folder = posixpath.dirname(dvc_file.file)
+def _from_root(file: str, paths: Iterable[Any]) -> Iterator[str]:
+    folder = posixpath.dirname(file)
     for path in paths:
         if isinstance(path, str):
             yield posixpath.normpath(posixpath.join(folder, path))

@@ -13,9 +13,8 @@ from mlflow_dvc.git.code_files import is_never_code, is_program, is_program_itse
 from mlflow_dvc.git.notebook import (
     MAX_NOTEBOOK_BYTES,
     SUFFIX,
-    executed_path,
+    executed_paths,
     has_same_code,
-    is_execution,
     strip_notebook,
 )
 from mlflow_dvc.git.run_results import RunResults
@@ -32,7 +31,7 @@ class PatchOptions:
 
     ``outs`` and ``params`` are the absolute paths of outputs and of parameter files, which are no
     code; nor is what is ``shown``, as metrics, but for programs. ``loaded`` are those of the
-    programs that this process runs, which always are code. With
+    programs that this process runs, the ``script`` among them, which always are code. With
     ``untracked``, programs that git does not know yet are code as well, if they were there at
     ``began``, in seconds since 1970. ``limit`` is in bytes. What has changed after ``since`` is
     named. ``same_code`` tells, for files of such a name, whether two contents are one code.
@@ -46,6 +45,7 @@ class PatchOptions:
     params: Set[str] = frozenset()
     shown: Set[str] = frozenset()
     loaded: Set[str] = frozenset()
+    script: str | None = None
     began: float | None = None
     same_code: Mapping[str, Callable[[bytes, bytes], bool]] = field(default_factory=dict)
     by_content: bool = False
@@ -140,7 +140,13 @@ class ChangedCode:
 
     @cached_property
     def _untracked(self) -> list[str]:
-        return self._tree.untracked()
+        """The script that runs is among them, though git is told to ignore it."""
+        found = self._tree.untracked()
+        script = os.path.relpath(self._options.script or self._root, self._root)
+        is_known = script.startswith(os.pardir) or script in found or self._tree.has(script)
+        if is_known or not self.is_file(script) or self.is_data(script):
+            return found
+        return [*found, script]
 
     def _appeared_since(self, path: str) -> bool:
         """Whether the file was put there, or changed, after the process began."""
@@ -154,7 +160,7 @@ class ChangedCode:
     def _notebook_size(self, path: str, size: int, *, tracked: bool) -> int:
         """The size of its code; less than nothing where that did not change."""
         content = self.content(path)
-        if self._is_execution(path, content) if tracked else is_execution(content):
+        if self._is_execution(path, content, tracked=tracked):
             return -1
         old = self._tree.blob(self._sha, path) if tracked else b""
         stripped = strip_notebook(content, old)
@@ -165,16 +171,20 @@ class ChangedCode:
         self.notebooks[path] = stripped
         return len(stripped)
 
-    def _is_execution(self, path: str, content: bytes) -> bool:
-        """Whether it is what papermill made of another notebook, which is here as it was then."""
-        source = executed_path(content)
-        if source is None:
+    def _is_execution(self, path: str, content: bytes, *, tracked: bool) -> bool:
+        """Whether papermill made it of another notebook, of which git may have an older result."""
+        told = executed_paths(content)
+        if told is None or self._is_loaded(path):
             return False
-        # Papermill names it as seen from where it was called.
-        places = (self._root, posixpath.dirname(self.where(path)))
-        found = {os.path.normpath(os.path.join(place, source)) for place in places}
-        inside = (one for one in found if one.startswith(self._root.rstrip(os.sep) + os.sep))
-        return any(has_same_code(content, self.content(one)) for one in inside)
+        source, output = map(os.path.normpath, told)
+        where = self.where(path)
+        # Papermill names both as seen from where it was called.
+        called = where.removesuffix(output) if where.endswith(os.sep + output) else self._root
+        source = os.path.join(called, source)
+        if source == where:
+            return False
+        is_inside = source.startswith(self._root.rstrip(os.sep) + os.sep)
+        return not tracked or (is_inside and has_same_code(content, self.content(source)))
 
     def _is_same(self, path: str) -> bool:
         same = self._options.same_code.get(posixpath.basename(path))

@@ -17,18 +17,11 @@ _INJECTED = "injected-parameters"
 _PAPERMILL = "papermill"
 
 
-def is_execution(content: bytes) -> bool:
-    """Whether papermill wrote this notebook: a copy of another one that it ran."""
-    return executed_path(content) is not None
-
-
-def executed_path(content: bytes) -> str | None:
-    """The notebook that papermill ran to write this one, as it was named; None for no copy."""
+def executed_paths(content: bytes) -> tuple[str, str] | None:
+    """What papermill ran to write this notebook, and where to, as it was called; else None."""
     told = _mapping(_mapping(_mapping(_parse(content)).get("metadata")).get(_PAPERMILL))
-    source = told.get("input_path")
-    if told.get("output_path") in (None, source):
-        return None
-    return str(source)
+    source, output = told.get("input_path"), told.get("output_path")
+    return (source, output) if isinstance(source, str) and isinstance(output, str) else None
 
 
 def has_same_code(one: bytes, other: bytes) -> bool:

@@ -84,6 +84,10 @@ class WorkTree(ScratchGit):
         """Every folder in which git has a file, at any depth."""
         return {folder for _, _, path in self._entries for folder in parents(path)}
 
+    def has(self, path: str) -> bool:
+        """Whether git has it, in its index."""
+        return any(path == known for _, _, known in self._entries)
+
     def untracked(self) -> list[str]:
         return self._paths("ls-files", "--others", "--exclude-standard", "-z")
 

@@ -227,6 +227,51 @@ def test_edited_execution(repository: Project):
     assert named(repository) == {"out/a.ipynb"}
 
 
+@pytest.mark.parametrize("tracked", [True, False])
+@pytest.mark.parametrize("output", ["in.ipynb", "./in.ipynb", "{root}/in.ipynb", "src/../in.ipynb"])
+def test_in_place(repository: Project, output: str, tracked: bool):
+    """A notebook that papermill ran in place is code, however it was named."""
+    if not tracked:
+        repository.git("rm", "--quiet", "--cached", "in.ipynb")
+        repository.git("commit", "--quiet", "--message", "without")
+    edited = notebook(code("lr = 0.1"), code("train(lr, 99)"))
+    output = output.format(root=repository.root)
+    repository.write("in.ipynb", by_papermill(edited, output, lr=1))
+    assert named(repository) == {"in.ipynb"}
+
+
+def test_execution_from_a_folder(repository: Project):
+    """Results of papermill are known where it was called in a folder, and if named like theirs."""
+    repository.write("src/in.ipynb", PLAIN)
+    repository.commit("another")
+    for output in ("out/in.ipynb", "../out2/in.ipynb"):
+        where = os.path.normpath(f"src/{output}")
+        repository.write(where, by_papermill(PLAIN, output, lr=1))
+    assert named(repository) == set()
+    repository.commit("results")
+    repository.write("src/out/in.ipynb", by_papermill(PLAIN, "out/in.ipynb", lr=2))
+    assert named(repository) == set()
+
+
+def test_execution_that_goes_on(repository: Project):
+    """A result of papermill's in which somebody works on, as the kernel says, is code."""
+    where = repository.write("out/a.ipynb", by_papermill(PLAIN, "out/a.ipynb", lr=1))
+    assert named(repository, loaded={str(where)}) == {"out/a.ipynb"}
+
+
+def test_ignored_script(repository: Project):
+    """The script that runs is code though git is told to ignore it; not if DVC tracks it."""
+    repository.write(".gitignore", "/scratch/\n")
+    repository.commit("ignored")
+    script = str(repository.write("scratch/run.py", "x = 1\n"))
+    repository.write("scratch/other.py", "x = 1\n")
+    assert named(repository) == set()
+    assert named(repository, script=script, loaded={script}) == {"scratch/run.py"}
+    elsewhere = str(repository.root.parent / "run.py")
+    assert named(repository, script=elsewhere, loaded={elsewhere}) == set()
+    assert named(repository, outs={"scratch"}, script=script, loaded={script}) == set()
+
+
 def test_notebook_alone(repository: Project):
     """A new notebook is code without its pictures; a broken one as it lies there."""
     picture = code("plot()", 1, outputs=[{"output_type": "display_data", "data": "A" * 50_000}])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from notebooks import PLAIN, by_papermill, code, notebook
 
-from mlflow_dvc.git.notebook import is_execution, strip_notebook
+from mlflow_dvc.git.notebook import executed_paths, has_same_code, strip_notebook
 
 SAME: dict[str, Callable[[], bytes]] = {
     "outputs and counts": lambda: notebook(
@@ -70,7 +70,7 @@ def test_other_code(cells: list[dict[str, Any]]):
 )  # fmt: skip
 def test_no_notebook(content: bytes):
     """What is no notebook, or a broken one, is taken as it is or without outputs; nothing fails."""
-    assert not is_execution(content)
+    assert executed_paths(content) is None
     strip_notebook(content, PLAIN)
     strip_notebook(PLAIN, content)
     if b'"cells": [' not in content:
@@ -78,7 +78,10 @@ def test_no_notebook(content: bytes):
 
 
 def test_execution():
-    """A notebook that papermill made of another one is an execution; in place, it is the code."""
-    assert is_execution(by_papermill(PLAIN, "out/a.ipynb"))
-    assert not is_execution(by_papermill(PLAIN, "in.ipynb"))
-    assert not is_execution(PLAIN)
+    """A notebook that papermill wrote says of which one, and the code of both is the same."""
+    ran = by_papermill(PLAIN, "out/a.ipynb")
+    assert executed_paths(ran) == ("in.ipynb", "out/a.ipynb")
+    assert executed_paths(PLAIN) is None
+    assert has_same_code(ran, PLAIN)
+    assert not has_same_code(ran, notebook(code("lr = 0.1"), code("train(2)")))
+    assert not has_same_code(ran, b"")
