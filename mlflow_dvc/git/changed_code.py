@@ -97,7 +97,7 @@ class ChangedCode:
                 size = self._notebook_size(path, size, tracked=tracked)  # noqa: PLW2901
                 if size < 0:
                     continue
-            if tracked and self._is_same(path):
+            if self._is_same(path):
                 continue
             if size > self._options.limit:
                 self.omit(path, f"too large ({size / 1e6:.0f} MB)")

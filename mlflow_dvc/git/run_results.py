@@ -29,6 +29,12 @@ _EXECUTED = ".nbconvert.ipynb"
 # A folder with one of these is all a tool's: an environment of Python's, a model of MLflow's.
 _MARKS = frozenset({"pyvenv.cfg", "MLmodel"})
 _JOB = ".hydra"
+# JSON and plain text lie beside settings as well: then their names tell.
+_TEXT = re.compile(r".*\.(?:json|txt)", re.IGNORECASE)
+_OF_RESULTS = re.compile(
+    r"metric|result|summar|histor|state|score|eval|report|trial|predict|loss|stat|run|(?:^|[_.-])c?(?:log|out)",
+    re.IGNORECASE,
+)
 
 
 class _Listing(NamedTuple):
@@ -65,7 +71,7 @@ class RunResults:
             inside = self._list(folder)
             if any(map(is_program_itself, inside.files)):
                 return False
-            if not all(map(is_program_or_text, inside.files)) or _JOB in inside.folders:
+            if not all(map(_may_lie_anywhere, inside.files)) or _JOB in inside.folders:
                 return True
             if any(self._is_of_results(f"{folder}/{one}") for one in inside.folders):
                 return True
@@ -75,7 +81,7 @@ class RunResults:
         """Whether a folder has results alone, as checkpoints, or is that of a job."""
         inside = self._list(folder)
         return _JOB in inside.folders or (
-            bool(inside.files) and not any(map(is_program_or_text, inside.files))
+            bool(inside.files) and not any(map(_may_lie_anywhere, inside.files))
         )
 
     def _new_folders(self, path: str) -> Iterator[str]:
@@ -95,3 +101,10 @@ class RunResults:
             files = frozenset(name for name, is_folder in rows if not is_folder)
             self._listings[folder] = _Listing(files, frozenset(n for n, inner in rows if inner))
         return self._listings[folder]
+
+
+def _may_lie_anywhere(name: str) -> bool:
+    """Whether a file of this name may lie beside settings without anything having run."""
+    if is_program_or_text(name):
+        return True
+    return _TEXT.fullmatch(name) is not None and not _OF_RESULTS.search(name)

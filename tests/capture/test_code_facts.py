@@ -91,6 +91,25 @@ def test_tools(pipeline: Project, runs: Runs):
     assert dirt(runs) == ["false"] * 4
 
 
+SHOWN = """\
+metrics: [live/metrics.json]
+plots:
+- live/plots/metrics: {x: step}
+"""
+
+
+def test_pipeline_of_a_tool(make_project: Callable[..., Project], runs: Runs):
+    """A dvc.yaml that DVCLive makes, with nothing to run in it, is no code."""
+    project = make_project()
+    project.write("run.py", FIVE_LINES)
+    project.commit("run")
+    project.write("dvc.yaml", SHOWN)
+    project.python("run.py")
+    project.write("dvc.yaml", f"stages: {{a: {{cmd: python run.py}}}}\n{SHOWN}")
+    project.python("run.py")
+    assert dirt(runs) == ["false", "true"]
+
+
 def test_shown_files(pipeline: Project, runs: Runs, attached: Attached):
     """Programs stay code, whatever a dvc.yaml shows."""
     text = (pipeline.root / "dvc.yaml").read_text()

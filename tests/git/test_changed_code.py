@@ -64,6 +64,8 @@ LEFT: dict[str, list[str]] = {
     "model of mlflow": ["model/MLmodel", "model/conda.yaml", "model/code/train.py"],
     "dvclive": ["dvclive/metrics.json", "dvclive/params.yaml", "dvclive/dvc.yaml",
                 "dvclive/report.ipynb", "dvclive/report.md"],
+    "dvclive, elsewhere": ["res/metrics.json", "res/params.yaml", "res/plots/metrics/a.tsv"],
+    "of one's own": ["exp/a/config.yaml", "exp/a/results.json", "exp/b/c.yaml", "exp/b/log.txt"],
     "ray": ["ray_results/a/params.json", "ray_results/a/x.py"],
     "nbconvert": ["in.nbconvert.ipynb"],
     "jupyter": [".ipynb_checkpoints/in-checkpoint.ipynb", "src/.ipynb_checkpoints/m-check.py"],
@@ -85,6 +87,7 @@ NEW: dict[str, list[str]] = {
     "a module in a new folder": ["lib/deep/helper.py"],
     "settings in a new folder": ["conf2/config.yaml"],
     "groups of settings": ["conf2/config.yaml", "conf2/model/big.yaml", "conf2/README.md"],
+    "settings beside data": ["conf3/config.yaml", "conf3/schema.json", "conf3/classes.txt"],
     "settings beside settings": ["conf/other.yaml"],
     "an experiment": ["new/train.py", "new/config.yaml", "new/data.csv"],
     "an experiment with logs": ["new/train.sh", "new/conf/config.yaml", "new/train.log"],
@@ -98,7 +101,7 @@ def test_new_code(repository: Project, files: list[str]):
     """Programs that git does not know, and their settings, are code, in new folders as well."""
     for path in files:
         repository.write(path, PLAIN if path.endswith(".ipynb") else "x: 1\n")
-    suffixes = (".csv", ".log", ".md")
+    suffixes = (".csv", ".log", ".md", ".json", "classes.txt")
     assert named(repository) == {path for path in files if not path.endswith(suffixes)}
 
 
