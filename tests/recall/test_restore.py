@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FIVE_LINES, Project
+from notebooks import PLAIN, code, notebook
 from remotes import Http
 
 import mlflow_dvc
@@ -954,3 +955,28 @@ def test_unrelated_repositories(pipeline: Project, made: Make, tmp_path: Path, m
     template = unrelated(tmp_path / "e", same, "https://example.org/team/other.git")
     monkeypatch.chdir(template.root)
     assert locate_project(load_record(named)).repository is None
+
+
+def test_notebook_of_a_stage(pipeline: Project, made: Make, tmp_path: Path):
+    """A notebook comes back with its code; that its outputs are others is no fault."""
+    text = (pipeline.root / "dvc.yaml").read_text()
+    pipeline.write("dvc.yaml", text.replace("src/prepare.py]", "src/prepare.py, in.ipynb]"))
+    pipeline.write("in.ipynb", PLAIN)
+    pipeline.commit("notebook")
+    pipeline.write("in.ipynb", notebook(code("lr = 0.1", 1), code("train(lr)", 2)))
+    ran = made(depends_on(pipeline, "in.ipynb"))
+    pipeline.write("in.ipynb", notebook(code("lr = 0.1", 1), code("train(2)", 2)))
+    edited = made(depends_on(pipeline, "in.ipynb"))
+    for number, (run_id, source) in enumerate([(ran, "train(lr)"), (edited, "train(2)")]):
+        back = tmp_path / f"back{number}"
+        assert faults(mlflow_dvc.restore(run_id, str(back))) == {}
+        assert json.loads((back / "in.ipynb").read_bytes())["cells"][1]["source"] == source
+    (back / "in.ipynb").write_bytes(PLAIN)
+    assert faults(mlflow_dvc.restore(edited, str(back))) == {"in.ipynb": "FAIL"}
+
+
+def depends_on(project: Project, path: str) -> Callable[[Snapshot], Snapshot]:
+    """The record of a run whose stage has read the program at ``path`` as it is now."""
+    value = hashlib.md5((project.root / path).read_bytes()).hexdigest()
+    entry = DataEntry(path, "md5", value, certainty="disk", state="clean", role="code")
+    return lambda snapshot: replace(snapshot, deps=(*snapshot.deps, entry))
