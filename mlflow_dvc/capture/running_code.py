@@ -92,7 +92,7 @@ def _boot() -> str:
 
 def _notebook_file() -> str | None:
     """The notebook of this kernel, as Jupyter or VS Code name it. It is saved while it runs."""
-    named = vars(sys.modules["__main__"]).get("__vsc_ipynb_file__")
+    named = getattr(sys.modules.get("__main__"), "__vsc_ipynb_file__", None)
     return named if isinstance(named, str) else os.environ.get("JPY_SESSION_NAME")
 
 

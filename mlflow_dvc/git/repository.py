@@ -89,7 +89,11 @@ class Repository:
         if is_relative_path(url):
             return False
         main = os.path.dirname(common_dir(find_git_dir(self.root)))  # a linked work tree has two
-        known = (self.url_of(name) for name in self.remotes())
+        pattern = ("config", "-z", "--get-regexp", r"^remote\..*\.url$")
+        rows = os.fsdecode(self._call(pattern, b"", None).stdout).split("\0")
+        # As they are written, of which a remote may have several, and as git reads them.
+        known = [row.partition("\n")[2] for row in rows if row]
+        known += (self.url_of(name) for name in self.remotes())
         beside = (os.path.join(self.root, one) if is_relative_path(one) else one for one in known)
         return any(is_same_remote(url, one) for one in (*beside, self.root, main))
 

@@ -105,7 +105,18 @@ def test_new_code(repository: Project, files: list[str]):
     assert named(repository) == {path for path in files if not path.endswith(suffixes)}
 
 
-@pytest.mark.parametrize("path", ['"q".py', "a\nb.py", "tab\t.py", "back\\slash.py", "é\n'x'.yaml"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        '"q".py',
+        "a\nb.py",
+        "tab\t.py",
+        "back\\slash.py",
+        "é\n'x'.yaml",
+        os.fsdecode(b"\xff\t.py"),
+        os.fsdecode(b"\xe9.py"),
+    ],
+)
 def test_odd_names(repository: Project, path: str):
     """Whatever its name is, a new program is in the patch."""
     repository.write(path, "x: 1\n")

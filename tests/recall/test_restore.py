@@ -890,6 +890,11 @@ def test_remote_spelled_otherwise(pipeline: Project, made: Make, tmp_path: Path)
         for run_id in runs:
             strip_marks(run_id)
             assert locate_project(load_record(run_id)).repository is not None
+    pipeline.git("config", "remote.origin.url", "eg:project")
+    pipeline.git("config", "url.git@example.org:team/.insteadOf", "eg:")
+    for run_id in (*runs, lose_commit(pipeline, made, remote_url="eg:project")):
+        strip_marks(run_id)
+        assert locate_project(load_record(run_id)).repository is not None
     pipeline.git("config", "remote.origin.url", "https://example.org/team/other.git")
     for run_id in runs:
         assert locate_project(load_record(run_id)).repository is None
@@ -980,3 +985,29 @@ def depends_on(project: Project, path: str) -> Callable[[Snapshot], Snapshot]:
     value = hashlib.md5((project.root / path).read_bytes()).hexdigest()
     entry = DataEntry(path, "md5", value, certainty="disk", state="clean", role="code")
     return lambda snapshot: replace(snapshot, deps=(*snapshot.deps, entry))
+
+
+def test_at_a_revision_of_another(made: Make, pipeline: Project, tmp_path: Path, monkeypatch):
+    """A branch of that name in an unrelated repository is not the run's; a commit in full is."""
+    run_id = made(lambda snapshot: replace(snapshot, workspace=None))
+    other = unrelated(tmp_path / "other", {"run.py": "other\n"})
+    monkeypatch.chdir(other.root)
+    with pytest.raises(MlflowDvcError, match="is no commit"):
+        mlflow_dvc.restore(run_id, str(tmp_path / "back"), at="main")
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"), at=other.git("rev-parse", "main"))
+    assert found.verdict == "FAIL"
+
+
+@pytest.mark.parametrize("remote", [None, "https://example.org/team/project.git"])
+def test_git_alone_at_a_branch(made: Make, tmp_path: Path, monkeypatch, remote: str | None):
+    """Without DVC and with the commit gone, ``--at main`` is of the repository around."""
+    plain = unrelated(tmp_path / "plain", {"run.py": "one\n"}, remote)
+    plain.write("run.py", "two\n")
+    plain.commit("to be dropped")
+    run_id = made(root=plain.root)
+    plain.git("reset", "--quiet", "--hard", "HEAD~1")
+    forget(plain)
+    monkeypatch.chdir(plain.root)
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"), at="main")
+    assert (tmp_path / "back/run.py").read_text() == "one\n"
+    assert found.verdict == "FAIL"
