@@ -10,7 +10,7 @@ from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.capture.running_code import loaded_files, process_began
 from mlflow_dvc.capture.unseen_files import note_unseen_files
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
-from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
+from mlflow_dvc.dvcfiles.dvc_file import runs_the_same, shown_files
 from mlflow_dvc.fingerprint import describe_error
 from mlflow_dvc.git import head
 from mlflow_dvc.git.changed_code import PatchOptions
@@ -47,20 +47,27 @@ def add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
 
 
 def _patch_options(capture: RunCapture, since: float | None) -> PatchOptions:
+    # Before the first commit nothing is as it was committed, whenever it was written.
+    is_committed = capture.git is not None and capture.git.sha is not None
     reading, project = capture.reading, capture.project
     outs: set[str] = set()
     params: set[str] = set()
+    shown: set[str] = set()
     if reading is not None:
         paths = (out.path for stage in reading.stages for out in stage.outs)
         outs = {os.path.join(reading.root, path) for path in paths}
         params = {os.path.join(reading.root, path) for path in reading.params}
+        paths = (path for one in reading.dvc_files for path in shown_files(one.file, one.content))
+        shown = {os.path.normpath(os.path.join(reading.root, path)) for path in paths}
     return PatchOptions(
         outs,
         untracked=settings.patch_mode() != "tracked",
         since=since,
         params=params,
+        shown=shown,
         loaded=loaded_files(project),
-        began=None if since is None else process_began(),
+        script=project.script,
+        began=process_began() if since is not None and is_committed else None,
         same_code={PIPELINE_FILE: runs_the_same},
         by_content=project.experiment is not None,
     )

@@ -1,4 +1,4 @@
-"""The code that this process runs: its script, the modules it has imported, since when it runs."""
+"""The code that this process runs: script, notebook, imported modules; and since when it runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _imported_at = time.time()
 
 
 def loaded_files(project: Project) -> frozenset[str]:
-    """The absolute paths of the script, the notebook and all modules that lie with the code."""
+    """The absolute paths of script, notebook and imported modules below the root of the code."""
     root = project.git_root
     if root is None:
         return frozenset()
@@ -90,9 +90,9 @@ def _boot() -> str:
 
 
 def _notebook_file() -> str | None:
-    """The notebook whose kernel this process is, as Jupyter or VS Code tells it."""
-    told = getattr(sys.modules.get("__main__"), "__vsc_ipynb_file__", None)
-    path = told or os.environ.get("JPY_SESSION_NAME", "")
+    """The notebook of this kernel, as Jupyter or VS Code name it. It is saved while it runs."""
+    named = getattr(sys.modules.get("__main__"), "__vsc_ipynb_file__", None)
+    path = named or os.environ.get("JPY_SESSION_NAME", "")
     return path if isinstance(path, str) and os.path.isfile(path) else None
 
 

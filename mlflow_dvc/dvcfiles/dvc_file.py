@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,7 +60,9 @@ def param_files(dvc_file: DvcFile) -> Iterator[str]:
     """The files whose values went into the stages; vars files of a template among them."""
     if os.path.basename(dvc_file.file) == PIPELINE_FILE:
         yield posixpath.join(posixpath.dirname(dvc_file.file), PARAMS)
+    shown = _named_files(_shown_parts(dvc_file.content).get("params"))
     for path in (
+        *_from_root(dvc_file.file, shown),
         *_read_digests(dvc_file),
         *(path for stage in dvc_file.stages for path in stage.params),
     ):
@@ -178,6 +180,48 @@ def resolve_templates(root: str, dvc_file: DvcFile) -> DvcFile:
     except Exception as error:
         fault = f"{dvc_file.file}: DVC could not resolve its templates ({describe_error(error)})"
         return replace(dvc_file, pending=False, faults=(*dvc_file.faults, fault))
+
+
+def shown_files(file: str, content: bytes) -> Iterator[str]:
+    """The files and folders that a dvc.yaml shows or names models: what runs make, as DVCLive."""
+    raw = _shown_parts(content)
+    artifacts = raw.get("artifacts")
+    models = artifacts.values() if isinstance(artifacts, dict) else ()
+    paths = (one.get("path") for one in models if isinstance(one, dict))
+    yield from _from_root(
+        file, (*_named_files(raw.get("metrics")), *_named_files(raw.get("plots")))
+    )
+    yield from _from_root(file, paths)
+
+
+def _shown_parts(content: bytes) -> Mapping[str, Any]:
+    """Of a dvc.yaml what stands beside its stages."""
+    if not any(f"{part}:".encode() in content for part in _SHOWN_PARTS):
+        return {}
+    try:
+        raw = yaml12.parse_yaml(content)
+    except Exception:  # DVC refuses it, which is said elsewhere
+        return {}
+    return raw if isinstance(raw, dict) else {}
+
+
+def _from_root(file: str, paths: Iterable[Any]) -> Iterator[str]:
+    folder = posixpath.dirname(file)
+    for path in paths:
+        if isinstance(path, str):
+            yield posixpath.normpath(posixpath.join(folder, path))
+
+
+def _named_files(shown: Any) -> Iterator[Any]:
+    """Of ``[a.json, {b.csv: {x: step}}, {curve: {y: {c.csv: [p, q]}}}]`` all the names."""
+    for one in shown if isinstance(shown, list) else [shown] if shown else ():
+        if not isinstance(one, dict):
+            yield one
+            continue
+        for name, told in one.items():
+            yield name
+            axes = told.values() if isinstance(told, dict) else ()
+            yield from (file for axis in axes if isinstance(axis, dict) for file in axis)
 
 
 def with_lock(root: str, dvc_file: DvcFile, lock: bytes) -> DvcFile:

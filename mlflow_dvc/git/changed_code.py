@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from mlflow_dvc.git.code_files import (
-    is_left_by_runs,
-    is_never_code,
-    is_program,
-    is_program_or_text,
-    is_settings,
+from mlflow_dvc.git.code_files import is_never_code, is_program, is_program_itself
+from mlflow_dvc.git.notebook import (
+    MAX_NOTEBOOK_BYTES,
+    SUFFIX,
+    executed_paths,
+    has_same_code,
+    strip_notebook,
 )
-from mlflow_dvc.git.notebook import MAX_NOTEBOOK_BYTES, SUFFIX, is_execution, strip_notebook
+from mlflow_dvc.git.run_results import RunResults
 from mlflow_dvc.git.secrets import is_secret_name
 from mlflow_dvc.git.work_tree import WorkTree
+from mlflow_dvc.paths import parents
 
 MAX_PATCH_BYTES = 10 * 1024 * 1024
 
@@ -28,7 +30,8 @@ class PatchOptions:
     """What counts as changed code.
 
     ``outs`` and ``params`` are the absolute paths of outputs and of parameter files, which are no
-    code; ``loaded`` those of the programs that this process runs, which always are. With
+    code; nor is what is ``shown``, as metrics, but for programs. ``loaded`` are those of the
+    programs that this process runs, the ``script`` among them, which always are code. With
     ``untracked``, programs that git does not know yet are code as well, if they were there at
     ``began``, in seconds since 1970. ``limit`` is in bytes. What has changed after ``since`` is
     named. ``same_code`` tells, for files of such a name, whether two contents are one code.
@@ -40,7 +43,9 @@ class PatchOptions:
     limit: int = MAX_PATCH_BYTES
     since: float | None = None
     params: Set[str] = frozenset()
+    shown: Set[str] = frozenset()
     loaded: Set[str] = frozenset()
+    script: str | None = None
     began: float | None = None
     same_code: Mapping[str, Callable[[bytes, bytes], bool]] = field(default_factory=dict)
     by_content: bool = False
@@ -60,7 +65,6 @@ class ChangedCode:
         self._sha = sha
         self._options = wanted
         self._before = tree.changed(sha)
-        self._results: dict[str, bool] = {}  # by folder
 
     @cached_property
     def paths(self) -> dict[str, int]:
@@ -80,12 +84,10 @@ class ChangedCode:
 
     def is_data(self, path: str) -> bool:
         """Whether DVC tracks ``path``, or a folder that it lies in."""
-        where = os.path.join(self._root, path)
-        while len(where) > len(self._root):
-            if where in self._options.outs:
-                return True
-            where = os.path.dirname(where)
-        return False
+        return self._is_below(path, self._options.outs)
+
+    def _is_below(self, path: str, places: Set[str]) -> bool:
+        return any(self.where(one) in places for one in (path, *parents(path)))
 
     def _code(self, sizes: Mapping[str, int], *, tracked: bool) -> Iterator[tuple[str, int]]:
         for path, size in sizes.items():
@@ -95,7 +97,7 @@ class ChangedCode:
                 size = self._notebook_size(path, size, tracked=tracked)  # noqa: PLW2901
                 if size < 0:
                     continue
-            if tracked and self._is_same(path):
+            if self._is_same(path):
                 continue
             if size > self._options.limit:
                 self.omit(path, f"too large ({size / 1e6:.0f} MB)")
@@ -107,7 +109,9 @@ class ChangedCode:
     def _may_be_code(self, path: str, *, tracked: bool) -> bool:
         if self._is_loaded(path):
             return not is_secret_name(path) or self.omit(path, _HOLDS_CREDENTIALS)
-        if is_never_code(path) or self.is_data(path) or self._is_parameters(path):
+        if is_never_code(path) or self.is_data(path):
+            return False
+        if self._is_parameters(path) or self._is_shown(path):
             return False
         if is_secret_name(path):
             return tracked and self.omit(path, _HOLDS_CREDENTIALS)
@@ -115,6 +119,9 @@ class ChangedCode:
 
     def _is_parameters(self, path: str) -> bool:
         return self.where(path) in self._options.params and not path.endswith(".py")
+
+    def _is_shown(self, path: str) -> bool:
+        return not is_program_itself(path) and self._is_below(path, self._options.shown)
 
     def _new(self) -> dict[str, int]:
         """Programs that git does not know, and were there when the process began."""
@@ -125,35 +132,21 @@ class ChangedCode:
         }
 
     def _is_new_program(self, path: str) -> bool:
-        if not is_program(path) or is_left_by_runs(path) or self._appeared_since(path):
-            return False
-        return not is_settings(path) or not self._is_among_results(posixpath.dirname(path))
-
-    def _is_among_results(self, folder: str) -> bool:
-        """Whether what a run leaves behind lies in a folder, or around it up to what git knows.
-
-        Tools write settings beside it, as the arguments of the run.
-        """
-        while folder and folder not in self._folders:
-            if posixpath.basename(folder).startswith(".") or self._holds_results(folder):
-                return True
-            folder = posixpath.dirname(folder)
-        return False
-
-    def _holds_results(self, folder: str) -> bool:
-        if folder not in self._results:
-            with os.scandir(self.where(folder)) as entries:
-                names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-            self._results[folder] = not all(map(is_program_or_text, names))
-        return self._results[folder]
+        return is_program(path) and not self._results.has(path) and not self._appeared_since(path)
 
     @cached_property
-    def _folders(self) -> set[str]:
-        return self._tree.folders()
+    def _results(self) -> RunResults:
+        return RunResults(self._root, self._tree.folders())
 
     @cached_property
     def _untracked(self) -> list[str]:
-        return self._tree.untracked()
+        """The script that runs is among them, though git is told to ignore it."""
+        found = self._tree.untracked()
+        script = os.path.relpath(self._options.script or self._root, self._root)
+        is_known = script.startswith(os.pardir) or script in found or self._tree.has(script)
+        if is_known or not self.is_file(script) or self.is_data(script):
+            return found
+        return [*found, script]
 
     def _appeared_since(self, path: str) -> bool:
         """Whether the file was put there, or changed, after the process began."""
@@ -167,7 +160,7 @@ class ChangedCode:
     def _notebook_size(self, path: str, size: int, *, tracked: bool) -> int:
         """The size of its code; less than nothing where that did not change."""
         content = self.content(path)
-        if not tracked and is_execution(content):
+        if self._is_execution(path, content, tracked=tracked):
             return -1
         old = self._tree.blob(self._sha, path) if tracked else b""
         stripped = strip_notebook(content, old)
@@ -177,6 +170,21 @@ class ChangedCode:
             return size
         self.notebooks[path] = stripped
         return len(stripped)
+
+    def _is_execution(self, path: str, content: bytes, *, tracked: bool) -> bool:
+        """Whether papermill made it of another notebook, of which git may have an older result."""
+        told = executed_paths(content)
+        if told is None or self._is_loaded(path):
+            return False
+        source, output = map(os.path.normpath, told)
+        where = self.where(path)
+        # Papermill names both as seen from where it was called.
+        called = where.removesuffix(output) if where.endswith(os.sep + output) else self._root
+        source = os.path.join(called, source)
+        if source == where:
+            return False
+        is_inside = source.startswith(self._root.rstrip(os.sep) + os.sep)
+        return not tracked or (is_inside and has_same_code(content, self.content(source)))
 
     def _is_same(self, path: str) -> bool:
         same = self._options.same_code.get(posixpath.basename(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Callable, Iterable
 
 _PROGRAM_SUFFIXES = frozenset({
@@ -19,13 +20,12 @@ _SETTINGS_NAMES = frozenset({"requirements.txt", "pipfile"})
 
 # Folders that are no code even if git tracks them: DVC's own, and what runs leave behind.
 _NEVER_CODE = frozenset({".dvc", "mlruns", "mlartifacts", ".hydra", ".ipynb_checkpoints"})
-# Folders of tools that track runs: no code but programs.
-_TOOL_FOLDERS = frozenset({"wandb", "lightning_logs", "dvclive"})
-# Folders in which nothing is code that git does not track.
-_UNTRACKED_FOLDERS = _TOOL_FOLDERS | {
-    "outputs", "multirun", "runs", "tb_logs", "ray_results", "node_modules", "__pycache__",
-    "site-packages", ".venv", "venv", ".aws", ".ssh", ".gnupg",
-}  # fmt: skip
+# What tools that track runs write into folders of their own: no code, but for programs.
+_TOOL_RESULTS = re.compile(
+    r"(?:.*/)?(?:dvclive/|lightning_logs/version_|wandb/(?:(?:offline-)?run-|latest-run/|debug|sweep-))"
+    r".*",
+    re.DOTALL,
+)
 
 
 def is_never_code(path: str) -> bool:
@@ -33,20 +33,14 @@ def is_never_code(path: str) -> bool:
     name = posixpath.basename(path)
     if name == "dvc.lock" or name.endswith(".dvc"):
         return True
-    folders = path.split("/")[:-1]
-    if not _TOOL_FOLDERS.isdisjoint(folders) and not _is_program_itself(path):
+    if _TOOL_RESULTS.fullmatch(path) and not is_program_itself(path):
         return True
     return not _NEVER_CODE.isdisjoint(path.split("/"))
 
 
-def is_left_by_runs(path: str) -> bool:
-    """Whether a file that git does not track lies where runs leave files behind."""
-    return not _UNTRACKED_FOLDERS.isdisjoint(path.split("/"))
-
-
 def is_program(path: str) -> bool:
     """Whether a file of this name is a program, or configures one."""
-    return _is_program_itself(path) or is_settings(path)
+    return is_program_itself(path) or is_settings(path)
 
 
 def is_settings(path: str) -> bool:
@@ -61,7 +55,8 @@ def is_program_or_text(path: str) -> bool:
     return is_program(path) or name.startswith(".") or name.endswith((".md", ".rst"))
 
 
-def _is_program_itself(path: str) -> bool:
+def is_program_itself(path: str) -> bool:
+    """Whether a file of this name is a program, rather than settings."""
     name = posixpath.basename(path).lower()
     return name in _PROGRAM_NAMES or posixpath.splitext(name)[1] in _PROGRAM_SUFFIXES
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mlflow_dvc.fingerprint import read_bytes
 from mlflow_dvc.git.config import read_settings
@@ -84,20 +84,36 @@ def is_same_remote(one: str, other: str) -> bool:
     return _place_of(one) == _place_of(other)
 
 
+def is_relative_path(url: str) -> bool:
+    """Whether ``url`` is a path seen from the repository that names it: elsewhere it says less."""
+    host, path = _split(url)
+    return not host and not os.path.isabs(path)
+
+
 def _place_of(url: str) -> tuple[str, str]:
     """The host and the path that a URL names; the host is empty for this machine."""
+    host, path = _split(url)
+    if host:
+        path = "/".join(part for part in unquote(path).split("/") if part)
+        return host.lower(), path.removesuffix(".git").lower()
+    path = path.rstrip("/").removesuffix("/.git")
+    if not os.path.exists(path) and os.path.exists(f"{path}.git"):
+        path += ".git"
+    return "", os.path.realpath(path)
+
+
+def _split(url: str) -> tuple[str, str]:
     scp = None if "://" in url else _SCP.fullmatch(url)
     if scp and not os.path.exists(url):
-        host, path = scp["host"], scp["path"]
-    else:
-        try:
-            parts = urlsplit(url)
-            host, path = parts.hostname or "", parts.path if parts.scheme else url
-        except ValueError:
-            host, path = "", url
-    if not host:
-        return "", os.path.realpath(path.removesuffix("/").removesuffix("/.git"))
-    return host.lower(), path.strip("/").removesuffix(".git").lower()
+        return scp["host"], scp["path"]
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "", url
+    if parts.scheme == "file":
+        return "", url.partition("://")[2].removeprefix("localhost")  # git takes it as it stands
+    return host, parts.path if host else url
 
 
 def describe(root: str, sha: str) -> str | None:

@@ -6,9 +6,9 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mlflow_dvc.git.code_files import are_ignores_of_dvc, is_never_code
+from mlflow_dvc.git.code_files import are_ignores_of_dvc, is_never_code, is_program_itself
 from mlflow_dvc.git.head import is_sha
 from mlflow_dvc.git.notebook import SUFFIX, strip_notebook
 from mlflow_dvc.git.scratch import ScratchGit
@@ -43,6 +43,19 @@ class CommitRange:
 
     count: int
     commits: tuple[Commit, ...]
+
+
+@dataclass(frozen=True)
+class NoCode:
+    """What does not count where two trees are compared; paths are from the root of the repository.
+
+    ``outs`` are data; what is ``shown``, as metrics, is none of it but for programs. ``same_code``
+    tells, for files of such a name, whether two contents are one code.
+    """
+
+    outs: Set[str] = frozenset()
+    shown: Set[str] = frozenset()
+    same_code: Mapping[str, SameCode] = field(default_factory=dict)
 
 
 class GitHistory(ScratchGit):
@@ -92,14 +105,11 @@ class GitHistory(ScratchGit):
     def is_folder(self, sha: str, patch: bytes, path: str) -> bool:
         return self._call("cat-file", "-e", f"{self.tree(sha, patch)}:{path}/").returncode == 0
 
-    def diff(self, old: str, new: str, outs: Set[str], same_code: Mapping[str, SameCode]) -> bytes:
-        """Of two trees, less ``outs`` (paths from the root of the repository), which are data.
-
-        ``same_code`` tells, for files of such a name, whether two contents are one code.
-        """
+    def diff(self, old: str, new: str, apart: NoCode) -> bytes:
+        """Of two trees, less what is no code."""
         if old == new:
             return b""
-        data = list(self._data(old, new, outs, same_code))
+        data = list(self._data(old, new, apart))
         trees = []
         for tree in (old, new):
             self._run("read-tree", tree)
@@ -112,9 +122,7 @@ class GitHistory(ScratchGit):
             self._run("update-index", "--force-remove", "-z", "--stdin", given=given)
         return self._run("write-tree", "--missing-ok").strip().decode()
 
-    def _data(
-        self, old: str, new: str, outs: Set[str], same_code: Mapping[str, SameCode]
-    ) -> Iterator[str]:
+    def _data(self, old: str, new: str, apart: NoCode) -> Iterator[str]:
         """Each path that has changed and is no code."""
         words = self._run(
             "diff-tree", "-r", "--raw", "-z", "--no-renames", "--no-abbrev", old, new, "--"
@@ -122,10 +130,11 @@ class GitHistory(ScratchGit):
         for row, name in zip(words[0:-1:2], words[1::2], strict=True):
             path = os.fsdecode(name)
             name_alone = posixpath.basename(path)
-            same = _strips_alike if path.endswith(SUFFIX) else same_code.get(name_alone)
+            same = _strips_alike if path.endswith(SUFFIX) else apart.same_code.get(name_alone)
             if (
-                _is_below_any(path, outs)
-                or (name_alone == ".gitignore" and self._is_of_dvc(row, path, outs))
+                _is_below_any(path, apart.outs)
+                or (_is_below_any(path, apart.shown) and not is_program_itself(path))
+                or (name_alone == ".gitignore" and self._is_of_dvc(row, path, apart.outs))
                 or (same is not None and same(*self._both(row)))
             ):
                 yield path

@@ -17,11 +17,20 @@ _INJECTED = "injected-parameters"
 _PAPERMILL = "papermill"
 
 
-def is_execution(content: bytes) -> bool:
-    """Whether papermill wrote this notebook: a copy of another one that it ran."""
-    notebook = _parse(content)
-    told = _mapping(_mapping(notebook).get("metadata")).get(_PAPERMILL)
-    return isinstance(told, dict) and told.get("output_path") not in (None, told.get("input_path"))
+def executed_paths(content: bytes) -> tuple[str, str] | None:
+    """What papermill ran to write this notebook, and where to, as it was called; else None."""
+    told = _mapping(_mapping(_mapping(_parse(content)).get("metadata")).get(_PAPERMILL))
+    source, output = told.get("input_path"), told.get("output_path")
+    return (source, output) if isinstance(source, str) and isinstance(output, str) else None
+
+
+def has_same_code(one: bytes, other: bytes) -> bool:
+    """Whether two notebooks have the same cells, less injected parameters."""
+    keys = []
+    for content in (one, other):
+        cells = (_parse(content) or {}).get("cells", [None])
+        keys.append([_key(cell) for cell in cells if not _is_injected(cell)])
+    return keys[0] == keys[1]
 
 
 def strip_notebook(new: bytes, old: bytes = b"") -> bytes:

@@ -8,13 +8,14 @@ git refuses every path outside of the tree.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable
 
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.git.commit_files import blob_names
-from mlflow_dvc.git.head import is_same_remote, is_sha
+from mlflow_dvc.git.head import common_dir, find_git_dir, is_relative_path, is_same_remote, is_sha
 from mlflow_dvc.git.run import fault_line, run_git
 
 _SETTINGS = ("core.sparseCheckout=false", "protocol.ext.allow=never")
@@ -22,6 +23,7 @@ _SETTINGS = ("core.sparseCheckout=false", "protocol.ext.allow=never")
 _ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_NO_LAZY_FETCH": "0"}
 _MAX_TIPS = 1000
 _SHA256_DIGITS = 64  # digits
+_INDEX_LINE = re.compile(rb"^index [0-9a-f]+\.\.([0-9a-f]+)", re.MULTILINE)
 _APPLY_WORDS = ("apply", "--cached", "--binary", "--whitespace=nowarn", "-")
 
 
@@ -34,6 +36,12 @@ def full_sha_or_none(text: str | None) -> str | None:
     return text if is_sha(text) else None
 
 
+def object_in_patch(patch: bytes) -> str:
+    """The name of an object that a patch is about, which tells the kind of its repository."""
+    found = _INDEX_LINE.search(patch)
+    return found[1].decode() if found else ""
+
+
 class Repository:
     """The one whose work tree is at ``root``."""
 
@@ -42,7 +50,7 @@ class Repository:
 
     @classmethod
     def create(cls, root: str, sha: str, *options: str) -> Repository:
-        """A new one, that can have the commit, or the one that is there already."""
+        """A new one, that can have the object ``sha``, or the one that is there already."""
         os.makedirs(root, exist_ok=True)
         repository = cls(root)
         kind = "sha256" if len(sha) == _SHA256_DIGITS else "sha1"
@@ -78,10 +86,16 @@ class Repository:
 
     def is_of_remote(self, url: str) -> bool:
         """Whether it is a clone of ``url``, or the repository itself that is named so."""
+        if is_relative_path(url):
+            return False
+        main = os.path.dirname(common_dir(find_git_dir(self.root)))  # a linked work tree has two
         pattern = ("config", "-z", "--get-regexp", r"^remote\..*\.url$")
         rows = os.fsdecode(self._call(pattern, b"", None).stdout).split("\0")
+        # As they are written, of which a remote may have several, and as git reads them.
         known = [row.partition("\n")[2] for row in rows if row]
-        return any(is_same_remote(url, one) for one in (*known, self.root))
+        known += (self.url_of(name) for name in self.remotes())
+        beside = (os.path.join(self.root, one) if is_relative_path(one) else one for one in known)
+        return any(is_same_remote(url, one) for one in (*beside, self.root, main))
 
     def resolve(self, revision: str) -> str | None:
         """The commit that ``revision`` names here, None where it names none."""

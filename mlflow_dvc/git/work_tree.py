@@ -13,6 +13,7 @@ from functools import cached_property
 from mlflow_dvc.git.head import find_git_dir
 from mlflow_dvc.git.run import GitTimeoutError
 from mlflow_dvc.git.scratch import ScratchGit
+from mlflow_dvc.paths import parents
 
 _DIFF_WORDS = (
     "diff",
@@ -80,8 +81,12 @@ class WorkTree(ScratchGit):
         return self._run("hash-object", "-t", "tree", "--stdin").decode().strip()
 
     def folders(self) -> set[str]:
-        """Every folder in which git has a file; that of the root is empty text."""
-        return {posixpath.dirname(path) for _, _, path in self._entries}
+        """Every folder in which git has a file, at any depth."""
+        return {folder for _, _, path in self._entries for folder in parents(path)}
+
+    def has(self, path: str) -> bool:
+        """Whether git has it, in its index."""
+        return any(path == known for _, _, known in self._entries)
 
     def untracked(self) -> list[str]:
         return self._paths("ls-files", "--others", "--exclude-standard", "-z")

@@ -9,10 +9,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from mlflow_dvc.capture.claims import checkout_id
+from mlflow_dvc.git.head import is_relative_path
 from mlflow_dvc.git.repository import GitError, Repository, full_sha_or_none
 from mlflow_dvc.paths import safe_join
 from mlflow_dvc.project import find_project
 from mlflow_dvc.recall.stored_record import StoredRecord
+
+# Parameters may be the same by chance.
+_DVC_FILES = (".dvc", "dvc.lock", "dvc.yaml")
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,10 @@ def locate_project(
 ) -> ProjectLocation:
     """The project of the run around ``directory`` (default: the working directory).
 
-    The repository there counts if it has the run's commit or one of DVC's files of the run, if it
-    is, or is a clone of, the run's remote, or if the run was in this very checkout; or if it has
-    the revision ``at``, which was asked for.
+    The repository there counts if it has the run's commit, if it is, or is a clone of, the run's
+    remote, if the run was in this very checkout, or if it has the commit ``at`` that was asked for.
+    Where one of both has no remote, it counts if it has one of DVC's files of the run; of a run
+    without any, if it has the revision ``at``.
     """
     project = find_project(directory)
     if project.git_root is None:
@@ -44,8 +49,7 @@ def locate_project(
     if record.snapshot.git is None:
         return ProjectLocation(None, dvc_root)
     repository = Repository(project.git_root)
-    is_asked_for = at is not None and repository.resolve(at) is not None
-    if is_asked_for or _is_project_of(record, repository, dvc_root):
+    if _is_project_of(record, repository, dvc_root) or _is_named_by(at, record, repository):
         return ProjectLocation(repository, dvc_root)
     return ProjectLocation(None, None)
 
@@ -58,9 +62,30 @@ def _is_project_of(record: StoredRecord, repository: Repository, dvc_root: str |
         return True
     if dvc_root and snapshot.workspace and snapshot.workspace == checkout_id(dvc_root):
         return True
+    if _is_elsewhere(record, repository):
+        return False
     # Its commit may be lost: a pull request was squashed, history was written anew.
-    names = (path for path in record.project_files if path.endswith((".dvc", ".lock", ".yaml")))
-    return repository.has_any_blob(record.project_files[path] for path in names)
+    return repository.has_any_blob(_dvc_files(record))
+
+
+def _is_named_by(at: str | None, record: StoredRecord, repository: Repository) -> bool:
+    """Whether a revision says enough: a branch may be called alike in any repository."""
+    if at is None or repository.resolve(at) is None:
+        return False
+    may_be = not _is_elsewhere(record, repository) and not any(_dvc_files(record))
+    return full_sha_or_none(at) is not None or may_be
+
+
+def _is_elsewhere(record: StoredRecord, repository: Repository) -> bool:
+    """Whether both say where they belong, and it is not the same."""
+    url = record.snapshot.git.remote_url if record.snapshot.git else None
+    is_told = url is not None and not is_relative_path(url) and bool(repository.remotes())
+    return is_told and not repository.is_of_remote(url or "")
+
+
+def _dvc_files(record: StoredRecord) -> list[bytes]:
+    files = record.project_files.items()
+    return [content for path, content in files if content and path.endswith(_DVC_FILES)]
 
 
 @contextmanager

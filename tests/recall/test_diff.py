@@ -14,6 +14,7 @@ from typing import Any
 import mlflow
 import pytest
 from conftest import Project
+from notebooks import PLAIN, code, notebook
 
 import mlflow_dvc
 from mlflow_dvc.dvc_backend.storage import directory_diff as backend
@@ -649,3 +650,75 @@ def test_shallow(project: Project, tmp_path: Path):
     code = code_of(first, second, clone)
     assert "+print(1)" in code.text
     assert "shallow" in code.notes[-1]
+
+
+# --- what is no code -----------------------------------------------------------------------------
+
+
+@pytest.mark.hosts
+def test_grid_of_experiments(pipeline: Project, runs: Callable[[], list[Any]], monkeypatch):
+    """Two ``dvc exp run -S`` differ in parameters, not in code; so does a new run on new values."""
+    monkeypatch.chdir(pipeline.root)
+    pipeline.dvc("exp", "run", "-S", "lr=0.5", "train")
+    pipeline.git("checkout", "--quiet", "--force", ".")
+    pipeline.dvc("exp", "run", "--temp", "-S", "lr=0.7", "train")
+    first, second = (run.info.run_id for run in runs())
+    found = mlflow_dvc.diff(first, second)
+    assert (found.code.differs, found.code.text, found.code.notes) == (False, "", ())
+    assert [(one.key, one.old, one.new) for one in found.params] == [
+        ("params.yaml:lr", "0.5", "0.7")
+    ]
+    assert found.equal is False
+
+
+def test_notebooks(project: Project):
+    """A notebook that was run between two commits is the same code; an edited one is not."""
+    project.write("in.ipynb", PLAIN)
+    project.commit("notebook")
+    first = log()
+    project.write("in.ipynb", notebook(code("lr = 0.1", 1), code("train(lr)", 2)))
+    second = log()
+    project.commit("ran")
+    third = log()
+    assert code_of(first, second).differs is False
+    assert code_of(first, third).differs is False
+    project.write("in.ipynb", notebook(code("lr = 0.1", 1), code("train(lr, 2)", 2)))
+    found = code_of(third, log())
+    assert found.differs is True
+    assert "train(lr, 2)" in found.text
+
+
+def test_shown_files(project: Project):
+    """Metrics and plots that a dvc.yaml shows are no code, wherever git has them; programs are."""
+    text = (project.root / "dvc.yaml").read_text()
+    project.write("dvc.yaml", f"{text}metrics: [scores/a.json]\nplots: [scores, src]\n")
+    project.write("scores/a.json", "{}")
+    project.write("scores/roc.csv", "a\n1\n")
+    project.commit("shown")
+    first = log()
+    project.write("scores/a.json", '{"a": 1}')
+    project.write("scores/roc.csv", "a\n2\n")
+    project.commit("other results")
+    second = log()
+    assert code_of(first, second).differs is False
+    project.write("src/report.py", "# changed\n")
+    assert code_of(second, log()).differs is True
+
+
+def test_before_the_first_commit(project: Project):
+    """Runs from before the first commit are compared by what is attached of their code."""
+    shutil.rmtree(project.root / ".git")
+    project.git("init", "--quiet", "--initial-branch=main")
+    first, second = log(), log()
+    project.write("run.py", "changed = 1\n")
+    third = log()
+    project.commit("one")
+    fourth = log()
+    assert code_of(first, second).differs is False
+    found = code_of(second, third)
+    assert found.differs is True
+    assert "+changed = 1" in found.text
+    found = code_of(third, fourth)
+    assert found.differs is None
+    assert "only programs" in found.notes[0]
+    assert "run.py" not in found.text

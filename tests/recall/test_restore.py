@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 from conftest import FIVE_LINES, Project
+from notebooks import PLAIN, code, notebook
 from remotes import Http
 
 import mlflow_dvc
 from mlflow_dvc import tags as tag
 from mlflow_dvc.capture import frozen_record, workspace
 from mlflow_dvc.errors import CommitLostError, MlflowDvcError, TargetExistsError
+from mlflow_dvc.recall.locate import locate_project
+from mlflow_dvc.recall.stored_record import load_record
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
 Make = Callable[..., str]
@@ -762,3 +765,249 @@ def test_forged_lock_and_digest(pipeline: Project, made: Make):
         said = {"lock": digest, "locks": {"dvc.lock": digest}}
         run_id = made(lambda snapshot, said=said: replace(snapshot, **said), {"dvc.lock": forged})
         assert faults(mlflow_dvc.verify(run_id)[0]) == {"dvc.lock": "TAMPERED"}
+
+
+# --- before the first commit, and in the project around ------------------------------------------
+
+
+def start_anew(project: Project, kind: str = "sha1") -> None:
+    """Git as it is before the first commit, around files that lie there already."""
+    shutil.rmtree(project.root / ".git")
+    project.git("init", "--quiet", "--initial-branch=main", f"--object-format={kind}")
+
+
+@pytest.mark.parametrize(
+    ("where", "kind"),
+    [("inside", "sha256"), ("inside", "sha1"), ("after commits", "sha1"), ("elsewhere", "sha256")],
+)
+def test_before_the_first_commit(made: Make, tmp_path: Path, monkeypatch, where: str, kind: str):
+    """A run from before the first commit has all of its code in the patch, and comes back."""
+    pipeline = Project(tmp_path / "project")
+    start_anew(pipeline, kind)
+    pipeline.write("tool.py", bytes(range(256)))
+    pipeline.write("src/a b.py", "x = 1\n")
+    run_id = made()
+    text = (pipeline.root / "run.py").read_text()
+    if where != "inside":
+        pipeline.write("run.py", "other\n")
+        pipeline.commit("one")
+    if where == "elsewhere":
+        pipeline.dvc("remote", "add", "--quiet", "--default", "folder", str(tmp_path / "remote"))
+        pipeline.dvc("push", "--quiet")
+        (tmp_path / "away").mkdir()
+        monkeypatch.chdir(tmp_path / "away")
+    verdicts = {item.name: item for item in mlflow_dvc.verify(run_id)[0].items}
+    assert "TAMPERED" not in {item.verdict for item in verdicts.values()}
+    assert verdicts["none"].reason == "the repository had no commit yet"
+    assert verdicts["code.patch"].verdict == "PASS"
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    if where != "elsewhere":  # there, nothing names the remote of the data
+        assert faults(found) == {}
+        assert (tmp_path / "back" / PREPARED).exists()
+    assert (tmp_path / "back/run.py").read_text() == text
+    assert (tmp_path / "back/tool.py").read_bytes() == bytes(range(256))
+    assert (tmp_path / "back/src/a b.py").read_text() == "x = 1\n"
+    assert "src/a b.py" in pipeline.run(
+        "git", "status", "--short", "--untracked-files=all", cwd=tmp_path / "back"
+    )
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_git_alone_before_the_first_commit(made: Make, tmp_path: Path, monkeypatch, inside: bool):
+    """Git without DVC is restored from before the first commit as well."""
+    root = tmp_path / "plain"
+    root.mkdir()
+    plain = Project(root)
+    plain.git("init", "--quiet", "--object-format=sha256")
+    plain.write("run.py", FIVE_LINES)
+    run_id = made(root=plain.root)
+    monkeypatch.chdir(plain.root if inside else tmp_path)
+    plain.write("run.py", "other\n")
+    plain.commit("one")
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert faults(found) == {}
+    assert (tmp_path / "back/run.py").read_text() == FIVE_LINES
+    (verified,) = mlflow_dvc.verify(run_id)
+    assert verified.verdict == "UNVERIFIED"
+    assert {item.name for item in verified.items if item.verdict == "PASS"} >= {"code.patch"}
+
+
+def test_sha256(tmp_path: Path, made: Make, pipeline: Project, monkeypatch):
+    """A repository that names by SHA-256 is restored like any other, from a clone too."""
+    start_anew(pipeline, "sha256")
+    pipeline.commit("one")
+    pipeline.git("remote", "add", "origin", pipeline.root.as_uri())
+    pipeline.write("run.py", "changed = 1\n")
+    pipeline.write("tool.py", bytes(range(256)))
+    run_id = made()
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert faults(found) == {}
+    monkeypatch.chdir(tmp_path)
+    mlflow_dvc.restore(run_id, str(tmp_path / "clone"))
+    for name in ("back", "clone"):
+        assert (tmp_path / name / "run.py").read_text() == "changed = 1\n"
+        assert (tmp_path / name / "tool.py").read_bytes() == bytes(range(256))
+
+
+def lose_commit(project: Project, made: Make, **git: object) -> str:
+    """A run on a commit that is gone afterwards, so that only other marks tell whose it is."""
+    first = project.git("rev-parse", "HEAD")
+    project.write("run.py", "run = 2\n")
+    project.commit("to be dropped")
+    run_id = made(lambda snapshot: replace(git_is(**git)(snapshot), workspace=None))
+    project.git("reset", "--quiet", "--hard", first)
+    forget(project)
+    return run_id
+
+
+def strip_marks(run_id: str) -> None:
+    """Without what is attached, nothing but the remote tells whose run it is."""
+    import mlflow
+
+    for file in Path(
+        mlflow.get_run(run_id).info.artifact_uri.removeprefix("file://"), "dvc"
+    ).iterdir():
+        if file.name != "snapshot.json":
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+
+SPELLINGS = [
+    "https://example.org/team/project.git", "https://example.org/team/project",
+    "https://example.org/team/project/", "https://me@example.org/team/project.git",
+    "https://example.org:8443/team/project.git", "ssh://git@example.org/team/project.git",
+    "ssh://git@example.org:2222/team/project", "git@example.org:team/project.git",
+    "example.org:team/project", "git@EXAMPLE.org:/team/project.git",
+    "git://example.org/team/project.git", "git+ssh://git@example.org/team/project.git",
+    "http://example.org/team/project", "https://example.org/team//project.git/",
+]  # fmt: skip
+
+
+def test_remote_spelled_otherwise(pipeline: Project, made: Make, tmp_path: Path):
+    """A run whose commit is gone is of the repository with its remote, however that is spelled."""
+    runs = [lose_commit(pipeline, made, remote_url=url) for url in SPELLINGS]
+    for spelled in (SPELLINGS[0], SPELLINGS[7]):
+        pipeline.git("config", "remote.origin.url", spelled)
+        for run_id in runs:
+            strip_marks(run_id)
+            assert locate_project(load_record(run_id)).repository is not None
+    pipeline.git("config", "remote.origin.url", "eg:project")
+    pipeline.git("config", "url.git@example.org:team/.insteadOf", "eg:")
+    for run_id in (*runs, lose_commit(pipeline, made, remote_url="eg:project")):
+        strip_marks(run_id)
+        assert locate_project(load_record(run_id)).repository is not None
+    pipeline.git("config", "remote.origin.url", "https://example.org/team/other.git")
+    for run_id in runs:
+        assert locate_project(load_record(run_id)).repository is None
+
+
+def test_this_very_repository(pipeline: Project, made: Make, tmp_path: Path, monkeypatch):
+    """A run of a clone of this repository, whose commit is gone, is of this one."""
+    root = pipeline.root
+    (tmp_path / "link").symlink_to(root)
+    pipeline.git("worktree", "add", "--quiet", str(tmp_path / "linked"))
+    spelled = [str(root), f"{root}/", root.as_uri(), f"{root}/.git", f"{root.as_uri()}/.git/",
+               f"file://localhost{root}", str(tmp_path / "link")]  # fmt: skip
+    runs = [lose_commit(pipeline, made, remote_url=url) for url in spelled]
+    for place in (root, root / "src", tmp_path / "linked"):
+        monkeypatch.chdir(place)
+        for run_id in runs:
+            strip_marks(run_id)
+            assert locate_project(load_record(run_id)).repository is not None, (place, run_id)
+
+
+def test_no_remote(pipeline: Project, made: Make, tmp_path: Path, monkeypatch):
+    """Without a remote, and with the commit gone, DVC's own files tell whose run it is."""
+    run_id = lose_commit(pipeline, made)
+    assert locate_project(load_record(run_id)).repository is not None
+    with pytest.raises(CommitLostError):
+        mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"), at="main")
+    assert (tmp_path / "back" / PREPARED).exists()
+    assert found.sha == pipeline.git("rev-parse", "main")
+
+
+def unrelated(folder: Path, files: Mapping[str, str], remote: str | None = None) -> Project:
+    other = Project(folder)
+    other.root.mkdir()
+    other.git("init", "--quiet", "--initial-branch=main")
+    for path, text in files.items():
+        other.write(path, text)
+    other.commit("other")
+    if remote:
+        other.git("remote", "add", "origin", remote)
+    return other
+
+
+def test_unrelated_repositories(pipeline: Project, made: Make, tmp_path: Path, monkeypatch):
+    """A repository with another remote, or with the same parameters by chance, is not the run's."""
+    params = {"params.yaml": (pipeline.root / "params.yaml").read_text(), "empty.yaml": ""}
+    pipeline.write("empty.yaml", "")
+    pipeline.commit("empty")
+    named = made(git_is(remote_url="https://example.org/team/project.git"))
+    unnamed = made()
+    relative = made(git_is(remote_url="../project.git"))
+    same = {path: (pipeline.root / path).read_text() for path in ("dvc.yaml", "dvc.lock")}
+    others = [
+        unrelated(tmp_path / "a", params),
+        unrelated(tmp_path / "b", params, "https://example.org/team/other.git"),
+        unrelated(tmp_path / "c", params, "https://else.org/team/project.git"),
+        unrelated(tmp_path / "d", params, "../project.git"),
+    ]
+    for other in others:
+        monkeypatch.chdir(other.root)
+        for run_id in (named, unnamed, relative):
+            assert locate_project(load_record(run_id)).repository is None, (other.root, run_id)
+    template = unrelated(tmp_path / "e", same, "https://example.org/team/other.git")
+    monkeypatch.chdir(template.root)
+    assert locate_project(load_record(named)).repository is None
+
+
+def test_notebook_of_a_stage(pipeline: Project, made: Make, tmp_path: Path):
+    """A notebook comes back with its code; that its outputs are others is no fault."""
+    text = (pipeline.root / "dvc.yaml").read_text()
+    pipeline.write("dvc.yaml", text.replace("src/prepare.py]", "src/prepare.py, in.ipynb]"))
+    pipeline.write("in.ipynb", PLAIN)
+    pipeline.commit("notebook")
+    pipeline.write("in.ipynb", notebook(code("lr = 0.1", 1), code("train(lr)", 2)))
+    ran = made(depends_on(pipeline, "in.ipynb"))
+    pipeline.write("in.ipynb", notebook(code("lr = 0.1", 1), code("train(2)", 2)))
+    edited = made(depends_on(pipeline, "in.ipynb"))
+    for number, (run_id, source) in enumerate([(ran, "train(lr)"), (edited, "train(2)")]):
+        back = tmp_path / f"back{number}"
+        assert faults(mlflow_dvc.restore(run_id, str(back))) == {}
+        assert json.loads((back / "in.ipynb").read_bytes())["cells"][1]["source"] == source
+    (back / "in.ipynb").write_bytes(PLAIN)
+    assert faults(mlflow_dvc.restore(edited, str(back))) == {"in.ipynb": "FAIL"}
+
+
+def depends_on(project: Project, path: str) -> Callable[[Snapshot], Snapshot]:
+    """The record of a run whose stage has read the program at ``path`` as it is now."""
+    value = hashlib.md5((project.root / path).read_bytes()).hexdigest()
+    entry = DataEntry(path, "md5", value, certainty="disk", state="clean", role="code")
+    return lambda snapshot: replace(snapshot, deps=(*snapshot.deps, entry))
+
+
+def test_at_a_revision_of_another(made: Make, pipeline: Project, tmp_path: Path, monkeypatch):
+    """A branch of that name in an unrelated repository is not the run's; a commit in full is."""
+    run_id = made(lambda snapshot: replace(snapshot, workspace=None))
+    other = unrelated(tmp_path / "other", {"run.py": "other\n"})
+    monkeypatch.chdir(other.root)
+    with pytest.raises(MlflowDvcError, match="is no commit"):
+        mlflow_dvc.restore(run_id, str(tmp_path / "back"), at="main")
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"), at=other.git("rev-parse", "main"))
+    assert found.verdict == "FAIL"
+
+
+@pytest.mark.parametrize("remote", [None, "https://example.org/team/project.git"])
+def test_git_alone_at_a_branch(made: Make, tmp_path: Path, monkeypatch, remote: str | None):
+    """Without DVC and with the commit gone, ``--at main`` is of the repository around."""
+    plain = unrelated(tmp_path / "plain", {"run.py": "one\n"}, remote)
+    plain.write("run.py", "two\n")
+    plain.commit("to be dropped")
+    run_id = made(root=plain.root)
+    plain.git("reset", "--quiet", "--hard", "HEAD~1")
+    forget(plain)
+    monkeypatch.chdir(plain.root)
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"), at="main")
+    assert (tmp_path / "back/run.py").read_text() == "one\n"
+    assert found.verdict == "FAIL"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
+from mlflow_dvc.dvcfiles.dvc_file import shown_files
 from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.git.uncommitted import PATCH
 from mlflow_dvc.project import Project, find_project
@@ -159,10 +161,21 @@ class _LoadedRun:
         if f"dvc/{PATCH}" in self._files:
             patch = tracking.read_attached(self._carrier, PATCH, self._uri)
         others = tuple(path for path in self._files if path.startswith(_BESIDE_THE_PATCH))
+        outs = (*(one.path for one in self.snapshot.data), *self._params_paths)
+        apart = self._from_git_root(outs), self._from_git_root(self._shown())
+        return RunCode(self.snapshot.git, patch, others, *apart)
+
+    def _from_git_root(self, paths: Iterable[str]) -> frozenset[str]:
         root = self.snapshot.root or "."
-        apart = (*(one.path for one in self.snapshot.data), *self._params_paths)
-        outs = (posixpath.normpath(posixpath.join(root, path)) for path in apart)
-        return RunCode(self.snapshot.git, patch, others, frozenset(outs))
+        return frozenset(posixpath.normpath(posixpath.join(root, path)) for path in paths)
+
+    def _shown(self) -> Iterator[str]:
+        """What the pipelines that are attached show: no code."""
+        for path in self._files:
+            if posixpath.basename(path) == PIPELINE_FILE and path.startswith("dvc/"):
+                inside = path.removeprefix("dvc/")
+                content = tracking.read_attached(self._carrier, inside, self._uri)
+                yield from shown_files(inside, content or b"")
 
     def params_files(self) -> dict[str, bytes]:
         """The parameter files that are attached, by their path from the DVC root."""

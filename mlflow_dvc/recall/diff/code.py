@@ -10,12 +10,13 @@ from typing import Literal
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
 from mlflow_dvc.git.head import is_sha
-from mlflow_dvc.git.history import CommitRange, GitHistory
+from mlflow_dvc.git.history import CommitRange, GitHistory, NoCode
 from mlflow_dvc.snapshot import GitState
 
 _MAX_SECONDS = 120.0
 _SAME_CODE = {PIPELINE_FILE: runs_the_same}
 _MAX_OMITTED_SHOWN = 20
+_PROGRAMS_ALONE = "one run was before the first commit: of its code only programs are attached"
 _MAX_TEXT_BYTES = 1_000_000  # bytes of two patches that are compared line by line
 
 
@@ -23,14 +24,21 @@ _MAX_TEXT_BYTES = 1_000_000  # bytes of two patches that are compared line by li
 class RunCode:
     """What a run has of its code.
 
-    ``others`` are the paths of attached files beside the patch: what it cannot carry. ``outs`` are
-    paths from the root of the repository that are data.
+    ``others`` are the paths of attached files beside the patch: what it cannot carry. ``outs`` and
+    ``shown`` are as in :class:`~mlflow_dvc.git.history.NoCode`.
     """
 
     git: GitState | None
     patch: bytes | None = None
     others: tuple[str, ...] = ()
     outs: frozenset[str] = frozenset()
+    shown: frozenset[str] = frozenset()
+
+    @property
+    def names_state(self) -> bool:
+        """Whether it names a commit, or was before the first one, with its code attached."""
+        sha = self.git.sha if self.git else None
+        return is_sha(sha) or (sha is None and self.is_known)
 
     @property
     def is_known(self) -> bool:
@@ -42,7 +50,7 @@ class RunCode:
     @property
     def gaps(self) -> Iterator[str]:
         """In words, what of the code is not in the commit and the patch, or may not be."""
-        if self.git is None or not is_sha(self.git.sha):
+        if self.git is None or not self.names_state:
             yield "it names no commit"
             return
         if self.git.dirty is None:
@@ -81,7 +89,7 @@ def compare_code(old: RunCode, new: RunCode, root: str | None) -> CodeDiff:
     """``root`` is a git repository that may have the commits."""
     notes = tuple(f"{name}: {gap}" for name, code in _named(old, new) for gap in code.gaps)
     found = CodeDiff(old.git, new.git, None, notes=notes)
-    if not (is_sha(_sha(old)) and is_sha(_sha(new))):
+    if not (old.names_state and new.names_state):
         return found
     if _is_same(old, new):
         nothing = CommitRange(0, ())
@@ -91,13 +99,22 @@ def compare_code(old: RunCode, new: RunCode, root: str | None) -> CodeDiff:
             _require(commits, old, new)
             found = _with_commits(commits, found, _sha(old), _sha(new))
             trees = [_tree(commits, name, code) for name, code in _named(old, new)]
-            diff = commits.diff(trees[0], trees[1], old.outs | new.outs, _SAME_CODE)
+            apart = NoCode(old.outs | new.outs, old.shown | new.shown, _SAME_CODE)
+            diff = commits.diff(trees[0], trees[1], apart)
     except (OSError, ValueError) as error:
         return _with_patches(found, f"the code cannot be compared: {error}", old, new)
+    if diff and bool(_sha(old)) != bool(_sha(new)):
+        return replace(
+            found, notes=(*found.notes, _PROGRAMS_ALONE), text=_decode(diff), text_of="code"
+        )
     differs = None if notes else bool(diff)
     if diff and old.is_known and new.is_known:
         differs = True
-    return replace(found, differs=differs, text=diff.decode("utf-8", "replace"), text_of="code")
+    return replace(found, differs=differs, text=_decode(diff), text_of="code")
+
+
+def _decode(diff: bytes) -> str:
+    return diff.decode("utf-8", "replace")
 
 
 def _named(old: RunCode, new: RunCode) -> tuple[tuple[str, RunCode], tuple[str, RunCode]]:
@@ -120,7 +137,10 @@ def _require_root(root: str | None) -> str:
 
 
 def _with_commits(commits: GitHistory, found: CodeDiff, old: str, new: str) -> CodeDiff:
+    """Before the first commit, nothing leads from one to the other."""
     notes = found.notes
+    if not old or not new:
+        return found
     if commits.is_shallow():
         notes += ("the repository is shallow: there may be more commits between the two",)
     gained, lost = commits.commits_not_in(new, old), commits.commits_not_in(old, new)
@@ -129,7 +149,7 @@ def _with_commits(commits: GitHistory, found: CodeDiff, old: str, new: str) -> C
 
 def _require(commits: GitHistory, old: RunCode, new: RunCode) -> None:
     for name, code in _named(old, new):
-        if not commits.has(_sha(code)):
+        if _sha(code) and not commits.has(_sha(code)):
             raise OSError(
                 f"the repository here does not have the {name} commit {_sha(code)[:12]};"
                 " `git fetch` may bring it"

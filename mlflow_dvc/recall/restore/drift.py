@@ -13,6 +13,7 @@ from pathlib import Path
 from mlflow_dvc.dvc_backend.hash_query import HashQuery
 from mlflow_dvc.dvc_backend.hashing import hash_now
 from mlflow_dvc.git.code_files import is_program
+from mlflow_dvc.git.notebook import SUFFIX
 from mlflow_dvc.git.repository import GitError, Repository
 from mlflow_dvc.git.submodules import list_submodules
 from mlflow_dvc.recall.restore.target import RestoreTarget
@@ -89,10 +90,14 @@ def _files(target: RestoreTarget) -> Iterator[Check]:
 
 
 def _programs(target: RestoreTarget) -> Iterator[Check]:
-    """By the hashes of the stage's code then: git may lay ends of lines out otherwise."""
+    """By the hashes of the stage's code then: git may lay ends of lines out otherwise.
+
+    The hash of a notebook is of its outputs as well, which are not kept.
+    """
     if target.dvc_root is None or not target.has_own_commit:
         return
-    known = [dep for dep in target.run.snapshot.deps if dep.role == "code" and dep.is_observed]
+    deps = (dep for dep in target.run.snapshot.deps if not dep.path.endswith(SUFFIX))
+    known = [dep for dep in deps if dep.role == "code" and dep.is_observed]
     asked = [HashQuery(dep.path, dep.algorithm, dep.hash) for dep in known]
     answer = hash_now(target.dvc_root, asked) if asked else {}
     for dep, question in zip(known, asked, strict=True):

@@ -15,7 +15,7 @@ from typing import Any
 
 from mlflow_dvc.errors import CommitLostError, MlflowDvcError, TargetExistsError
 from mlflow_dvc.git.head import common_dir, find_git_dir
-from mlflow_dvc.git.repository import Repository, full_sha_or_none
+from mlflow_dvc.git.repository import Repository, full_sha_or_none, object_in_patch
 from mlflow_dvc.paths import safe_join
 from mlflow_dvc.recall.locate import ProjectLocation
 from mlflow_dvc.recall.stored_record import StoredRecord
@@ -122,7 +122,8 @@ def prepare_target(target: RestoreTarget) -> None:
             os.unlink(os.path.join(find_git_dir(target.directory), "index.lock"))
         return
     if target.location.repository is None or not target.sha:
-        Repository.create(target.directory, target.sha)
+        known = target.sha or object_in_patch(target.run.patch())
+        Repository.create(target.directory, known)
         if target.sha:
             _fetch_clone(target)
     elif not os.path.lexists(os.path.join(target.directory, ".git")):

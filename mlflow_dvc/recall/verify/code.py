@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 
 from mlflow_dvc.git.head import is_same_remote
 from mlflow_dvc.git.history import GitHistory
-from mlflow_dvc.git.repository import Repository, full_sha_or_none
+from mlflow_dvc.git.repository import Repository, full_sha_or_none, object_in_patch
 from mlflow_dvc.git.submodules import list_submodules
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
@@ -86,12 +87,28 @@ def patch_verdict(run: StoredRecord, repository: Repository | None) -> tuple[Ver
         return "UNVERIFIED", "whether code was changed is not known"
     if not run.code_files:
         return "UNVERIFIED", "; ".join(git.omitted) or "the changed code is not attached"
-    sha = full_sha_or_none(git.sha) or ""
-    if repository is None or (git.sha is not None and not (sha and repository.has(sha))):
-        return "UNVERIFIED", "the commit is not at hand"
+    if git.sha is None:
+        fault = _find_fault_before_commits(run.patch())
+    else:
+        sha = full_sha_or_none(git.sha)
+        if repository is None or sha is None or not repository.has(sha):
+            return "UNVERIFIED", "the commit is not at hand"
+        fault = _find_fault(repository, sha, run.patch())
+    if fault:
+        return "FAIL", f"it does not apply: {fault}"
+    return ("UNVERIFIED", "; ".join(git.omitted)) if git.omitted else ("PASS", "")
+
+
+def _find_fault_before_commits(patch: bytes) -> str | None:
+    """It needs no repository but one of its kind."""
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+        return _find_fault(Repository.create(folder, object_in_patch(patch)), "", patch)
+
+
+def _find_fault(repository: Repository, sha: str, patch: bytes) -> str | None:
     try:
         with GitHistory(repository.root, MAX_GIT_SECONDS) as commits:
-            commits.tree(sha, run.patch())
+            commits.tree(sha, patch)
     except OSError as error:
-        return "FAIL", f"it does not apply: {error}"
-    return ("UNVERIFIED", "; ".join(git.omitted)) if git.omitted else ("PASS", "")
+        return str(error)
+    return None
