@@ -46,6 +46,11 @@ class Candidate:
         return self.part.snapshot
 
     @property
+    def started(self) -> float:
+        """In seconds since 1970."""
+        return (self.run.info.start_time or 0) / 1000
+
+    @property
     def ended(self) -> float:
         """In seconds since 1970."""
         return self.snapshot.sealed_at or (self.run.info.end_time or 0) / 1000
