@@ -151,6 +151,8 @@ def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
     snapshot = tracking.read_snapshot(carrier, first.get("snapshot.json"))
     folders = {path.partition("/")[0] for path in files if tracking.part_number(path)}
     ordered = sorted(folders, key=tracking.part_number)
+    if carrier is not run:  # how its parent went on is not this run's
+        return StoredRecord(run, snapshot, first)
     later = tuple(_later(run, files, ordered))
     known = {part.folder for part in later}
     unreadable = tuple(folder for folder in ordered if folder not in known)

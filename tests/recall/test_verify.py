@@ -322,7 +322,7 @@ def test_forged_later_part(records: Records):
 
 @pytest.mark.parametrize("is_old", [False, True], ids=["new", "old"])
 def test_restore_writes_nothing_unnamed(records: Records, tmp_path: Path, is_old: bool):
-    """A lock or ``.dvc`` file that the snapshot does not name is not written, nor what git denies."""
+    """A lock or ``.dvc`` file that the snapshot does not name is not written."""
     single = b"outs:\n- md5: " + b"a" * 32 + b"\n  path: evil\n"
     forged = {"evil.dvc": single, "broken.dvc": b"{", "sub/dvc.lock": b"schema: '2.0'\n"}
     record = (records.tags("later"), {**records.files("later"), **forged})
