@@ -496,6 +496,8 @@ def test_experiments(pipeline: Project, runs, is_sealed: bool):
     tags = runs()[0].data.tags
     assert (tags["dvc.seal"], tags["dvc.exp"]) == ("confirmed", "one")
     assert tags["dvc.out.models/model.txt"] not in (None, before)
+    verified = pipeline.cli("verify", runs()[0].info.run_id)
+    assert verified.returncode == 0, verified.stdout  # by the experiment's commit
 
 
 def test_amended(pipeline: Project, runs):
