@@ -627,6 +627,9 @@ def test_later_part_is_corrected(pipeline: Project, runs, attached):
     found no more, and the first part stays."""
     script = pipeline.root / "src/prepare.py"
     script.write_text(FIVE_LINES + script.read_text())
+    edited = pipeline.root / "src/train.py"
+    edited.write_text(edited.read_text() + EDITS["code"][1] + "\n")
+    code = md5(edited)
     text = (pipeline.root / "dvc.yaml").read_text()
     second = "python src/train.py && echo more >> models/model.txt"
     pipeline.write("dvc.yaml", text.replace("python src/train.py", second))
@@ -651,6 +654,7 @@ def test_later_part_is_corrected(pipeline: Project, runs, attached):
     hashes = tags["dvc.hashes"] + tags.get("dvc.hashes.2", "")
     assert wrong not in hashes
     assert right in hashes
+    assert (tags["dvc.changed"], tags["dvc.dep.src/train.py"]) == ("src/train.py", code)
     files = attached(run_id)
     assert files["resume-1/dvc.lock"] == (pipeline.root / "dvc.lock").read_bytes()
     was = json.loads(first)

@@ -153,6 +153,9 @@ class StageJudge:
         )
 
     def _fits(self, candidate: Candidate, lock: StageLock) -> bool:
+        """Whether a lock may be of the run: of what lay there when it began, or at its end."""
+        if candidate.ended_like(lock.entry):
+            return True
         stage = self.locks.stage_of(lock)
         return stage is not None and candidate.read_the_same(stage, lock.entry)
 
