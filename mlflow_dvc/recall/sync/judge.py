@@ -22,6 +22,7 @@ from mlflow_dvc.recall.sync.result import SyncResult
 
 # Of the time that a process of the stage took: no other execution is done so soon after it.
 _SAME_EXECUTION_SHARE = 0.5
+_MAX_LOCK_SECONDS = 60.0  # to hash what the stage made, and to ask for what lies elsewhere
 
 
 @dataclass
@@ -31,7 +32,7 @@ class StageJudge:
     reading: ProjectReading
     locks: StageLocks
     candidates: Sequence[Candidate]
-    _known_outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
+    _known_outcomes: dict[str, list[Outcome] | None] = field(default_factory=dict)
 
     def sync(self, wanted: set[str] | None) -> Iterator[SyncResult]:
         judged = [(candidate, self._judge(candidate)) for candidate in self.candidates]
@@ -72,7 +73,7 @@ class StageJudge:
             return Judgement("left", self._why_left(candidate))
         if doubt := self._doubt(candidate, on_disk):
             return Judgement("left", doubt)
-        outcomes = self._outcomes(on_disk)
+        outcomes = self._outcomes(on_disk) or []
         if any(one.entry.get("outs") == sealed.get("outs") for one in outcomes):
             return Judgement("left", "DVC locked it, and then another execution that read the same")
         ended = candidate.ended
@@ -123,6 +124,8 @@ class StageJudge:
     def _outcome_doubt(self, candidate: Candidate, lock: StageLock) -> str:
         """Why a lock may be of another execution, by what DVC kept of each; empty if it is not."""
         outcomes = self._outcomes(lock)
+        if outcomes is None:
+            return self._late_lock_doubt(candidate, lock)
         if not any(one.entry.get("outs") == lock.entry.get("outs") for one in outcomes):
             return "DVC's run cache tells nothing of its execution: the lock may be of another"
         since = [one for one in outcomes if one.saved >= candidate.started]
@@ -199,8 +202,17 @@ class StageJudge:
         found = [(answer.get(question.key), question) for question in asked]
         return all(there is not None and there.hash == question.hash for there, question in found)
 
-    def _outcomes(self, lock: StageLock) -> list[Outcome]:
-        """What DVC has saved of executions with the inputs that a lock names."""
+    def _late_lock_doubt(self, candidate: Candidate, lock: StageLock) -> str:
+        """Why a lock may be of another run, of a stage of which DVC keeps no outcome."""
+        latest = candidate.ended + max(candidate.ended - candidate.started, _MAX_LOCK_SECONDS)
+        if lock is self.locks.on_disk and self.locks.written <= latest:
+            return ""
+        return (
+            "DVC keeps no outcome of such a stage, and its lock was not written when the run ended"
+        )
+
+    def _outcomes(self, lock: StageLock) -> list[Outcome] | None:
+        """What DVC has saved of executions with a lock's inputs; None where it never does."""
         key = entry_digest(lock.entry)
         if key not in self._known_outcomes:
             stage = self.locks.stage
