@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow_dvc.errors import AmbiguousRunError as AmbiguousRunError
     from mlflow_dvc.errors import CommitLostError as CommitLostError
     from mlflow_dvc.errors import DataNotFoundError as DataNotFoundError
+    from mlflow_dvc.errors import DvcUnavailableError as DvcUnavailableError
     from mlflow_dvc.errors import ExperimentNotFoundError as ExperimentNotFoundError
     from mlflow_dvc.errors import MlflowDvcError as MlflowDvcError
     from mlflow_dvc.errors import NoDvcProjectError as NoDvcProjectError
@@ -84,6 +85,7 @@ _MODULES = {
     "DataNotFoundError": "errors",
     "Diff": "recall.diff",
     "Difference": "recall.sync",
+    "DvcUnavailableError": "errors",
     "Edge": "recall.lineage",
     "ExperimentNotFoundError": "errors",
     "FileChange": "dvc_backend.storage.directory_diff",

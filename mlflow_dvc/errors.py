@@ -109,6 +109,16 @@ class TrackingUnavailableError(MlflowDvcError):
         self.tracking_uri = tracking_uri
 
 
+class DvcUnavailableError(MlflowDvcError, OSError):
+    """DVC, which is asked in a process of its own, did not answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"DVC could not be asked: {reason}",
+            "See whether `dvc doctor` and `dvc status` work here, and ask `mlflow-dvc doctor`",
+        )
+
+
 class CommitLostError(MlflowDvcError):
     """Neither the repository at hand nor a remote has the commit ``sha`` any more.
 

@@ -105,7 +105,7 @@ def later_tags(snapshot: Snapshot) -> dict[str, str]:
 
     Hashes go beside those that are there: see :func:`more_hash_tags`.
     """
-    prefixes = (OUT, DEP, SOURCE)
+    prefixes = (OUT, DEP, SOURCE, CHANGED)
     found = data_tags(snapshot)
     return {key: found[key] for key in found if key.startswith(prefixes)}
 

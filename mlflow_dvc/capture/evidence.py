@@ -145,11 +145,13 @@ def apply_stage_result(
     unlike = [dep.path for dep in snapshot.deps if _is_another(dep, ends.get(dep.path))]
     unknown = [dep.path for dep in snapshot.deps if dep.path in touched and not dep.is_observed]
     known = {path: dep for path, dep in ends.items() if path not in {*unlike, *unknown}}
+    # What a lock said of them before is no fact either.
+    before = (replace(dep, hash=None) if dep.path in unknown else dep for dep in snapshot.deps)
     lock = md5_of(seal.lock)
     sealed = replace(
         snapshot,
         data=tuple(sorted(_with_outs(snapshot, seal), key=lambda entry: entry.path)),
-        deps=tuple(_take_hash(dep, known.get(dep.path)) for dep in snapshot.deps),
+        deps=tuple(_take_hash(dep, known.get(dep.path)) for dep in before),
         lock=lock,
         locks={**(snapshot.locks or {}), lock_path(file): lock},
         attached=snapshot.attached and {**snapshot.attached, lock_path(file): lock},
@@ -158,7 +160,7 @@ def apply_stage_result(
         changed=tuple(dict.fromkeys((*snapshot.changed, *unlike, *unknown))),
     )
     sealed = _with_addresses(snapshot, sealed)
-    if not unknown:
+    if not any(dep.path in unknown for dep in inputs(snapshot)):
         return sealed
     return with_data_version(replace(sealed, data_status="unverified"))
 

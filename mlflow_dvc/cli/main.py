@@ -39,6 +39,8 @@ class _Group(click.Group):
             raise _Refused(f"{error.problem}.\n{error.remedy}".rstrip()) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
+        except OSError as error:  # a file, git or the network
+            raise _Refused(f"{error or type(error).__name__}") from error
         except Exception as error:  # a fault of ours is no "no"
             traceback.print_exc()
             raise _Refused(f"{type(error).__name__}, see above") from error

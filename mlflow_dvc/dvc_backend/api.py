@@ -73,7 +73,10 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
         "which execution a lock is of is not known",
         (
             "StageCache(repo)", "StageCache._get_cache_dir(key)", "get_cache_hash(cache, key)",
-            "parse_yaml(text, path)",
+            "parse_yaml(text, path)", "Repo.stage", "StageLoad.load_one(path, name)",
+            "Output.is_metric", "Output.is_plot", "Output.use_cache", "Output.persist",
+            "Output.protocol", "Output.is_in_repo", "Stage.always_changed", "Stage.deps",
+            "Stage.outs",
         ),
     ),
     "templates": (

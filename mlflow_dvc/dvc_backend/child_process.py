@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED
+from mlflow_dvc.errors import DvcUnavailableError
 
 _CLEAN_UP_SECONDS = 0.5
 _PLUGIN = re.compile(r"\bdvc-(\w+)")
@@ -21,15 +22,15 @@ _PLUGIN = re.compile(r"\bdvc-(\w+)")
 class DvcProcess:
     """``task``, a function of this package, called with one request in a new Python.
 
-    ``idle``: it takes the processor only while nobody else wants it. Raises OSError where there is
-    no Python to ask.
+    ``idle``: it takes the processor only while nobody else wants it. Raises DvcUnavailableError,
+    which is an OSError, where there is no Python to ask.
     """
 
     def __init__(
         self, task: Callable[..., Any], request: Mapping[str, Any], *, idle: bool = False
     ) -> None:
         if getattr(sys, "frozen", False) or "python" not in os.path.basename(sys.executable or ""):
-            raise OSError(f"{sys.executable!r} is no Python that could be asked")
+            raise DvcUnavailableError(f"{sys.executable!r} is no Python")
         name = f"{task.__module__}:{task.__name__}"
         # Every stream is a file: who inherits a pipe keeps `python train.py | tee` waiting.
         self._answer = tempfile.TemporaryFile()  # noqa: SIM115
@@ -56,15 +57,18 @@ class DvcProcess:
         return True
 
     def result(self) -> Any:
-        """The answer of one that is done. Raises OSError or ValueError where there is none."""
+        """The answer of one that is done. Raises DvcUnavailableError where there is none."""
         code = self._process.wait()
         with self._answer:
             self._answer.seek(0)
             if code == HOST_CHANGED:
-                raise OSError(json.loads(self._answer.read()))
+                raise DvcUnavailableError(json.loads(self._answer.read()))
             if code != 0:
-                raise OSError(f"DVC could not be asked (exit code {code})")
-            return json.loads(self._answer.read())
+                raise DvcUnavailableError(f"its process ended with the exit code {code}")
+            try:
+                return json.loads(self._answer.read())
+            except ValueError as error:
+                raise DvcUnavailableError(f"its answer is not readable ({error})") from error
 
     def stop(self) -> None:
         """It cleans up after itself, if it can do so at once."""
@@ -90,12 +94,12 @@ def describe_dvc_error(error: Exception) -> str:
 def call_dvc(task: Callable[..., Any], request: Mapping[str, Any], seconds: float) -> Any:
     """The answer of ``task`` to the request, waited for at most ``seconds``.
 
-    Raises OSError where there is none, ValueError where it is no JSON.
+    Raises DvcUnavailableError where there is none.
     """
     child = DvcProcess(task, request)
     try:
         if not child.wait(seconds):
-            raise OSError(f"DVC has not answered within {seconds:g} s")
+            raise DvcUnavailableError(f"it has not answered within {seconds:g} s")
     except BaseException:  # Ctrl-C too: it is in a session of its own
         child.stop()
         raise

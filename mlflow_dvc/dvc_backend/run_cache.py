@@ -1,13 +1,14 @@
 """What DVC's run cache keeps of a stage: the outcome of each of its executions.
 
 DVC makes an entry when it locks a stage that has run, and keeps it when the lock is written anew:
-https://doc.dvc.org/user-guide/pipelines/run-cache
+https://doc.dvc.org/user-guide/pipelines/run-cache. Not of every stage: not where an output is not
+cached, or is kept (``persist``), or a dependency lies at an address.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,20 +30,40 @@ class Outcome:
     saved: float
 
 
-def saved_outcomes(root: str, entries: Sequence[Mapping[str, Any]]) -> list[list[Outcome]]:
-    """For each entry of a lock the outcomes of equal commands, dependencies and parameters.
+def saved_outcomes(
+    root: str, file: str, name: str, entry: Mapping[str, Any]
+) -> list[Outcome] | None:
+    """The outcomes of the stage ``name`` of the dvc.yaml ``file``, with what ``entry`` read.
 
-    None where DVC keeps none. Raises OSError where DVC cannot be asked.
+    That is an entry of a lock; its command, dependencies and parameters count. None of a stage of
+    which DVC keeps no outcome. Raises OSError where DVC cannot be asked.
     """
-    answer = call_dvc(run_outcomes, {"root": root, "entries": list(entries)}, _MAX_SECONDS)
-    return [[Outcome(entry, saved) for entry, saved in found] for found in answer]
+    request = {"root": root, "file": file, "name": name, "entry": dict(entry)}
+    answer = call_dvc(run_outcomes, request, _MAX_SECONDS)
+    return None if answer is None else [Outcome(found, saved) for found, saved in answer]
 
 
 @api.task("repo", "run cache")
-def run_outcomes(root: str, entries: list[dict[str, Any]]) -> list[list[tuple[Any, float]]]:
+def run_outcomes(
+    root: str, file: str, name: str, entry: dict[str, Any]
+) -> list[tuple[Any, float]] | None:
     """The task of the child process. It imports DVC and changes the working directory."""
     with open_read_only(root) as repo:
-        return [_outcomes(repo, entry) for entry in entries]
+        stage = repo.stage.load_one(os.path.join(root, file), name)
+        found = _outcomes(repo, entry)
+        if _are_kept(stage):
+            return found
+        return [] if found else None  # those of `dvc commit`, which keeps more
+
+
+def _are_kept(stage: Any) -> bool:
+    """Whether DVC keeps the outcome when it has run the stage."""
+    lie_here = all(dep.protocol == "local" for dep in stage.deps) and all(
+        out.protocol == "local" and out.is_in_repo and not out.persist for out in stage.outs
+    )
+    shown = (out for out in stage.outs if not (out.is_metric or out.is_plot))
+    is_cached = all(out.use_cache for out in shown)
+    return bool(stage.deps and lie_here and is_cached and not stage.always_changed)
 
 
 def _outcomes(repo: Any, entry: dict[str, Any]) -> list[tuple[Any, float]]:

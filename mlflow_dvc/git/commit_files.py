@@ -32,6 +32,21 @@ def files_not_in_commit(
     return [path for path, text in files.items() if stored.get(path) not in blob_names(text)]
 
 
+def committed_bytes(root: str, sha: str, path: str, seconds: float) -> bytes | None:
+    """The file ``path`` in a commit, as it lies in a checkout but for ends of lines.
+
+    None where the commit has no such file, a link, or what a filter of git's makes of a file.
+    """
+    row = run_git(root, "ls-tree", "-z", "--full-tree", sha, "--", path, seconds=seconds).stdout
+    mode, _, blob = row.partition(b"\t")[0].partition(b" ")
+    asked = run_git(root, "check-attr", "-z", "filter", "--", path, seconds=seconds).stdout
+    driver = asked.split(b"\0")[2:3]
+    if not mode.startswith(b"100") or driver not in ([], [b"unspecified"], [b"unset"]):
+        return None
+    done = run_git(root, "cat-file", "blob", blob.split()[-1].decode(), seconds=seconds)
+    return done.stdout if done.returncode == 0 else None
+
+
 def blob_names(content: bytes) -> set[str]:
     """What git names this content by, of either kind, as it is and with plain ends of lines."""
     return {

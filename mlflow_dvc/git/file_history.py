@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from mlflow_dvc.git.head import is_sha
@@ -51,11 +52,19 @@ class FileHistory:
     def replacements(self, sha: str | None) -> tuple[Replacement, ...]:
         """What commits that are built on ``sha`` made of the file, the newest first.
 
-        Before the first commit, all are built on it.
+        So are commits that it was amended to. Before the first commit, all are built on it.
         """
         return _replacements(self._root, self._path, sha, _state_of_refs(self._root))
 
     def _replacements(self, sha: str | None) -> Iterator[Replacement]:
+        yield from self._replacements_after(sha)
+        for old, new in _amendments(self._root, sha) if sha else ():
+            before, after = self._contents([old, new])
+            if after is not None and after != before:
+                yield Replacement(new, before, after)
+            yield from self._replacements_after(new)
+
+    def _replacements_after(self, sha: str | None) -> Iterator[Replacement]:
         since = ("--ancestry-path", f"^{sha}") if sha else ()
         commits = self._commits("--no-merges", *_EVERYWHERE, *since)
         found = self._contents([*commits, *(f"{commit}^" for commit in commits)])
@@ -78,6 +87,24 @@ class FileHistory:
         except OSError:
             return [None] * len(commits)
         return list(_parse_batch(done.stdout, len(commits)))
+
+
+def _amendments(root: str, sha: str) -> Iterator[tuple[str, str]]:
+    """A commit and what it was amended to; then that one, if it was amended as well."""
+    words = ("log", "--walk-reflogs", "--format=%H %gs", "HEAD", "--")
+    rows = [
+        row.split(" ", 1)
+        for row in git_output(root, *words).decode("utf-8", "replace").splitlines()
+    ]
+    found = {
+        before[0]: after[0]
+        for after, before in pairwise(rows)  # the newest comes first
+        if after[-1].startswith("commit (amend)")
+    }
+    while sha in found:
+        after = found.pop(sha)
+        yield sha, after
+        sha = after
 
 
 def experiment_commits(root: str, name: str, baseline: str) -> list[str]:

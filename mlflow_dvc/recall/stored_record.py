@@ -6,7 +6,7 @@ import json
 import os
 import posixpath
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +35,8 @@ class StoredRecord:
     """A run and its record. ``files`` are those below ``dvc/``, by their path there.
 
     ``later`` are the records of the parts in which the run went on with other code or data;
-    ``folder`` is where such a part is attached, empty for the first.
+    ``folder`` is where such a part is attached, empty for the first; of those in ``unreadable``
+    there is no snapshot.
     """
 
     run: Run
@@ -43,6 +44,7 @@ class StoredRecord:
     files: Mapping[str, bytes]
     later: tuple[StoredRecord, ...] = ()
     folder: str = ""
+    unreadable: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -144,12 +146,18 @@ def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
     files = tracking.read_all_attached(carrier, tracking_uri)
     first = {path: files[path] for path in files if not tracking.part_number(path)}
     snapshot = tracking.read_snapshot(carrier, first.get("snapshot.json"))
-    return StoredRecord(run, snapshot, first, tuple(_later(run, files)))
-
-
-def _later(run: Run, files: Mapping[str, bytes]) -> Iterator[StoredRecord]:
     folders = {path.partition("/")[0] for path in files if tracking.part_number(path)}
-    for folder in sorted(folders, key=tracking.part_number):
+    ordered = sorted(folders, key=tracking.part_number)
+    if carrier is not run:  # how its parent went on is not this run's
+        return StoredRecord(run, snapshot, first)
+    later = tuple(_later(run, files, ordered))
+    known = {part.folder for part in later}
+    unreadable = tuple(folder for folder in ordered if folder not in known)
+    return StoredRecord(run, snapshot, first, later, unreadable=unreadable)
+
+
+def _later(run: Run, files: Mapping[str, bytes], folders: Iterable[str]) -> Iterator[StoredRecord]:
+    for folder in folders:
         start = f"{folder}/"
         mine = {path.removeprefix(start): files[path] for path in files if path.startswith(start)}
         with suppress(ValueError, RecursionError):  # not ours, or damaged: it answers nothing

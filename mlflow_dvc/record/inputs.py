@@ -75,18 +75,24 @@ def _whole(entry: DataEntry, data: Iterable[DataEntry]) -> DataEntry:
 
 
 def _is_among(one: Input, there: list[Input]) -> bool:
-    """By name, or by what lies behind it: the user may have given it another name."""
+    """By name, or by what lies behind it: the user may have given it another name.
+
+    A run that went on with other data at a path has read both.
+    """
     mine = json.loads(one.source)
     for other in there:
-        if other.name == one.name:
+        path, value = _path_and_hash(other)
+        if (path, value) == (mine["path"], mine["hash"]):
             return True
-        try:
-            theirs = json.loads(other.source)
-        except ValueError:  # a source need not be JSON
-            continue
-        if isinstance(theirs, dict) and (theirs.get("path"), theirs.get("hash")) == (
-            mine["path"],
-            mine["hash"],
-        ):
+        if other.name == one.name and path != mine["path"]:
             return True
     return False
+
+
+def _path_and_hash(one: Input) -> tuple[str | None, str | None]:
+    """What is said of data of DVC's; nothing of a dataset of another kind."""
+    try:
+        source = json.loads(one.source)
+    except ValueError:  # a source need not be JSON
+        return None, None
+    return (source.get("path"), source.get("hash")) if isinstance(source, dict) else (None, None)

@@ -57,6 +57,8 @@ def write_resumed(
     known = before.tags if before else tag.own_tags(existing)
     if is_same_identity(known, found) and _same_changes(record, record.run_id, before):
         return
+    if _is_known_part(record):
+        return
     record.is_kept, record.later = True, {}
     with guard(f"check the data of run {record.run_id}"):
         disk_check.start_check(record)
@@ -164,6 +166,20 @@ def _is_recorded(record: RunRecordState, existing: dict[str, str]) -> bool:
         return True
     uri, run_id = record.tracking_uri, record.run_id
     return tracking.count_artifacts(uri, run_id, FOLDER, "snapshot.json") > 0
+
+
+def _is_known_part(record: RunRecordState) -> bool:
+    """Whether the run went on with this code and data before."""
+    mine = record.capture.patch
+    changes = mine.digest if mine and mine.is_dirty else None
+    run = tracking.get_run(record.run_id, record.tracking_uri)
+    for part in tracking.load_later_parts(run, record.tracking_uri):
+        git = part.snapshot.git
+        if is_same_identity(tag.to_tags(part.snapshot), record.capture.tags) and (
+            not (git and git.dirty) or (changes is not None and changes == git.changes)
+        ):
+            return True
+    return False
 
 
 def _same_as_parent(record: RunRecordState, parent: str | None, registry: RunRegistry) -> bool:

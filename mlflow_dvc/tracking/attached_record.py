@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -173,7 +173,9 @@ def update_record(
     What the user has put under a name of ours stays. Models logged in the run get the same tags.
     """
     there = run.data.tags
-    old, new = _tags_of(part, part.snapshot, there), _tags_of(part, after, there)
+    parts = load_parts(run, tracking_uri)
+    now = [replace(one, snapshot=after) if one.folder == part.folder else one for one in parts]
+    old, new = _tags_of(part, parts), _tags_of(replace(part, snapshot=after), now)
     late = {key: new[key] for key in new if there.get(key) in (None, old.get(key))}
     late = {key: value for key, value in late.items() if there.get(key) != value}
     gone = [key for key in old if key not in new and there.get(key) == old[key]]
@@ -189,12 +191,17 @@ def update_record(
             set_model_tags(where, model.model_id, late)
 
 
-def _tags_of(part: RunPart, snapshot: Snapshot, there: Mapping[str, str]) -> dict[str, str]:
-    """What a part adds to a run with the tags ``there``."""
-    if part.is_first:
-        return tag.data_tags(snapshot)
-    hashes = tag.hashes_in(tag.data_tags(snapshot))
-    return tag.later_tags(snapshot) | tag.more_hash_tags(there, hashes)
+def _tags_of(part: RunPart, parts: Sequence[RunPart]) -> dict[str, str]:
+    """What a run has of the part, and the hashes of all its ``parts``, which share their tags."""
+    own = tag.data_tags(part.snapshot) if part.is_first else tag.later_tags(part.snapshot)
+    hashes: dict[str, str] = {}
+    for one in parts:
+        found = tag.data_tags(one.snapshot)
+        if one.is_first:
+            hashes |= {key: found[key] for key in found if key.startswith(tag.HASHES)}
+        else:
+            hashes |= tag.more_hash_tags(hashes, tag.hashes_in(found))
+    return own | hashes
 
 
 def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:

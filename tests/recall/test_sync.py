@@ -386,3 +386,301 @@ def test_store_beside_outputs(make_project: Any, monkeypatch: Any):
     [row] = synced(project).values()
     assert (row["verdict"], row["changed"]) == ("confirmed", True)
     assert "changed" not in project.dvc("status")
+
+
+# --- whose lock it is ----------------------------------------------------------------------------
+
+
+def train_at_random(project: Project, more: str = "") -> None:
+    script = project.root / "src/train.py"
+    script.write_text(script.read_text() + RANDOM + more)
+    project.commit("random")
+
+
+def run_by_hand(project: Project) -> None:
+    project.python("src/train.py", MLFLOW_DVC_ENABLED="0")
+    project.dvc("commit", "--force", "--quiet", "train")
+
+
+def run_elsewhere(project: Project) -> None:
+    project.dvc("repro", "--force", "--single-item", "train", MLFLOW_DVC_ENABLED="0")
+
+
+def run_that_fails_in_mlflow(project: Project) -> None:
+    project.dvc("repro", "--force", "--single-item", "train", STATUS="FAILED")
+
+
+OTHERS = {
+    "by hand": (run_by_hand, ()),
+    "elsewhere": (run_elsewhere, ()),
+    "a run that failed": (run_that_fails_in_mlflow, ()),
+    "no run cache": (run_by_hand, ("--no-run-cache",)),
+    "nothing known": (run_elsewhere, ()),
+}
+
+
+@pytest.mark.parametrize("is_sealed", [True, False], ids=["sealed", "unsealed"])
+@pytest.mark.parametrize("how", OTHERS)
+def test_lock_of_another_execution(pipeline: Project, runs, how: str, is_sealed: bool):
+    """A lock that another execution left, with the same inputs, says nothing of a run: neither on
+    disk nor in a commit."""
+    script = pipeline.root / "src/train.py"
+    text = script.read_text().replace(
+        'with mlflow.start_run() as run:\n    mlflow.log_metric("x", 1)\n',
+        "import os\nmlflow.start_run()\nmlflow.end_run(os.environ.get('STATUS', 'FINISHED'))\n",
+    )
+    script.write_text(text)
+    train_at_random(pipeline)
+    another, words = OTHERS[how]
+    seal = {} if is_sealed else {"MLFLOW_DVC_SEAL": "0"}
+    pipeline.dvc("repro", *words, "train", **seal)
+    mine = pipeline.lock()["models/model.txt"]
+    another(pipeline)
+    assert pipeline.lock()["models/model.txt"] != mine
+    if how == "nothing known":
+        shutil.rmtree(pipeline.root / ".dvc/cache/runs")
+    run_id = runs()[0].info.run_id
+    for _ in range(2):
+        row = synced(pipeline)[run_id]
+        assert (row["verdict"], row["changed"]) == ("left", False)
+        tags = runs()[0].data.tags
+        assert tags.get("dvc.out.models/model.txt") == (mine if is_sealed else None)
+        pipeline.commit("the lock of another execution")
+
+
+@pytest.mark.parametrize("is_sealed", [True, False], ids=["sealed", "unsealed"])
+def test_restored_from_the_run_cache(pipeline: Project, runs, is_sealed: bool):
+    """What DVC brought back from its run cache is what the run made."""
+    train_at_random(pipeline)
+    seal = {} if is_sealed else {"MLFLOW_DVC_SEAL": "0"}
+    reproduce(pipeline, 0.5, **seal)
+    mine = pipeline.lock()["models/model.txt"]
+    reproduce(pipeline, 0.6, **seal)
+    reproduce(pipeline, 0.5, **seal)
+    assert pipeline.lock()["models/model.txt"] == mine
+    first, second = runs()
+    rows = synced(pipeline)
+    assert rows[first.info.run_id]["verdict"] == ("confirmed" if is_sealed else "completed")
+    assert rows[second.info.run_id]["verdict"] == "left"
+    assert runs()[0].data.tags["dvc.out.models/model.txt"] == mine
+
+
+@pytest.mark.fresh  # one execution is told by its processes
+@pytest.mark.parametrize("is_sealed", [True, False], ids=["sealed", "unsealed"])
+def test_two_processes_of_one_command(pipeline: Project, runs, is_sealed: bool):
+    """Runs of several processes of one execution, and several of one, all have what DVC locked."""
+    pipeline.write("src/post.py", FIVE_LINES + "open('models/model.txt', 'a').write('more')\n")
+    script = pipeline.root / "src/train.py"
+    script.write_text(script.read_text() + "mlflow.start_run()\nmlflow.end_run()\n")
+    text = (pipeline.root / "dvc.yaml").read_text()
+    both = "python src/train.py && python src/post.py"
+    pipeline.write("dvc.yaml", text.replace("python src/train.py", both))
+    reproduce(pipeline, 0.5, **({} if is_sealed else {"MLFLOW_DVC_SEAL": "0"}))
+    rows = synced(pipeline, code=1 if is_sealed else 0)
+    locked = pipeline.lock()["models/model.txt"]
+    found = runs()
+    wanted = ["contradicted", "contradicted", "confirmed"] if is_sealed else ["completed"] * 3
+    assert [rows[run.info.run_id]["verdict"] for run in found] == wanted
+    assert [run.data.tags["dvc.out.models/model.txt"] for run in found] == [locked] * 3
+
+
+@pytest.mark.parametrize("is_sealed", [True, False], ids=["sealed", "unsealed"])
+def test_experiments(pipeline: Project, runs, is_sealed: bool):
+    """Runs of an experiment in a copy of the project are judged by the experiment's own lock."""
+    train_at_random(pipeline)
+    seal = {} if is_sealed else {"MLFLOW_DVC_SEAL": "0"}
+    before = pipeline.lock()["models/model.txt"]
+    pipeline.dvc("exp", "run", "--temp", "--name", "one", "-S", "lr=0.7", "train", **seal)
+    row = synced(pipeline)[runs()[0].info.run_id]
+    assert row["verdict"] == ("confirmed" if is_sealed else "completed"), row
+    tags = runs()[0].data.tags
+    assert (tags["dvc.seal"], tags["dvc.exp"]) == ("confirmed", "one")
+    assert tags["dvc.out.models/model.txt"] not in (None, before)
+    verified = pipeline.cli("verify", runs()[0].info.run_id)
+    assert verified.returncode == 0, verified.stdout  # by the experiment's commit
+
+
+def test_amended(pipeline: Project, runs):
+    """A run on a commit that was amended is completed by the lock that was taken in so."""
+    train_at_random(pipeline)
+    pipeline.dvc("repro", "train", MLFLOW_DVC_SEAL="0")
+    mine = pipeline.lock()["models/model.txt"]
+    pipeline.git("commit", "--quiet", "--all", "--amend", "--message", "with the lock")
+    pipeline.write("params.yaml", "lr: 0.9\n")
+    pipeline.dvc("repro", "train", MLFLOW_DVC_ENABLED="0")
+    run_id = runs()[0].info.run_id
+    assert synced(pipeline)[run_id]["verdict"] == "completed"
+    assert runs()[0].data.tags["dvc.out.models/model.txt"] == mine
+
+
+# --- what changed while the stage ran ------------------------------------------------------------
+
+PARTS = "data/parts"
+EDITS = {
+    "data": ("data/prepared.csv", "Path('data/prepared.csv').write_text('other')"),
+    "folder": (PARTS, "Path('data/parts/0.csv').write_text('other')"),
+    "code": ("src/train.py", "Path('src/train.py').open('a').write('# more')"),
+    "params": ("params.yaml", "Path('params.yaml').write_text('lr: 0.9')"),
+}
+
+
+def edit_while_it_runs(project: Project, edit: str) -> None:
+    """The edit is made after the run; the stage reads a folder as well."""
+    script = project.root / "src/train.py"
+    script.write_text(script.read_text() + edit + "\n")
+    text = (project.root / "dvc.yaml").read_text()
+    more = text.replace(
+        "deps: [data/prepared.csv, src/", f"deps: [data/prepared.csv, {PARTS}, src/"
+    )
+    project.write("dvc.yaml", more)
+    project.commit("edits")
+
+
+def dep_hashes(project: Project) -> dict[str, str]:
+    import yaml
+
+    lock = yaml.safe_load((project.root / "dvc.lock").read_text())
+    return {dep["path"]: dep["md5"] for dep in lock["stages"]["train"]["deps"]}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_changed_while_the_stage_ran(pipeline: Project, runs, attached, name: str):
+    """A run whose stage's dependency changed meanwhile tells what it read, and is contradicted: DVC
+    locks what lay there at the end. With a lock of what lay there before it is confirmed."""
+    path, edit = EDITS[name]
+    edit_while_it_runs(pipeline, edit)
+    made = pipeline.lock()
+    before = made | {"src/train.py": md5(pipeline.root / "src/train.py")}
+    pipeline.dvc("repro", "--single-item", "train")
+    [run] = runs()
+    tags = run.data.tags
+    assert tags["dvc.changed"] == path
+    locked = dep_hashes(pipeline)
+    for dep, value in locked.items():
+        assert tags[f"dvc.dep.{dep}"] == before[dep]
+        assert (value != before[dep]) == (dep == path)
+        assert (value in tags["dvc.hashes"]) == (dep not in (path, "src/train.py"))
+    [digest] = [i.dataset.digest for i in run.inputs.dataset_inputs if i.dataset.name == PARTS]
+    assert digest == before[PARTS]
+    row = synced(pipeline, code=1)[run.info.run_id]
+    assert row["verdict"] == "contradicted"
+    assert path in row["reason"]
+    after = runs()[0].data.tags
+    assert (after.pop("dvc.seal"), tags.pop("dvc.seal")) == ("contradicted", "provisional")
+    assert after == tags
+
+
+@pytest.mark.parametrize("name", ["data", "folder"])
+def test_locked_as_it_was_read(pipeline: Project, runs, attached, name: str):
+    """A DVC that hashes dependencies before the command confirms such a run, by its lock."""
+    path, edit = EDITS[name]
+    edit_while_it_runs(pipeline, edit)
+    read = pipeline.lock()[path]
+    pipeline.dvc("repro", "--single-item", "train")
+    lock = pipeline.root / "dvc.lock"
+    lock.write_text(lock.read_text().replace(dep_hashes(pipeline)[path], read))
+    [run] = runs()
+    assert synced(pipeline)[run.info.run_id]["verdict"] == "confirmed"
+    tags = runs()[0].data.tags
+    assert (tags["dvc.changed"], tags[f"dvc.dep.{path}"]) == (path, read)
+    assert attached(run.info.run_id)["dvc.lock"] == lock.read_bytes()
+    assert tags["dvc.lock"] == md5(lock)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "path = Path('data/prepared.csv'); path.write_text(path.read_text())",
+        "path = Path('params.yaml'); path.write_text(path.read_text() + 'unread: 1\\n')",
+    ],
+    ids=["equal", "other keys"],
+)
+def test_touched(pipeline: Project, runs, edit: str):
+    """What was written and is as it was, and parameters that the stage does not read, contradict
+    nothing."""
+    edit_while_it_runs(pipeline, edit)
+    pipeline.dvc("repro", "--single-item", "train")
+    [run] = runs()
+    assert synced(pipeline)[run.info.run_id]["verdict"] == "confirmed"
+
+
+def test_changed_before_anybody_looked(pipeline: Project, runs):
+    """Of a dependency that changed before it was hashed nothing is known: no hash, no version."""
+    edit_while_it_runs(pipeline, EDITS["data"][1])
+    claim = pipeline.lock()["data/prepared.csv"]
+    pipeline.dvc("repro", "--single-item", "train", MLFLOW_DVC_CHECK="0")
+    [run] = runs()
+    tags = run.data.tags
+    assert (tags["dvc.changed"], tags["dvc.data_status"]) == ("data/prepared.csv", "unverified")
+    assert "dvc.data_version" not in tags
+    assert "dvc.dep.data/prepared.csv" not in tags
+    assert dep_hashes(pipeline)["data/prepared.csv"] not in tags["dvc.hashes"]
+    assert claim != dep_hashes(pipeline)["data/prepared.csv"]
+    synced(pipeline, code=1)
+
+
+# --- one run for several stages ------------------------------------------------------------------
+
+
+def test_later_part_is_corrected(pipeline: Project, runs, attached):
+    """A later part of a run is judged by the lock of its own stage; what it was wrong about is
+    found no more, and the first part stays."""
+    script = pipeline.root / "src/prepare.py"
+    script.write_text(FIVE_LINES + script.read_text())
+    edited = pipeline.root / "src/train.py"
+    edited.write_text(edited.read_text() + EDITS["code"][1] + "\n")
+    code = md5(edited)
+    text = (pipeline.root / "dvc.yaml").read_text()
+    second = "python src/train.py && echo more >> models/model.txt"
+    pipeline.write("dvc.yaml", text.replace("python src/train.py", second))
+    pipeline.commit("two stages that log")
+    with mlflow_dvc.disabled(), mlflow.start_run() as run:
+        run_id = run.info.run_id
+    pipeline.dvc("repro", "train", MLFLOW_RUN_ID=run_id)
+    [run] = runs()
+    wrong = run.data.tags["dvc.out.models/model.txt"]
+    right = pipeline.lock()["models/model.txt"]
+    assert wrong != right
+    first = attached(run_id)["snapshot.json"]
+    done = pipeline.cli("sync", "--json")
+    assert done.returncode == 1
+    rows = {row["stage"]: row for row in json.loads(done.stdout)["runs"]}
+    assert [rows[stage]["verdict"] for stage in ("prepare", "train")] == [
+        "confirmed", "contradicted",
+    ]  # fmt: skip
+    [run] = runs()
+    tags = run.data.tags
+    assert (tags["dvc.out.models/model.txt"], tags["dvc.stages"]) == (right, "prepare\ntrain")
+    hashes = tags["dvc.hashes"] + tags.get("dvc.hashes.2", "")
+    assert wrong not in hashes
+    assert right in hashes
+    assert (tags["dvc.changed"], tags["dvc.dep.src/train.py"]) == ("src/train.py", code)
+    files = attached(run_id)
+    assert files["resume-1/dvc.lock"] == (pipeline.root / "dvc.lock").read_bytes()
+    was = json.loads(first)
+    was.pop("mlflow_dvc")
+    assert json.loads(files["snapshot.json"]) == was | {"seal": "confirmed"}
+    assert right in files["record.md"].decode()
+    pipeline.commit("locked")
+    assert pipeline.cli("verify", run_id).returncode == 0
+    mlflow.MlflowClient().set_tag(run_id, "dvc.out.models/model.txt", "0" * 32)
+    assert "TAMPERED" in pipeline.cli("verify", run_id).stdout
+
+
+# --- where DVC does not answer -------------------------------------------------------------------
+
+
+def test_dvc_does_not_answer(pipeline: Project, runs, tmp_path: Path):
+    """Where DVC cannot be asked, ``sync``, ``verify`` and ``restore`` say so in one line."""
+    reproduce(pipeline, 0.5, MLFLOW_DVC_SEAL="0")
+    [run] = runs()
+    pipeline.write(".dvc/config", "[core\n")
+    for words in (["sync"], ["verify", run.info.run_id]):
+        done = pipeline.cli(*words)
+        assert done.returncode == 2, words
+        assert "DVC could not be asked" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()

@@ -14,6 +14,7 @@ from mlflow.entities import RunTag
 
 import mlflow_dvc
 from mlflow_dvc import tags as tag
+from mlflow_dvc.recall import stored_record
 
 pytestmark = pytest.mark.hosts
 
@@ -188,6 +189,68 @@ def test_resumed_on_other_data(here: Project, attached):
     for name in ("snapshot.json", "resume-1/snapshot.json", "resume-2/snapshot.json"):
         data = {e["path"]: e["hash"] for e in json.loads(files[name])["data"]}
         assert data["data/raw.csv"] in tag.hashes_in(now)
+
+
+def inputs_of(run_id: str) -> list[tuple[str, str]]:
+    found = mlflow.get_run(run_id).inputs.dataset_inputs
+    return sorted((one.dataset.name, one.dataset.digest) for one in found)
+
+
+def test_told_like_the_first(here: Project, attached, tmp_path: Path):
+    """What a run saw when it was resumed is among its inputs, in ``show`` and in record.md; of a
+    path that both parts have, ``restore`` brings what the first one saw."""
+    with mlflow.start_run() as run:
+        pass
+    run_id = run.info.run_id
+    first = inputs_of(run_id)
+    change_data(here, "other\n")
+    with mlflow.start_run(run_id=run_id):
+        pass
+    other = hashlib.md5(b"other\n").hexdigest()
+    assert inputs_of(run_id) == sorted([*first, ("data/raw.csv", other)])
+    assert other[:8] in here.cli("show", run_id).stdout
+    page = attached(run_id)["record.md"].decode()
+    assert other[:8] in page
+    assert "resume-1" in page
+    mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    assert (tmp_path / "back/data/raw.csv").read_bytes() != b"other\n"
+    assert "TAMPERED" not in [one.verdict for one in mlflow_dvc.verify(run_id)[0].items]
+
+
+@pytest.mark.parametrize("is_dirty", [False, True], ids=["clean", "dirty"])
+def test_resumed_on_what_a_later_part_saw(here: Project, attached, is_dirty: bool):
+    """A run that goes on with what one of its parts saw gets no other record of it, whether this
+    process or another one resumes it."""
+    with mlflow.start_run() as run:
+        pass
+    run_id = run.info.run_id
+    change_data(here, "other\n")
+    if is_dirty:
+        here.write("src/train.py", "# changed\n")
+    for _ in range(2):
+        with mlflow.start_run(run_id=run_id):
+            pass
+        here.python("run.py", MLFLOW_RUN_ID=run_id)
+    assert "resume-2/snapshot.json" not in attached(run_id)
+    here.write("src/train.py", "# changed again\n")
+    with mlflow.start_run(run_id=run_id):
+        pass
+    assert "resume-2/snapshot.json" in attached(run_id)
+
+
+def test_child_of_a_resumed_run(here: Project, attached):
+    """A child run that saw what its resumed parent saw then has a record of its own; an earlier one
+    is not given what the parent saw later."""
+    with mlflow.start_run() as run, mlflow.start_run(nested=True) as before:
+        pass
+    change_data(here, "other\n")
+    with mlflow.start_run(run_id=run.info.run_id), mlflow.start_run(nested=True) as after:
+        pass
+    other = hashlib.md5(b"other\n").hexdigest()
+    assert "snapshot.json" in attached(after.info.run_id)
+    assert ours(after.info.run_id)["dvc.out.data/raw.csv"] == other
+    data = stored_record.load_record(before.info.run_id).data()
+    assert other not in [entry.hash for entry in data]
 
 
 def test_resumed_from_the_environment(here: Project, attached):

@@ -31,8 +31,10 @@ def sync(ctx: click.Context, runs: tuple[str, ...], json_: bool, tracking_uri: s
 
     Without RUN, the runs of every stage of the project around the working directory are compared.
     A record that equals the lock is confirmed. A record without outputs is completed. A record with
-    other outputs is contradicted, and corrected. Older runs are confirmed by the locks in git's
-    history. Exits with 1 when a run was contradicted.
+    other outputs is contradicted, and corrected. So is one whose dependencies changed while the
+    stage ran; it keeps what was read. A run whose lock may be of another execution is left. Older
+    runs are confirmed by the locks of experiments and in git's history. Exits with 1 when a run was
+    contradicted.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import sync as render

@@ -42,7 +42,8 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     """Can each RUN be brought back: the commit, the patch, the lock, and every hash?
 
     A commit passes if it is on a branch or tag, here or on a remote. Data passes if it is in the
-    DVC cache or on a DVC remote; nothing is downloaded. A record passes if it agrees with itself.
+    DVC cache or on a DVC remote; nothing is downloaded. A record passes if it agrees with itself,
+    and git has what its lock and its other files say.
     Exits with 1 when something is lost or was tampered with, with 2 when something is not known,
     with 3 when there was nothing to judge: no run, no record, or no data in it.
     """

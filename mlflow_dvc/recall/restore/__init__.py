@@ -49,8 +49,8 @@ def restore(
     working directory. Nothing that exists is overwritten; an interrupted restore continues.
     ``at`` is a revision to take in place of a commit that is lost. Nothing of the run is executed.
 
-    Raises :class:`~mlflow_dvc.CommitLostError`, :class:`~mlflow_dvc.TargetExistsError`, and
-    whatever :func:`~mlflow_dvc.show` raises.
+    Raises :class:`~mlflow_dvc.CommitLostError`, :class:`~mlflow_dvc.TargetExistsError`,
+    :class:`~mlflow_dvc.DvcUnavailableError`, and whatever :func:`~mlflow_dvc.show` raises.
 
     >>> mlflow_dvc.restore("907167c9", "../first-model").verdict
     'PASS'

@@ -29,7 +29,8 @@ def sync(
     project around the directory ``project`` (by default the working one). Only DVC's lock confirms:
     the one on disk, those of DVC's experiments, and those in every commit that git has.
 
-    Raises :class:`~mlflow_dvc.NoDvcProjectError`, and whatever :func:`~mlflow_dvc.show` raises.
+    Raises :class:`~mlflow_dvc.NoDvcProjectError`, :class:`~mlflow_dvc.DvcUnavailableError`, and
+    whatever :func:`~mlflow_dvc.show` raises.
 
     >>> [(result.run_name, result.verdict) for result in mlflow_dvc.sync()]
     [('chill-tern-184', 'confirmed')]
@@ -47,7 +48,7 @@ def sync(
             if stage.name is not None and (not runs or stage.address in stages):
                 candidates = list(find_candidates(here, stage, tracking_uri))
                 locks = StageLocks(reading.root, here.git_root, source, stage)
-                judge = StageJudge(reading, locks, candidates, tracking_uri)
+                judge = StageJudge(reading, locks, candidates)
                 found += judge.sync(wanted or None)
     known = {result.run_id for result in found}
     found += [_not_here(run) for run in asked if run.info.run_id not in known]

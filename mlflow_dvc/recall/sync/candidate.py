@@ -46,6 +46,11 @@ class Candidate:
         return self.part.snapshot
 
     @property
+    def started(self) -> float:
+        """In seconds since 1970."""
+        return (self.run.info.start_time or 0) / 1000
+
+    @property
     def ended(self) -> float:
         """In seconds since 1970."""
         return self.snapshot.sealed_at or (self.run.info.end_time or 0) / 1000
@@ -72,7 +77,7 @@ class Candidate:
         ``stage`` is as that lock says. By the hashes of what lay on disk, and attached parameters.
         """
         if self.entry is not None and not self.snapshot.changed:
-            return all(self.entry.get(part) == entry.get(part) for part in _INPUTS)
+            return self.ended_like(entry)
         then = {
             dep.path: (dep.algorithm, dep.hash)
             for dep in self.snapshot.deps
@@ -82,6 +87,11 @@ class Candidate:
         if not locked or any(then.get(path) != pair for path, pair in locked.items()):
             return False
         return self._params_agree(entry)
+
+    def ended_like(self, entry: Mapping[str, Any]) -> bool:
+        """Whether the run was sealed with what ``entry`` says that the stage read."""
+        mine = self.entry
+        return mine is not None and all(mine.get(part) == entry.get(part) for part in _INPUTS)
 
     def attached(self, path: str) -> bytes | None:
         return tracking.read_attached(self.run, path, self.tracking_uri, self.part.folder)

@@ -21,10 +21,12 @@ from mlflow_dvc.recall.verify.code import (
     check_submodules,
     known_remotes,
 )
-from mlflow_dvc.recall.verify.data import check_data, data_ref, find_in_commit_remotes
+from mlflow_dvc.recall.verify.data import IN_GIT, check_data, data_ref, find_in_commit_remotes
+from mlflow_dvc.recall.verify.hashes import check_code, unconfirmed_paths
 from mlflow_dvc.recall.verify.record import check_files, check_locks, check_record
 from mlflow_dvc.recall.verify.witness import Witness
 
+_UNCONFIRMED = "it can be had, but only the record says that it is what the run saw"
 _NO_DATA = "the record names no data: nothing to verify"
 StoreAnswer = tuple[dict[str, Availability], list[str]]  # what `exists` answers
 
@@ -62,7 +64,7 @@ def verify(
     throw-away clone of the run's own remote otherwise. Nothing is downloaded but listings of
     folders.
 
-    Raises whatever :func:`~mlflow_dvc.show` raises, and OSError where DVC cannot be asked.
+    Raises whatever :func:`~mlflow_dvc.show` raises, and :class:`~mlflow_dvc.DvcUnavailableError`.
 
     >>> [found.run_name for found in mlflow_dvc.verify(registered=True) if found.verdict != "PASS"]
     []
@@ -135,16 +137,29 @@ def _checks(run: StoredRecord, location: ProjectLocation, stores: StoreAnswer) -
         yield Check("record", run.run_id, "UNVERIFIED", "the run carries no record")
         return
     said: set[Check] = set()
+    unconfirmed: set[str] = set()
     for part in (run, *run.later):
-        for one in map(partial(_name_by_part, part), _check_part(part, location)):
+        for one in map(partial(_name_by_part, part), _check_part(part, location, unconfirmed)):
             if one not in said:
                 said.add(one)
                 yield one
-    data = list(check_data(run, location, *stores))
+    for folder in run.unreadable:
+        yield Check("record", f"{folder}/snapshot.json", "UNVERIFIED", "it is not readable")
+    data = [_with_doubt(one, unconfirmed) for one in check_data(run, location, *stores)]
     yield from data or [Check("data", "", "UNVERIFIED", _NO_DATA)]
 
 
-def _check_part(run: StoredRecord, location: ProjectLocation) -> Iterator[Check]:
+def _with_doubt(check: Check, unconfirmed: set[str]) -> Check:
+    """That data can be had does not say that the run saw it."""
+    if check.verdict != "PASS" or check.name not in unconfirmed or check.reason == IN_GIT:
+        return check
+    return replace(check, verdict="UNVERIFIED", reason=_UNCONFIRMED)
+
+
+def _check_part(
+    run: StoredRecord, location: ProjectLocation, unconfirmed: set[str]
+) -> Iterator[Check]:
+    """``unconfirmed`` takes the paths of data of which git does not tell."""
     yield check_record(run)
     if run.snapshot.git:
         yield check_commit(run, location.repository)
@@ -152,7 +167,10 @@ def _check_part(run: StoredRecord, location: ProjectLocation) -> Iterator[Check]
         if run.snapshot.git.dirty is not False or run.code_files:
             yield check_patch(run, location.repository)
     with ExitStack() as stack:
-        yield from _check_files(run, Witness(run, _witness_of(run, location, stack)))
+        witness = Witness(run, _witness_of(run, location, stack))
+        yield from _check_files(run, witness)
+        yield from check_code(run, witness)
+        unconfirmed |= unconfirmed_paths(run, witness)
 
 
 def _name_by_part(part: StoredRecord, check: Check) -> Check:

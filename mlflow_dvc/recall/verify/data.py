@@ -21,6 +21,7 @@ from mlflow_dvc.recall.verify.code import MAX_GIT_SECONDS
 from mlflow_dvc.snapshot import DataEntry
 from mlflow_dvc.tracking import write_files
 
+IN_GIT = "in git"
 _NO_GIT = b"[core]\nno_scm = true\n"
 
 
@@ -136,4 +137,4 @@ def _in_git(
             return "UNVERIFIED", "a folder in git, which is not hashed as DVC does"
     if content is None or md5_of(content) != entry.hash:
         return None
-    return "PASS", "in git"
+    return "PASS", IN_GIT

@@ -13,7 +13,7 @@ from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
-from mlflow_dvc.snapshot import DataEntry, Snapshot
+from mlflow_dvc.snapshot import DataEntry
 
 _OURS = "dvc."
 
@@ -29,29 +29,36 @@ def _judge(run: StoredRecord) -> tuple[Verdict, str]:
     faults = [] if run.folder else list(_tag_faults(run))
     if ours := [reason for key, reason in faults if key.startswith(_OURS)]:
         return "TAMPERED", ours[0]
-    if reason := _dep_fault(run.snapshot):
-        return "TAMPERED", reason
     if faults:  # `git_sha` and the like may be somebody's own
         return "UNVERIFIED", faults[0][1]
+    if fault := _entry_fault(run):
+        return "TAMPERED", fault
     if run.snapshot.data_status == "unverified" and run.data():
         return "UNVERIFIED", "what lay on disk was never compared with what DVC's files say"
     return "PASS", ""
 
 
-def _dep_fault(snapshot: Snapshot) -> str:
-    """How what the stage read is not what lay there, though both were clean; empty where it is."""
-    clean = {entry.path: entry for entry in snapshot.data if entry.state == "clean"}
-    for dep in snapshot.deps:
-        out = clean.get(dep.path) if dep.state == "clean" else None
-        if out and out.algorithm == dep.algorithm and dep.hash not in (None, out.hash):
-            return f"{dep.path} is {dep.hash} where it was read, and {out.hash} where it lay"
+def _entry_fault(run: StoredRecord) -> str:
+    """How two facts about one path on one disk differ; empty where none do."""
+    lay_there = {entry.path: entry for entry in run.snapshot.data}
+    for dep in run.snapshot.deps:
+        out = lay_there.get(dep.path)
+        if out is None or out.algorithm != dep.algorithm or None in (dep.hash, out.hash):
+            continue
+        was_hashed = dep.certainty == out.certainty == "disk"
+        was_clean = dep.state == out.state == "clean"
+        if (was_hashed or was_clean) and dep.hash != out.hash:
+            return f"{dep.path} is {dep.hash} among what was read, and {out.hash} among the data"
     return ""
 
 
 def _tag_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
     """Each tag that is not what the snapshot says."""
     said = tag.own_tags(run.tags)
-    later = {key: one for part in run.later for key, one in tag.later_tags(part.snapshot).items()}
+    later: dict[str, list[str]] = {}
+    for part in run.later:
+        for key, value in tag.later_tags(part.snapshot).items():
+            later.setdefault(key, []).append(value)
     attached = tag.to_tags(run.snapshot)
     for key, value in attached.items():
         if not key.startswith(tag.HASHES) and said.get(key) != value:
@@ -59,8 +66,12 @@ def _tag_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
     if lacking := tag.hashes_in(attached) - tag.hashes_in(said):
         yield tag.HASHES, f"the tag {tag.HASHES} does not have {min(lacking)}"
     for key in said:
-        if key.startswith((tag.OUT, tag.DEP)) and key not in attached | later:
-            yield key, f"the tag {key} is not in the snapshot"
+        if key.startswith((tag.OUT, tag.DEP)) and key not in attached:
+            if key not in later:
+                yield key, f"the tag {key} is not in the snapshot"
+            elif said[key] not in later[key]:
+                known = " or ".join(map(repr, later[key]))
+                yield key, f"the tag {key} is {said[key]!r}, the snapshot of a part has {known}"
 
 
 def find_patch_fault(run: StoredRecord) -> str:
@@ -89,13 +100,27 @@ def check_files(run: StoredRecord) -> Iterator[Check]:
         is_of_dvc = path in known or name == PIPELINE_FILE or name.endswith((".dvc", ".lock"))
         if path not in locks and (not is_of_dvc or name.endswith(".lock")):
             yield Check("file", path, "TAMPERED", "it is no file of DVC's, nor of parameters")
-        elif named is not None and path not in named:
+        elif not _is_named(run, path):
             yield Check("file", path, "TAMPERED", "the snapshot does not name it")
         elif named is not None and path not in locks and md5_of(content) != named[path]:
             reason = f"its md5 is {md5_of(content)}, recorded was {named[path]}"
             yield Check("file", path, "TAMPERED", reason)
         elif fault := _single_fault(run, path):
             yield Check("file", path, "TAMPERED", fault)
+
+
+def _is_named(run: StoredRecord, path: str) -> bool:
+    """Whether the snapshot knows of the file; an old one names ``.dvc`` files by their data."""
+    named = run.snapshot.attached
+    if named is not None:
+        return path in named
+    if not path.endswith(".dvc"):
+        return True
+    outs = {out.path for stage in run.reading.stages if stage.address == path for out in stage.outs}
+    said = (*run.snapshot.warnings, *run.snapshot.uncovered)  # of one that could not be read
+    return any(entry.path in outs for entry in run.snapshot.data) or any(
+        line.startswith(f"{path}: ") for line in said
+    )
 
 
 def _single_fault(run: StoredRecord, path: str) -> str:
@@ -148,7 +173,8 @@ def _contradicted(run: StoredRecord) -> Iterator[tuple[str, str]]:
         # was on disk need not have been in the lock.
         if entry is None or entry.hash == out.hash:
             continue
-        differs = entry.certainty == "sealed" if is_sealed else _differs(entry, out, ("locked",))
+        certainties = ("locked", "sealed")  # nothing is sealed in a run that was not
+        differs = entry.certainty == "sealed" if is_sealed else _differs(entry, out, certainties)
         if differs:
             yield lock, f"{out.path} is {out.hash} there, recorded was {entry.hash}"
     if not is_sealed:

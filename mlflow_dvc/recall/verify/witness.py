@@ -7,9 +7,10 @@ nobody knows but the record.
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -17,7 +18,8 @@ from typing import Any
 from mlflow_dvc.dvcfiles import yaml12
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
-from mlflow_dvc.git.commit_files import files_not_in_commit
+from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path
+from mlflow_dvc.git.commit_files import committed_bytes, files_not_in_commit
 from mlflow_dvc.git.file_history import FileHistory
 from mlflow_dvc.git.history import GitHistory
 from mlflow_dvc.git.repository import Repository, full_sha_or_none
@@ -51,13 +53,37 @@ class Witness:
         names = [name for name in attached | known if attached.get(name) != known.get(name)]
         commits = {name: self._confirming(path, name, known, attached) for name in names}
         missing = [name for name, commit in commits.items() if commit is None]
-        if missing and self._was_as_committed(path) and not self.run.snapshot.sealed_at:
+        if self._was_as_committed(path) and not self._may_differ(names, known):
             return "TAMPERED", _DENIED
         if missing or not attached:
             named = ", ".join(missing[:_MAX_NAMED]) or "it"
             return "UNVERIFIED", f"no commit has what it says of {named}: commit {path}"
         confirmed = sorted({commit[:8] for commit in commits.values() if commit})
         return "PASS", f"as in commit {', '.join(confirmed[:_MAX_NAMED])}" if confirmed else ""
+
+    def committed(self, path: str) -> bytes | None:
+        """The file as the commit has it; None where it has none, or not its bytes."""
+        if self._differing is None or self.repository is None or self._sha is None:
+            return None
+        return committed_bytes(self.repository.root, self._sha, self._inside(path), _MAX_SECONDS)
+
+    def has_hash(self, maker: str, value: str) -> bool:
+        """Whether git has the hash as what ``maker``, a stage or ``.dvc`` file, made.
+
+        In the commit; and of data that was added after the run, in what a later one put there.
+        """
+        if self._differing is None:
+            return False
+        if not maker.endswith(".dvc"):
+            file, _, name = maker.rpartition(":")
+            lock = self._history(lock_path(file or PIPELINE_FILE)).at(self._sha)
+            return value in _made(lock_entries(lock).get(name))
+        history = self._history(maker)
+        known = history.at(self._sha)
+        if known and value.encode() in known:
+            return True
+        later = (one.after for one in history.replacements(self._sha) if one.before == known)
+        return any(value.encode() in text for text in later)
 
     def file_checks(self) -> Iterator[Check]:
         """Of the other files those that git does not confirm."""
@@ -82,6 +108,18 @@ class Witness:
             if one.before == known and one.after.split() == content.split():
                 return "PASS", ""
         return "UNVERIFIED", _UNCONFIRMED
+
+    def _may_differ(self, names: Sequence[str], known: Mapping[str, Any]) -> bool:
+        """Whether the stage of the run was locked in between, in place of what the commit has."""
+        snapshot = self.run.snapshot
+        if snapshot.sealed_at is None or snapshot.stage is None:
+            return False
+        own = snapshot.stage.rpartition(":")[2]
+        return (
+            own not in names
+            or snapshot.stage_before is None
+            or snapshot.stage_before == entry_digest(known.get(own))
+        )
 
     def _was_as_committed(self, path: str) -> bool:
         """Whether the record says that the file was then as the commit has it."""
@@ -136,6 +174,11 @@ class Witness:
 
     def _history(self, path: str) -> FileHistory:
         return FileHistory(self.repository.root if self.repository else "", self._inside(path))
+
+
+def _made(entry: Any) -> str:
+    """What a stage's entry of a lock says of outputs."""
+    return json.dumps(entry.get("outs") if isinstance(entry, Mapping) else None, default=str)
 
 
 def lock_entries(content: bytes | None) -> dict[str, Any]:
