@@ -173,7 +173,7 @@ def test_there_before(repository: Project):
     repository.write("conf2/config.yaml", "a: 1\n")
     began = os.stat(repository.root / "conf2/config.yaml").st_ctime + 0.05
     while time.time() < began + 0.05:
-        time.sleep(0.05)
+        time.sleep(0.05)  # that a later change shows in the time stamp
     repository.write("conf3/config.yaml", "a: 1\n")
     repository.write("train.py", "print('b')\n")
     assert named(repository, began=began) == {"conf2/config.yaml", "train.py"}
