@@ -32,7 +32,7 @@ def dump_frozen(frozen: FrozenRecord) -> bytes:
 
 
 def load_frozen(content: bytes) -> FrozenRecord:
-    """Raises ValueError for what :func:`dump` did not make."""
+    """Raises ValueError for what :func:`dump_frozen` did not make."""
     raw = json.loads(content)
     if not isinstance(raw, dict):
         raise ValueError("not a frozen record")

@@ -172,7 +172,7 @@ def _with_stages(root: str, dvc_file: DvcFile, stages: Mapping[str, Any], datase
 
 
 def resolve_templates(root: str, dvc_file: DvcFile) -> DvcFile:
-    """``source`` with its templates filled in; where DVC cannot, it says so and stays plain."""
+    """``dvc_file`` with its templates filled in; where DVC cannot, it says so and stays plain."""
     if not dvc_file.pending:
         return dvc_file
     try:

@@ -233,7 +233,7 @@ def _has_conflict(content: bytes) -> bool:
 
 
 def _paths(dvc_file: DvcFile) -> Iterator[str]:
-    """What the stages of ``source`` write and read."""
+    """What the stages of ``dvc_file`` write and read."""
     for stage in dvc_file.stages:
         yield from (out.path for out in stage.outs)
         yield from (*stage.deps, *stage.params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from mlflow_dvc.project import find_project
 from mlflow_dvc.recall.stored_record import StoredRecord
 
 # Parameters may be the same by chance.
-_DVC_FILES = (".dvc", "dvc.lock", "dvc.yaml")
+_PIPELINE_FILES = ("dvc.yaml", "dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,14 @@ def _is_elsewhere(record: StoredRecord, repository: Repository) -> bool:
 
 
 def _dvc_files(record: StoredRecord) -> list[bytes]:
-    files = record.project_files.items()
-    return [content for path, content in files if content and path.endswith(_DVC_FILES)]
+    """Those that tell one project from another. Projects that share data have equal ``.dvc`` files:
+    they tell something only of a run that names no remote and has no pipeline.
+    """
+    files = {path: content for path, content in record.project_files.items() if content}
+    pipelines = [files[path] for path in files if posixpath.basename(path) in _PIPELINE_FILES]
+    if pipelines or (record.snapshot.git and record.snapshot.git.remote_url):
+        return pipelines
+    return [files[path] for path in files if path.endswith(".dvc")]
 
 
 @contextmanager

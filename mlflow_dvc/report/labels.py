@@ -23,10 +23,11 @@ def data_title(snapshot: Snapshot) -> str:
 
 
 def code_facts(git: GitState | None) -> Iterator[tuple[str, str]]:
-    if git is None or git.sha is None:
-        yield "code", "no commit"
+    if git is None:
+        yield "code", "no git repository"
         return
-    yield "commit", git.sha + (f" ({git.describe})" if git.describe else "")
+    name = git.sha or "none yet"
+    yield "commit", name + (f" ({git.describe})" if git.describe else "")
     if git.branch:
         yield "branch", git.branch
     if git.remote_url:
@@ -50,7 +51,15 @@ def data_facts(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if snapshot.lock:
         yield "dvc.lock", snapshot.lock
     if snapshot.stage or snapshot.script_stage:
-        yield "what the stage made", _SEALS.get(snapshot.seal or "none", "")
+        yield "what the stage made", _seal_in_words(snapshot)
+    if snapshot.changed:
+        yield "changed while the stage ran", ", ".join(snapshot.changed)
+
+
+def _seal_in_words(snapshot: Snapshot) -> str:
+    if snapshot.seal == "contradicted" and snapshot.changed:
+        return "not as dvc.lock says: what the run read was changed while it ran"
+    return _SEALS.get(snapshot.seal or "none", "")
 
 
 _SEALS = {

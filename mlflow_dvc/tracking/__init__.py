@@ -6,6 +6,7 @@ MLflow's own through, to the guard.
 
 from __future__ import annotations
 
+from mlflow_dvc.tracking.attached_record import FOLDER as FOLDER
 from mlflow_dvc.tracking.attached_record import RunPart as RunPart
 from mlflow_dvc.tracking.attached_record import list_attached as list_attached
 from mlflow_dvc.tracking.attached_record import load_all as load_all

@@ -34,7 +34,7 @@ def sync(ctx: click.Context, runs: tuple[str, ...], json_: bool, tracking_uri: s
     other outputs is contradicted, and corrected. So is one whose dependencies changed while the
     stage ran; it keeps what was read. A run whose lock may be of another execution is left. Older
     runs are confirmed by the locks of experiments and in git's history. Exits with 1 when a run was
-    contradicted.
+    found contradicted, which is said once.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import sync as render

@@ -29,7 +29,7 @@ RULES: tuple[Rule, ...] = (
     Rule("git-refused", "error", code.git_refused,
          "What is not committed cannot be recorded, nor whether there is any"),
     Rule("no-commit", "error", code.no_commit,
-         "The record cannot name a commit, and so no code"),
+         "The record names no commit; all of its code is in the patch"),
     Rule("no-git-remote", "note", code.no_git_remote,
          "The commit that a run names is on this machine alone"),
     Rule("head-not-pushed", "error", code.head_not_pushed,

@@ -14,7 +14,8 @@ from mlflow_dvc.dvcfiles.output_hash import output_hash
 from mlflow_dvc.paths import parents
 from mlflow_dvc.recall.relation import is_own_output, related_data
 from mlflow_dvc.recall.stored_record import run_holding_record
-from mlflow_dvc.snapshot import DataEntry, Snapshot, StageNode
+from mlflow_dvc.snapshot import DataEntry, StageNode
+from mlflow_dvc.tracking import RunPart
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -26,15 +27,13 @@ class RunEvidence:
     It comes from a shared server: what is not of the form that it should be is passed over.
     """
 
-    def __init__(
-        self, run: Run, carrier: Run, snapshot: Snapshot, tracking_uri: str | None, has_locks: bool
-    ) -> None:
+    def __init__(self, run: Run, carrier: Run, part: RunPart, tracking_uri: str | None) -> None:
         """``carrier`` is the run that the record is attached to: this, or a parent."""
         self.run = run
         self._carrier = carrier
-        self.snapshot = snapshot
+        self.snapshot = part.snapshot
+        self._folder = part.folder
         self._uri = tracking_uri
-        self._has_locks = has_locks
         self._locks: dict[str, bytes | None] = {}
 
     @cached_property
@@ -105,9 +104,11 @@ class RunEvidence:
         file, _, name = address.rpartition(":")
         path = lock_path(file or "dvc.yaml")
         if path not in self._locks:
-            read = self._has_locks and path in (self.snapshot.locks or {})
+            is_there = path in (self.snapshot.locks or {})
             self._locks[path] = (
-                tracking.read_attached(self._carrier, path, self._uri) if read else None
+                tracking.read_attached(self._carrier, path, self._uri, self._folder)
+                if is_there
+                else None
             )
         return locked_entry(self._locks[path], name)
 
@@ -135,13 +136,13 @@ def load_evidence(run: Run, tracking_uri: str | None) -> Iterator[RunEvidence]:
     """The record of the start, and those of when the run was resumed on other data."""
     carrier = run_holding_record(run, tracking_uri) if tag.MLFLOW_PARENT in run.data.tags else run
     first = tracking.load_snapshot(carrier, tracking_uri)
-    evidence = RunEvidence(run, carrier, first, tracking_uri, has_locks=True)
+    evidence = RunEvidence(run, carrier, RunPart(tracking.FOLDER, first), tracking_uri)
     yield evidence
     known = {entry.hash for entry in (*evidence.data.values(), *evidence.deps)}
     goes_on = tag.STAGES in run.data.tags or not tag.hashes_in(run.data.tags) <= known
     if first and goes_on:
         for part in tracking.load_later_parts(run, tracking_uri):
-            yield RunEvidence(run, run, part.snapshot, tracking_uri, has_locks=False)
+            yield RunEvidence(run, run, part, tracking_uri)
 
 
 def _hashes(entry: Mapping[str, Any] | None, part: str) -> dict[str, str | None]:

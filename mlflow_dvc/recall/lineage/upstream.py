@@ -233,8 +233,13 @@ class UpstreamTracer:
         if "'" in address:  # it would end the filter
             return []
         if address not in self._of_stage:
-            found = tracking.find_runs(f"tags.`{tag.STAGE}` = '{address}'", self._uri)
-            self._of_stage[address] = sorted(found, key=lambda run: -(run.info.start_time or 0))
+            at_start = tracking.find_runs(f"tags.`{tag.STAGE}` = '{address}'", self._uri)
+            later = tracking.find_runs(f"tags.`{tag.STAGES}` LIKE '%{address}%'", self._uri)
+            found = {run.info.run_id: run for run in (*at_start, *later)}
+            runs = sorted(found.values(), key=lambda run: -(run.info.start_time or 0))
+            self._of_stage[address] = [
+                run for run in runs if address in tag.stages_in(run.data.tags)
+            ]
         return self._of_stage[address]
 
 
@@ -244,7 +249,7 @@ def _may_have_made(run: Run, hash_: str, reader: Run) -> bool:
     return (
         (run.info.start_time or 0) <= (reader.info.start_time or 0)
         and tags.get(tag.ROOT) == reader.data.tags.get(tag.ROOT)
-        and tags.get(tag.SEAL) in _SEALED
+        and (tags.get(tag.SEAL) in _SEALED or tag.STAGES in tags)
         and hash_ in tag.hashes_in(tags)
     )
 

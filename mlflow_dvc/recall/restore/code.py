@@ -51,7 +51,7 @@ class _CodeRestorer:
     def lay(
         self, repository: Repository, sha: str, folder: str, location: str | None
     ) -> Iterator[Check]:
-        """What is attached of it lies in ``folder`` of the record; ``home`` is a checkout of it."""
+        """What is attached lies in ``folder`` of the record; ``location`` is a checkout of it."""
         patch = self._run.patch(folder) if self._patched else b""
         name = posixpath.join(folder, "code.patch")
         try:

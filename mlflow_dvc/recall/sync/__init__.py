@@ -59,5 +59,7 @@ def _not_here(run: Run) -> SyncResult:
     stage = run.data.tags.get(tag.STAGE)
     why = "it is of no stage that `dvc repro` ran"
     if stage:
-        why = "its stage is not in this project"
+        why = "it is of another project or another commit than git has here, or its stage is gone"
+        if run.info.status in ("FAILED", "KILLED"):
+            why = "it failed"
     return SyncResult(run.info.run_id, run.info.run_name or "", stage or "", "left", why)

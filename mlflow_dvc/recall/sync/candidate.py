@@ -132,8 +132,15 @@ def find_candidates(
     newest = sorted(runs.values(), key=lambda run: -(run.info.start_time or 0))
     for run in islice(_of_project(project, newest), _MAX_RUNS):
         for part in reversed(tracking.load_parts(run, tracking_uri)):
-            if part.snapshot.stage == address:
+            if part.snapshot.stage == address and not _has_failed(run, part):
                 yield _candidate(run, part, stage, tracking_uri)
+
+
+def _has_failed(run: Run, part: RunPart) -> bool:
+    """A run may fail in a later stage, when what this one made was recorded already."""
+    if part.snapshot.stage_failed:
+        return True
+    return run.info.status in ("FAILED", "KILLED") and part.snapshot.seal == "none"
 
 
 def _candidate(run: Run, part: RunPart, stage: Stage, tracking_uri: str | None) -> Candidate:
@@ -150,8 +157,6 @@ def _of_project(project: Project, runs: Iterable[Run]) -> Iterator[Run]:
     for run in runs:
         tags = run.data.tags
         if tags.get(tag.ROOT, ".") != project.relative_root:
-            continue
-        if run.info.status in ("FAILED", "KILLED"):
             continue
         sha, git_root = tags.get(tag.GIT_SHA), project.git_root
         if sha is None or git_root is None or has_commit(git_root, sha):

@@ -52,8 +52,10 @@ class StageJudge:
                 return Judgement("confirmed", _words(lock), lock)
         equal = next((lock for lock in locks if lock.entry == candidate.entry), None)
         if equal is not None:
-            why = _why_changed(candidate)
-            return Judgement("contradicted", why) if why else Judgement("confirmed", _words(equal))
+            if why := _why_changed(candidate):
+                return Judgement("contradicted", why)
+            doubt = _why_unknown(candidate)
+            return Judgement("left", doubt) if doubt else Judgement("confirmed", _words(equal))
         return self._judge_unlike(candidate, candidate.entry)
 
     def _locks_for(self, candidate: Candidate) -> Iterator[StageLock]:
@@ -229,7 +231,22 @@ def _words(lock: StageLock) -> str:
 
 def _why_changed(candidate: Candidate) -> str:
     """Why a lock that was made after the command is not of what the run read."""
-    named = ", ".join(candidate.snapshot.changed)
+    unknown = _written_unseen(candidate)
+    named = ", ".join(path for path in candidate.snapshot.changed if path not in unknown)
     if not named:
         return ""
     return f"{named} changed while the stage ran: the run read what lay there before"
+
+
+def _why_unknown(candidate: Candidate) -> str:
+    """Why a lock need not be of what the run read; empty where it must be."""
+    named = ", ".join(sorted(_written_unseen(candidate)))
+    if not named:
+        return ""
+    return f"{named} was written while the stage ran, and what the run read of it is not known"
+
+
+def _written_unseen(candidate: Candidate) -> set[str]:
+    """The dependencies that were written before anybody had hashed what lay there."""
+    snapshot = candidate.snapshot
+    return {dep.path for dep in snapshot.deps if dep.path in snapshot.changed and not dep.hash}
