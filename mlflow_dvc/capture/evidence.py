@@ -213,4 +213,6 @@ def _take_hash(entry: DataEntry, now: DataEntry | None) -> DataEntry:
     is_looked_at = entry.role == "output" or (entry.state == "unverified" and _is_late(entry))
     state: State = "clean" if is_looked_at else entry.state
     source = now.source or entry.source
+    if now.size is None and (entry.algorithm, entry.hash) == (now.algorithm, now.hash):
+        now = entry  # a lock's dependency, say, of which the size is known
     return replace(entry.with_hash_of(now), source=source, certainty="sealed", state=state)
