@@ -339,7 +339,7 @@ def test_notebook_that_cannot_be_read(
         there = is_file(changed, path)
         asked.append(path)
         if how == "gone" and asked.count("in.ipynb") == 3:  # right before it is opened
-            where.unlink()
+            where.unlink(missing_ok=True)
         return there
 
     monkeypatch.setattr(ChangedCode, "is_file", then_gone)
