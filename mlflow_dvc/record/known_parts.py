@@ -8,7 +8,7 @@ than a missing one.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mlflow_dvc import settings, tracking
 from mlflow_dvc import tags as tag
@@ -35,14 +35,13 @@ def is_known(record: RunRecordState, at_once: RunCapture, existing: Mapping[str,
     begun = record.capture.tags
     with guard(f"check the data of run {record.run_id}"):
         disk_check.start_check(record)
-        if record.pending and _is_same_code(existing, begun):
-            _wait_for_check(record)
-    mine = record.capture.tags
+        _wait_for_check(record, [existing], begun)
     with guard(f"compare run {record.run_id} with its record"):
-        if _is_same(existing, begun, mine):
+        if _is_same(existing, begun, record.capture.tags):
             return same_changes(record, record.run_id, None)
-        parts = tracking.read_parts(record.tracking_uri, record.run_id)
-        return any(_is_same_part(record, part.snapshot, begun, mine) for part in parts)
+        parts = [one.snapshot for one in tracking.read_parts(record.tracking_uri, record.run_id)]
+        _wait_for_check(record, [tag.to_tags(part) for part in parts], begun)
+        return any(_is_same_part(record, part, begun) for part in parts)
     return False
 
 
@@ -93,10 +92,17 @@ def _is_untouched(capture: RunCapture, since: int) -> bool:
     return True
 
 
-def _wait_for_check(record: RunRecordState) -> None:
-    """Not for long: it is the exception that what another process saw is not remembered."""
+def _wait_for_check(
+    record: RunRecordState, known: Iterable[Mapping[str, str]], begun: Mapping[str, str]
+) -> None:
+    """Where one of the ``known`` tags may turn out to tell the same.
+
+    Not for long: it is the exception that what another process has seen is not remembered.
+    """
     child = record.pending.child if record.pending else None
-    if child is not None and child.wait(min(_MAX_WAIT_SECONDS, settings.wait_seconds() / 2)):
+    if child is None or not any(_is_same_code(tags, begun) for tags in known):
+        return
+    if child.wait(min(_MAX_WAIT_SECONDS, settings.wait_seconds() / 2)):
         data = disk_check.finish_check(record, 0)
         record.capture = record.capture.with_data(data) if data else record.capture
 
@@ -116,11 +122,11 @@ def _is_same(theirs: Mapping[str, str], begun: Mapping[str, str], mine: Mapping[
     return unlooked and status == "clean" and is_same_identity(dict(theirs), dict(begun))
 
 
-def _is_same_part(
-    record: RunRecordState, part: Snapshot, begun: Mapping[str, str], mine: Mapping[str, str]
-) -> bool:
+def _is_same_part(record: RunRecordState, part: Snapshot, begun: Mapping[str, str]) -> bool:
     own = _made_by_stage(record, part)
-    seen = ({key: tags[key] for key in tags if key not in own} for tags in (begun, mine))
+    seen = (
+        {key: tags[key] for key in tags if key not in own} for tags in (begun, record.capture.tags)
+    )
     theirs = {key: value for key, value in tag.to_tags(part).items() if key not in own}
     if not _is_same(theirs, *seen):
         return False
