@@ -15,6 +15,7 @@ from mlflow_dvc.project import Project, is_installed
 # Of /proc/<pid>/stat, counted after the name of the program.
 _PARENT_FIELD, _STARTED_FIELD = 1, 19
 _TICK_SECONDS = 0.05  # what both may be rounded down by, and more
+_SET_BY_DVC = ("DVC_STAGE", "DVC_ROOT")
 _imported_at = time.time()
 
 
@@ -25,8 +26,8 @@ def loaded_files(project: Project) -> frozenset[str]:
         return frozenset()
     inside = root.rstrip(os.sep) + os.sep
     files = (project.script, _notebook_file(), *_module_files())
-    found = {_resolve(file) for file in files if file}
-    return frozenset(file for file in found if file.startswith(inside) and not is_installed(file))
+    found = {_resolve(os.path.abspath(file), inside) for file in files if file}
+    return frozenset(file for file in found if file)
 
 
 def process_began() -> float:
@@ -37,29 +38,33 @@ def process_began() -> float:
 def stage_execution() -> str | None:
     """A name for the execution of a stage that this process belongs to; None where there is none.
 
-    It is that of the process which DVC started: the outermost with DVC's variable.
+    It is that of the process which DVC started: the outermost with DVC's variables as they are
+    here. A stage may call DVC to run others, each of which is an execution of its own.
     """
     if not os.environ.get("DVC_STAGE"):
         return None
-    return _stage_execution(os.getpid())
+    mine = (os.environ.get(name) for name in _SET_BY_DVC)
+    return _stage_execution(os.getpid(), tuple(mine))
 
 
 @lru_cache(maxsize=8)
-def _stage_execution(pid: int) -> str:
+def _stage_execution(pid: int, variables: tuple[str | None, ...]) -> str:
     above = pid
-    while (parent := _parent(above)) > 1 and _is_in_stage(parent):
+    while (parent := _parent(above)) > 1 and _set_by_dvc(parent) == variables:
         above = parent
     told = f"{_boot()} {above} {_started_ticks(above)}"
     return hashlib.md5(told.encode(), usedforsecurity=False).hexdigest()[:12]
 
 
-def _is_in_stage(pid: int) -> bool:
-    """See proc(5)."""
+def _set_by_dvc(pid: int) -> tuple[str | None, ...]:
+    """What a process was started with of DVC's variables; see proc(5)."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return any(word.startswith(b"DVC_STAGE=") for word in file.read().split(b"\0"))
+            words = os.fsdecode(file.read()).split("\0")
     except OSError:
-        return False
+        return ()
+    found = {name: value for name, _, value in (word.partition("=") for word in words)}
+    return tuple(found.get(name) for name in _SET_BY_DVC)
 
 
 def _parent(pid: int) -> int:
@@ -104,9 +109,12 @@ def _module_files() -> Iterator[str]:
             yield file
 
 
-def _resolve(file: str) -> str:
-    folder, name = os.path.split(os.path.abspath(file))
-    return os.path.join(_resolve_folder(folder), name)
+@lru_cache(maxsize=50_000)
+def _resolve(file: str, inside: str) -> str | None:
+    """Where the file lies, if that is ``inside`` and it is the user's. Asked anew at every run."""
+    folder, name = os.path.split(file)
+    found = os.path.join(_resolve_folder(folder), name)
+    return found if found.startswith(inside) and not is_installed(found) else None
 
 
 @lru_cache(maxsize=10_000)

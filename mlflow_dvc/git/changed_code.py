@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from mlflow_dvc.fingerprint import describe_error
 from mlflow_dvc.git.code_files import is_never_code, is_program, is_program_itself
 from mlflow_dvc.git.notebook import (
     MAX_NOTEBOOK_BYTES,
@@ -17,6 +18,7 @@ from mlflow_dvc.git.notebook import (
     has_same_code,
     strip_notebook,
 )
+from mlflow_dvc.git.run import GitTimeoutError
 from mlflow_dvc.git.run_results import RunResults
 from mlflow_dvc.git.secrets import is_secret_name
 from mlflow_dvc.git.work_tree import WorkTree
@@ -93,18 +95,26 @@ class ChangedCode:
         for path, size in sizes.items():
             if not self._may_be_code(path, tracked=tracked):
                 continue
-            if path.endswith(SUFFIX) and size <= MAX_NOTEBOOK_BYTES and self.is_file(path):
-                size = self._notebook_size(path, size, tracked=tracked)  # noqa: PLW2901
-                if size < 0:
-                    continue
-            if self._is_same(path):
-                continue
-            if size > self._options.limit:
-                self.omit(path, f"too large ({size / 1e6:.0f} MB)")
-            elif self.is_file(path) and not os.access(self.where(path), os.R_OK):
+            if self.is_file(path) and not os.access(self.where(path), os.R_OK):
                 self.omit(path, "it may not be read")
-            else:
-                yield path, size
+                continue
+            try:
+                found = self._code_size(path, size, tracked=tracked)
+            except OSError as error:  # refused all the same, or gone by now
+                if isinstance(error, GitTimeoutError):
+                    raise
+                self.omit(path, f"it could not be read ({describe_error(error)})")
+                continue
+            if found is not None and found > self._options.limit:
+                self.omit(path, f"too large ({found / 1e6:.0f} MB)")
+            elif found is not None:
+                yield path, found
+
+    def _code_size(self, path: str, size: int, *, tracked: bool) -> int | None:
+        """Of a notebook that of its code. None where the code did not change."""
+        if path.endswith(SUFFIX) and size <= MAX_NOTEBOOK_BYTES and self.is_file(path):
+            size = self._notebook_size(path, size, tracked=tracked)
+        return None if size < 0 or self._is_same(path) else size
 
     def _may_be_code(self, path: str, *, tracked: bool) -> bool:
         if self._is_loaded(path):
@@ -184,7 +194,13 @@ class ChangedCode:
         if source == where:
             return False
         is_inside = source.startswith(self._root.rstrip(os.sep) + os.sep)
-        return not tracked or (is_inside and has_same_code(content, self.content(source)))
+        return not tracked or (is_inside and self._has_same_code(content, source))
+
+    def _has_same_code(self, content: bytes, source: str) -> bool:
+        try:
+            return has_same_code(content, self.content(source))
+        except OSError:  # nobody can tell
+            return False
 
     def _is_same(self, path: str) -> bool:
         same = self._options.same_code.get(posixpath.basename(path))
@@ -216,7 +232,7 @@ class ChangedCode:
         return os.path.join(self._root, path)
 
     def content(self, path: str) -> bytes:
-        """What lies there now; nothing where it is no file."""
+        """What lies there now; nothing where it is no file. Raises OSError."""
         if not self.is_file(path):
             return b""
         with open(self.where(path), "rb") as file:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mlflow_dvc.git.run import fault_line, run_git
+
+_LIST = ("--literal-pathspecs", "ls-tree", "-z", "--full-tree")
+_MAX_PATHS_AT_ONCE = 200  # on one command line; on Windows that has 32,767 characters
 
 
 def files_not_in_commit(
@@ -23,13 +26,22 @@ def files_not_in_commit(
     """
     if sha is None:
         return list(files)
-    done = run_git(root, "ls-tree", "-r", "-z", "--full-tree", sha, seconds=seconds)
+    inside = [path for path in files if not os.path.isabs(path) and ".." not in path.split("/")]
+    stored: dict[str, str] = {}
+    for start in range(0, len(inside), _MAX_PATHS_AT_ONCE):
+        batch = inside[start : start + _MAX_PATHS_AT_ONCE]
+        stored |= _stored(root, sha, batch, seconds)
+    return [path for path, text in files.items() if stored.get(path) not in blob_names(text)]
+
+
+def _stored(root: str, sha: str, paths: Sequence[str], seconds: float) -> dict[str, str]:
+    """What git names the content of each path by. Of these alone: a tree may have a million."""
+    done = run_git(root, *_LIST, sha, "--", *paths, seconds=seconds)
     if done.returncode:
         raise OSError(fault_line(done.stderr) or "git does not tell what the commit has")
     rows = (row.partition(b"\t") for row in done.stdout.split(b"\0") if row)
     # `100644 blob <id>`, then the path.
-    stored = {os.fsdecode(path): head.split()[-1].decode() for head, _, path in rows}
-    return [path for path, text in files.items() if stored.get(path) not in blob_names(text)]
+    return {os.fsdecode(path): head.split()[-1].decode() for head, _, path in rows}
 
 
 def committed_bytes(root: str, sha: str, path: str, seconds: float) -> bytes | None:
@@ -37,7 +49,7 @@ def committed_bytes(root: str, sha: str, path: str, seconds: float) -> bytes | N
 
     None where the commit has no such file, a link, or what a filter of git's makes of a file.
     """
-    row = run_git(root, "ls-tree", "-z", "--full-tree", sha, "--", path, seconds=seconds).stdout
+    row = run_git(root, *_LIST, sha, "--", path, seconds=seconds).stdout
     mode, _, blob = row.partition(b"\t")[0].partition(b" ")
     asked = run_git(root, "check-attr", "-z", "filter", "--", path, seconds=seconds).stdout
     driver = asked.split(b"\0")[2:3]

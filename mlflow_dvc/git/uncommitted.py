@@ -129,7 +129,9 @@ class UncommittedCode:
         if posixpath.basename(path) == ".gitignore" and self._is_of_dvc(part, path):
             return b""
         if b"\nGIT binary patch\n" in part:
-            old, new = self.tree.blob(self.sha, path), self.changed.content(path)
+            old, new = self.tree.blob(self.sha, path), self._content(path)
+            if new is None:
+                return b""
             if contains_secret(old) or contains_secret(new):
                 self._omit(path, _HOLDS_CREDENTIALS)
                 return b""
@@ -159,13 +161,23 @@ class UncommittedCode:
             if driver:
                 self._omit(path, f"attached as the filter {driver!r} stores it")
                 continue
-            content = self.changed.content(path)
+            content = self._content(path)
+            if content is None:
+                continue
             if contains_secret(content):
                 self._omit(path, _HOLDS_CREDENTIALS)
             elif self._budget.take(len(content)):
                 yield f"code/{path}", content
             else:
                 self._omit(path, _TOO_LARGE)
+
+    def _content(self, path: str) -> bytes | None:
+        """None, and said, where it cannot be read by now."""
+        try:
+            return self.changed.content(path)
+        except OSError as error:
+            self._omit(path, f"it could not be read ({describe_error(error)})")
+            return None
 
     def _note_edits_after_start(self, paths: Iterable[str]) -> None:
         since = self._options.since

@@ -26,11 +26,11 @@ _RETRY_AFTER_SECONDS = (0.1, 0.5)  # seconds
 
 
 def log_inputs(record: RunRecordState) -> None:
-    """Log the run's inputs that the user has not logged, in one request.
+    """Log the run's inputs that the user has not logged, in one request. A model has none.
 
     Two processes that log one new dataset at the same time collide inside MLflow: then once more.
     """
-    if not settings.inputs_enabled() or record.capture.is_empty:
+    if record.is_model or not settings.inputs_enabled() or record.capture.is_empty:
         return
     wanted = _wanted(record)
     if wanted == record.inputs:

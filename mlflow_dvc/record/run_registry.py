@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mlflow_dvc import tags as tag
@@ -39,8 +40,9 @@ class RunRecordState:
     resumed the run, not one that it was forked from. ``is_kept``: the run carries this record;
     ``later`` has, beside its first one, as it went on with other code or data, the tags that
     came by it. ``previous`` is what this process knew of the run before it was resumed.
-    ``is_ended``: this process has ended the run. ``inputs`` were logged last, and ``drawn`` is what
-    the pages were last made of: neither is written twice.
+    ``begun`` are its tags before anybody looked at the disk, once it is known whether the run
+    carries it. ``is_ended``: this process has ended the run. ``inputs`` were logged last, and
+    ``drawn`` is what the pages were last made of: neither is written twice.
     """
 
     run_id: str
@@ -58,6 +60,7 @@ class RunRecordState:
     is_kept: bool = False
     later: dict[str, str] | None = None
     previous: RunRecordState | None = None
+    begun: dict[str, str] | None = None
     is_model: bool = False
     is_ended: bool = False
     inputs: list[Input] = field(default_factory=list)
@@ -93,7 +96,25 @@ class RunRegistry:
         return [record for last in records for record in _kept(last) if record.started_here]
 
     def kept_records(self, run_id: str) -> list[RunRecordState]:
+        """Those which the run carries, its first one first."""
         return _kept(self.get(run_id))
+
+    def forget(self, record: RunRecordState) -> None:
+        """Put back what was known before ``record``, which tells nothing new.
+
+        A run may be resumed without end: each record that stays holds its patch.
+        """
+        with self._lock:
+            last, before = self._records.get(record.run_id), record.previous
+            if before is None:
+                return
+            if last is record:
+                self._records[record.run_id] = before
+                return
+            while last is not None:
+                if last.previous is record:
+                    last.previous = before
+                last = last.previous
 
     def after_fork(self) -> None:
         self._lock = threading.Lock()
@@ -103,11 +124,15 @@ class RunRegistry:
 
 
 def _kept(record: RunRecordState | None) -> list[RunRecordState]:
-    found = []
+    found = [one for one in known_records(record) if one.is_kept]
+    return found[::-1]
+
+
+def known_records(record: RunRecordState | None) -> Iterator[RunRecordState]:
+    """``record`` and what this process knew of its run before, newest first."""
     while record is not None:
-        found += [record] if record.is_kept else []
+        yield record
         record = record.previous
-    return found
 
 
 def is_same_identity(one: dict[str, str], other: dict[str, str]) -> bool:

@@ -181,5 +181,5 @@ def on_resumed(run: Any) -> None:
     worker.submit(
         run_id,
         f"record the resumed run {run_id}",
-        lambda: write_record.write_resumed(record, existing, known, artifacts=artifacts),
+        lambda: write_record.write_resumed(record, existing, registry, artifacts=artifacts),
     )

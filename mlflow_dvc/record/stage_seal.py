@@ -16,11 +16,12 @@ from mlflow_dvc import settings
 from mlflow_dvc.capture import evidence
 from mlflow_dvc.dvc_backend import lock_entry
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
+from mlflow_dvc.dvc_backend.lock_entry import LockedStage
 from mlflow_dvc.dvc_backend.tree_stat import stat_tree
 from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of, small_file_md5
-from mlflow_dvc.guard import warn_once
+from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record import inputs, write_record
 from mlflow_dvc.record.process_exit import ExitWatcher
 from mlflow_dvc.record.run_registry import RunRecordState
@@ -78,16 +79,21 @@ def finish_seal(sealing: StageSeal, seconds: float) -> None:
         return
     now = time.time()  # the same for all of them: they are of one execution of the stage
     for record in sealing.records:
-        before = record.capture.lock_at_start(sealing.stage)
-        data = evidence.apply_stage_result(
-            record.capture.data, answer, sealing.stage.file, now, touched=_touched_deps(record)
-        )
-        changed = (*data.changed, *_changed_params(record, sealing.stage))
-        data = replace(data, stage_before=entry_digest(before), changed=changed)
-        write_record.write_update(record, data, {lock_path(sealing.stage.file): answer.lock})
-        write_record.write_reports(record)
-        if evidence.has_late_inputs(data):
-            inputs.log_inputs(record)
+        with guard(f"record what the stage of {record.label} has made"):
+            _seal(record, sealing.stage, answer, now)
+
+
+def _seal(record: RunRecordState, stage: Stage, answer: LockedStage, at: float) -> None:
+    before = record.capture.lock_at_start(stage)
+    data = evidence.apply_stage_result(
+        record.capture.data, answer, stage.file, at, touched=_touched_deps(record)
+    )
+    changed = (*data.changed, *_changed_params(record, stage))
+    data = replace(data, stage_before=entry_digest(before), changed=changed)
+    write_record.write_update(record, data, {lock_path(stage.file): answer.lock})
+    write_record.write_reports(record)
+    if evidence.has_late_inputs(data):
+        inputs.log_inputs(record)
 
 
 def _touched_deps(record: RunRecordState) -> set[str]:

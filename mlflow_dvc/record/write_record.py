@@ -9,7 +9,7 @@ from mlflow_dvc import tracking
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.guard import guard, warn_once
-from mlflow_dvc.record import disk_check
+from mlflow_dvc.record import disk_check, known_parts
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, is_same_identity
 from mlflow_dvc.report.pages import record_pages
 from mlflow_dvc.report.record_markdown import record_md
@@ -33,16 +33,9 @@ def write_initial(
 
 
 def write_resumed(
-    record: RunRecordState,
-    existing: dict[str, str],
-    before: RunRecordState | None,
-    *,
-    artifacts: bool,
+    record: RunRecordState, existing: dict[str, str], registry: RunRegistry, *, artifacts: bool
 ) -> None:
-    """A run goes on: its first record stays; a different one is put beside it.
-
-    ``before`` is what this process recorded of the run when it was started or resumed last.
-    """
+    """A run goes on: its first record stays; a different one is put beside it."""
     if not _is_recorded(record, existing):
         record.tags = {}  # what stands there under a name of ours is the user's
         _write_complete(record)
@@ -51,17 +44,14 @@ def write_resumed(
         if artifacts:
             _attach(record, FOLDER)
         return
-    record.capture = workspace.add_slow_facts(record.capture, record.started / 1e9)
-    found = record.capture.tags
-    # What this process recorded is complete by now; what MLflow handed over need not be.
-    known = before.tags if before else tag.own_tags(existing)
-    if is_same_identity(known, found) and _same_changes(record, record.run_id, before):
+    at_once = record.capture
+    record.capture = workspace.add_slow_facts(at_once, record.started / 1e9)
+    begun = record.capture.tags
+    if known_parts.is_known(record, at_once, existing):
+        record.begun, record.pending = begun, None
+        registry.forget(record)
         return
-    if _is_known_part(record):
-        return
-    record.is_kept, record.later = True, {}
-    with guard(f"check the data of run {record.run_id}"):
-        disk_check.start_check(record)
+    record.begun, record.is_kept, record.later = begun, True, {}
     sync_tags(record)
     if artifacts:
         number = tracking.count_artifacts(record.tracking_uri, record.run_id, FOLDER, "resume-")
@@ -72,6 +62,7 @@ def _write_complete(record: RunRecordState) -> None:
     """Facts that cost too much for the start of a run: templates, git's part, what lies on disk."""
     record.is_kept = True
     record.capture = workspace.add_slow_facts(record.capture, record.started / 1e9)
+    record.begun = record.capture.tags
     with guard(f"check the data of {record.label}"):
         disk_check.start_check(record)
     log_warnings(record.capture)
@@ -94,20 +85,31 @@ def write_reports(record: RunRecordState) -> None:
         return
     patch = capture.patch.files if capture.patch else {}
     files = {**capture.project_files, **capture.sealed_locks, **patch}
-    pages = record_pages(capture.snapshot, files, record.experiment_id)
+    later = _later_parts(record) if record.later is None else []
+    pages = record_pages(capture.snapshot, files, record.experiment_id, later)
     _upload(record, pages, record.folder)
     if record.later is not None:
         _redraw_first_page(record)
     record.drawn = capture
 
 
+def _later_parts(record: RunRecordState) -> list[tuple[str, Snapshot]]:
+    """How the run went on, in this process or in another, to be told on its first page."""
+    uri, run_id = record.tracking_uri, record.run_id
+    with guard(f"read how run {run_id} went on"):
+        if tracking.count_artifacts(uri, run_id, FOLDER, "resume-"):
+            parts = tracking.read_parts(uri, run_id)
+            return [(part.name, part.snapshot) for part in parts if not part.is_first]
+    return []
+
+
 def _redraw_first_page(record: RunRecordState) -> None:
     """Let the page of the run's record tell of this later part as well."""
-    run = tracking.get_run(record.run_id, record.tracking_uri)
-    first, *later = tracking.load_parts(run, record.tracking_uri)
-    told = [(part.name, part.snapshot) for part in later]
-    page = record_md(first.snapshot, record.experiment_id, told).encode()
-    _upload(record, {"record.md": page}, first.folder)
+    with guard(f"draw the first page of run {record.run_id}"):
+        first, *later = tracking.read_parts(record.tracking_uri, record.run_id)
+        told = [(part.name, part.snapshot) for part in later]
+        page = record_md(first.snapshot, record.experiment_id, told).encode()
+        _upload(record, {"record.md": page}, first.folder)
 
 
 def sync_tags(record: RunRecordState) -> None:
@@ -168,43 +170,14 @@ def _is_recorded(record: RunRecordState, existing: dict[str, str]) -> bool:
     return tracking.count_artifacts(uri, run_id, FOLDER, "snapshot.json") > 0
 
 
-def _is_known_part(record: RunRecordState) -> bool:
-    """Whether the run went on with this code and data before."""
-    mine = record.capture.patch
-    changes = mine.digest if mine and mine.is_dirty else None
-    run = tracking.get_run(record.run_id, record.tracking_uri)
-    for part in tracking.load_later_parts(run, record.tracking_uri):
-        git = part.snapshot.git
-        if is_same_identity(tag.to_tags(part.snapshot), record.capture.tags) and (
-            not (git and git.dirty) or (changes is not None and changes == git.changes)
-        ):
-            return True
-    return False
-
-
 def _same_as_parent(record: RunRecordState, parent: str | None, registry: RunRegistry) -> bool:
     if parent is None:
         return False
     known = registry.get(parent)
-    if not _same_changes(record, parent, known):
+    if not known_parts.same_changes(record, parent, known):
         return False
     theirs = known.tags if known else tag.own_tags(tracking.run_tags(record.tracking_uri, parent))
     return is_same_identity(theirs, record.tags)
-
-
-def _same_changes(record: RunRecordState, run_id: str, other: RunRecordState | None) -> bool:
-    """Whether the run ``run_id`` saw the same uncommitted code: tags tell only that there is some.
-
-    ``other`` is what this process recorded of it; another one's record is in its artifacts.
-    """
-    mine = record.capture.patch
-    if mine is None or not mine.is_dirty:
-        return True  # or the tags differ
-    if mine.digest is None:
-        return False  # what is missing may differ
-    if other is not None:
-        return other.capture.patch == mine
-    return tracking.read_changes(record.tracking_uri, run_id) == mine.digest
 
 
 def _set_tags(record: RunRecordState, mine: dict[str, str], found: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from mlflow_dvc.tracking.attached_record import load_snapshot as load_snapshot
 from mlflow_dvc.tracking.attached_record import part_number as part_number
 from mlflow_dvc.tracking.attached_record import read_all_attached as read_all_attached
 from mlflow_dvc.tracking.attached_record import read_attached as read_attached
+from mlflow_dvc.tracking.attached_record import read_parts as read_parts
 from mlflow_dvc.tracking.attached_record import read_snapshot as read_snapshot
 from mlflow_dvc.tracking.attached_record import update_record as update_record
 from mlflow_dvc.tracking.models import LoggedModel as LoggedModel

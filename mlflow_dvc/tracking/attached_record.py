@@ -15,10 +15,18 @@ from mlflow_dvc.tracking.run_artifacts import list_artifacts, read_listed
 from mlflow_dvc.tracking.run_writes import (
     attach_files,
     delete_run_tag,
+    one_request,
     set_model_tags,
     set_run_tags,
 )
-from mlflow_dvc.tracking.server import SNAPSHOT, client_for, read_artifact, read_artifacts, walk
+from mlflow_dvc.tracking.server import (
+    SNAPSHOT,
+    client_for,
+    client_of,
+    read_artifact,
+    read_artifacts,
+    walk,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -91,6 +99,14 @@ def load_parts(run: Run, tracking_uri: str | None = None) -> list[RunPart]:
         listing = _list_record(client, run)
         first = RunPart(FOLDER, _load_first(client, run, listing))
         return [first, *_load_later(client, run, listing)]
+
+
+def read_parts(tracking_uri: str, run_id: str) -> list[RunPart]:
+    """What :func:`load_parts` returns, beside the training; of an id as the store has it."""
+    with one_request():
+        run = client_of(tracking_uri).get_run(run_id)
+    with one_request():
+        return load_parts(run, tracking_uri)
 
 
 def load_all(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:

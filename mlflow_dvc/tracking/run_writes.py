@@ -8,6 +8,7 @@ import posixpath
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,11 @@ if hasattr(os, "register_at_fork"):  # not on Windows
         after_in_parent=_after_fork_in_parent,
         after_in_child=_after_fork_in_child,
     )
+
+
+def one_request() -> AbstractContextManager[Any]:
+    """What stands around each request that is made beside the training."""
+    return _requesting
 
 
 def set_run_tags(tracking_uri: str, run_id: str, tags: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -201,3 +202,19 @@ def test_script_of_several_stages(project: Project, recorded):
     assert outs(run) == {"data/raw.csv"}
     assert not {"dvc.script_stage", "dvc.data_version"} & set(run.data.tags)
     assert "each@a, each@b" in done.stderr
+
+
+@pytest.mark.fresh  # an execution is told by its processes
+def test_stage_that_calls_dvc(project: Project, recorded, attached):
+    """A stage that DVC runs twice from within another one has two executions."""
+    text = (
+        "stages:\n  train: {cmd: python src/train.py, deps: [src/train.py], outs: [model.txt]}\n"
+        "  sweep:\n    cmd: dvc repro -q -f -s train && dvc repro -q -f -s train\n"
+    )
+    project.write("dvc.yaml", text)
+    project.commit("sweep")
+    project.run("dvc", "repro", "-s", "sweep")
+    told = [json.loads(attached(run.info.run_id)["snapshot.json"]) for run in recorded()]
+    assert [one["stage"] for one in told] == ["train", "train"]
+    first, second = (one["execution"] for one in told)
+    assert first != second

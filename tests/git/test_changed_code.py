@@ -13,6 +13,9 @@ from conftest import Project
 from notebooks import PLAIN, by_papermill, code, notebook
 from test_patch import patched, rebuilt, tree
 
+from mlflow_dvc.git.changed_code import ChangedCode
+from mlflow_dvc.git.commit_files import files_not_in_commit
+
 FILES = {
     "train.py": "print('a')\n",
     "src/model.py": "class Model:\n    pass\n",
@@ -317,3 +320,44 @@ def test_what_runs_comes_first(repository: Project, filler: str):
     left = {line.partition(": ")[0] for line in found.omitted}
     assert left == {f"a{number}{filler}" for number in range(4) if f"b/a{number}" not in text}
     assert 0 < len(left) < 4
+
+
+@pytest.mark.parametrize("how", ["closed", "gone"])
+def test_notebook_that_cannot_be_read(
+    repository: Project, monkeypatch: pytest.MonkeyPatch, how: str
+):
+    """A notebook that may not be read, or goes meanwhile, is named, and costs nothing else."""
+    where = repository.write("in.ipynb", notebook(code("other()")))
+    repository.write("train.py", "print('b')\n")
+    if how == "closed":
+        if not os.geteuid():
+            pytest.skip("root may read everything")
+        where.chmod(0)
+    is_file, asked = ChangedCode.is_file, []
+
+    def then_gone(changed: ChangedCode, path: str) -> bool:
+        there = is_file(changed, path)
+        asked.append(path)
+        if how == "gone" and asked.count("in.ipynb") == 3:  # right before it is opened
+            where.unlink(missing_ok=True)
+        return there
+
+    monkeypatch.setattr(ChangedCode, "is_file", then_gone)
+    found = patched(repository)
+    assert b"print('b')" in found.files["code.patch"]
+    assert "in.ipynb" in [line.partition(": ")[0] for line in found.omitted]
+
+
+def test_files_in_a_commit(repository: Project):
+    """Whether files are as a commit has them is told of any name and of many at once."""
+    odd = {":(top)a.txt": b"1", "*.txt": b"2", "a b/[c].txt": b"3"}
+    files = odd | {f"many/{number}.txt": b"m" for number in range(450)}
+    for path, content in files.items():
+        repository.write(path, content)
+    sha = repository.commit("many")
+    root = str(repository.root)
+    assert files_not_in_commit(root, sha, files, 20) == []
+    asked = files | {"*.txt": b"x", "none.txt": b"", "src": b"", "../a.txt": b""}
+    missing = ["*.txt", "none.txt", "src", "../a.txt"]
+    assert files_not_in_commit(root, sha, asked, 20) == missing
+    assert files_not_in_commit(root, sha, {}, 20) == []

@@ -9,6 +9,8 @@ import pytest
 from conftest import Project, both_stores
 
 from mlflow_dvc import tags as tag
+from mlflow_dvc.record import inputs
+from mlflow_dvc.record.lifecycle import registry
 
 pytestmark = [
     pytest.mark.hosts,
@@ -106,6 +108,15 @@ def test_of_a_stage(pipeline: Project):
     tags = tag.own_tags(model.tags)
     assert tags["dvc.seal"] == "provisional"
     assert tags["dvc.out.models/model.txt"] == pipeline.lock()["models/model.txt"]
+
+
+def test_no_inputs_of_its_own(here: Project):
+    """A model without a run is given no inputs: MLflow has none for models."""
+    model = mlflow.create_external_model(name="m")
+    record = registry.get(model.model_id)
+    assert record
+    inputs.log_inputs(record)
+    assert record.inputs == []
 
 
 def test_deleted_meanwhile(pipeline: Project):
