@@ -330,3 +330,31 @@ def test_restore_writes_nothing_unnamed(records: Records, tmp_path: Path, is_old
     found = mlflow_dvc.restore(records.put(*record), str(tmp_path / "back"))
     assert dict.fromkeys(forged, "TAMPERED").items() <= faults(found).items()
     assert not [path for path in forged if (tmp_path / "back" / path).exists()]
+
+
+# --- broken records ------------------------------------------------------------------------------
+
+
+def broken(records: Records, **fields: Any) -> Record:
+    return edit((records.tags("later"), records.files("later")), lambda raw: raw.update(fields))
+
+
+def test_broken_record_is_of_one_run_alone(records: Records):
+    """A snapshot that is none, or nested without end, and a patch that does not apply, are said of
+    their run; the others are answered for."""
+    tags, files = records.tags("later"), records.files("later")
+    patch = b"--- a/nope.py\n+++ b/nope.py\n@@ -1 +1 @@\n-a\n+b\n"
+    bad = {
+        "deep": (tags, {**files, "snapshot.json": b"[" * 200_000}),
+        "attached": broken(records, attached=5),
+        "named": broken(records, attached={"dvc.lock": 5}),
+        "locks": broken(records, locks="x"),
+        "patch": (tags, {**files, "code.patch": patch}),
+    }
+    good = records.put(tags, files)
+    ids = {name: records.put(*record) for name, record in bad.items()}
+    found = {one.run_id: one for one in mlflow_dvc.verify(all_runs=True)}
+    assert found[good].verdict == "PASS"
+    assert {name for name in bad if found[ids[name]].verdict == "PASS"} == set()
+    hits = mlflow_dvc.search(MODEL)
+    assert good in {one.run_id for one in hits}
