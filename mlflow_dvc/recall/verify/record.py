@@ -13,7 +13,7 @@ from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
-from mlflow_dvc.snapshot import DataEntry
+from mlflow_dvc.snapshot import DataEntry, Snapshot, with_data_version
 
 _OURS = "dvc."
 
@@ -31,11 +31,21 @@ def _judge(run: StoredRecord) -> tuple[Verdict, str]:
         return "TAMPERED", ours[0]
     if faults:  # `git_sha` and the like may be somebody's own
         return "UNVERIFIED", faults[0][1]
-    if fault := _entry_fault(run):
+    # The data version of an old record may be by the rules of then.
+    is_old, doubt = run.snapshot.attached is None, _version_fault(run.snapshot)
+    if fault := _entry_fault(run) or ("" if is_old else doubt):
         return "TAMPERED", fault
-    if run.snapshot.data_status == "unverified" and run.data():
-        return "UNVERIFIED", "what lay on disk was never compared with what DVC's files say"
-    return "PASS", ""
+    if not doubt and run.snapshot.data_status == "unverified" and run.data():
+        doubt = "what lay on disk was never compared with what DVC's files say"
+    return ("UNVERIFIED", doubt) if doubt else ("PASS", "")
+
+
+def _version_fault(snapshot: Snapshot) -> str:
+    """How the data version is not that of the inputs; empty where it is, or where there is none."""
+    said, found = snapshot.data_version, with_data_version(snapshot).data_version
+    if said in (None, found):
+        return ""
+    return f"the data version is {said}, that of what was read {found or 'is not known'}"
 
 
 def _entry_fault(run: StoredRecord) -> str:
@@ -63,8 +73,7 @@ def _tag_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
     for key, value in attached.items():
         if not key.startswith(tag.HASHES) and said.get(key) != value:
             yield key, f"the tag {key} is {said.get(key)!r}, the snapshot has {value!r}"
-    if lacking := tag.hashes_in(attached) - tag.hashes_in(said):
-        yield tag.HASHES, f"the tag {tag.HASHES} does not have {min(lacking)}"
+    yield from _hash_faults(run)
     for key in said:
         if key.startswith((tag.OUT, tag.DEP)) and key not in attached:
             if key not in later:
@@ -72,6 +81,17 @@ def _tag_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
             elif said[key] not in later[key]:
                 known = " or ".join(map(repr, later[key]))
                 yield key, f"the tag {key} is {said[key]!r}, the snapshot of a part has {known}"
+
+
+def _hash_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
+    """How the run is not found by what it saw, or is found by what it did not see."""
+    found = tag.hashes_in(run.tags)
+    mine, *later = (tag.hashes_in(tag.to_tags(part.snapshot)) for part in (run, *run.later))
+    if lacking := mine - found:
+        yield tag.HASHES, f"the tag {tag.HASHES} does not have {min(lacking)}"
+    extra = found.difference(mine, *later)
+    if extra and not run.unreadable:  # what such a part saw is not known
+        yield tag.HASHES, f"the tag {tag.HASHES} has {min(extra)}, which no snapshot has"
 
 
 def find_patch_fault(run: StoredRecord) -> str:
