@@ -15,6 +15,9 @@ import yaml
 from conftest import Project, environment, lay_out, make_home
 
 import mlflow_dvc
+from mlflow_dvc.git.commit_files import committed_bytes
+from mlflow_dvc.git.file_history import FileHistory
+from mlflow_dvc.recall.verify.lock_memory import LockMemory
 
 pytestmark = pytest.mark.hosts
 
@@ -285,9 +288,9 @@ def of_another_path(records: Records) -> Record:
         snapshot.update(data_status="modified", data_version=None)
 
     keys = (f"dvc.out.{PREPARED}", f"dvc.dep.{PREPARED}")
+    told = set(tags["dvc.hashes"].split()) - {tags[f"dvc.out.{PREPARED}"]}
     tags |= {key: model for key in keys if key in tags}
     tags |= {"dvc.data_status": "modified", "dvc.modified": PREPARED}
-    told = set(tags["dvc.hashes"].split()) - {tags[f"dvc.out.{PREPARED}"]}
     tags["dvc.hashes"] = " ".join(["", *sorted(told | {model})])
     tags.pop("dvc.data_version", None)
     return edit((tags, files), exchange)
@@ -353,7 +356,8 @@ def test_forged(records: Records, name: str):
     it never passes."""
     forge, least = FORGERIES[name]
     (found,) = mlflow_dvc.verify(records.put(*forge(records)))
-    assert found.verdict in {"TAMPERED": ("TAMPERED",), "UNVERIFIED": ("UNVERIFIED", "FAIL")}[least]
+    least_of = {"TAMPERED": ("TAMPERED",), "UNVERIFIED": ("UNVERIFIED", "FAIL")}
+    assert found.verdict in least_of[least], faults(found) and found.items
 
 
 def test_forged_later_part(records: Records):
@@ -406,6 +410,46 @@ def test_honest_runs_are_restored(records: Records, tmp_path: Path):
         run_id = records.put(records.tags(name), records.files(name))
         found = mlflow_dvc.restore(run_id, str(tmp_path / f"back-{number}"))
         assert (name, faults(found)) == (name, {})
+
+
+def test_witness_that_the_record_names(records: Records, tmp_path: Path, monkeypatch):
+    """What is confirmed by a repository that only the record names is told to be so."""
+    away = tmp_path / "away.git"
+    records.project.git("clone", "--quiet", "--bare", ".", str(away))
+    tags, files = edit(
+        (records.tags("clean"), records.files("clean")), with_git(remote_url=str(away))
+    )
+    run_id = records.put(tags, files)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    (found,) = mlflow_dvc.verify(run_id)
+    (lock,) = (one for one in found.items if one.part == "lock")
+    assert (lock.verdict, lock.reason) == ("PASS", f"by {away}, which the record names")
+
+
+@pytest.mark.parametrize("attribute", ["ident", "working-tree-encoding=UTF-16", "filter=none"])
+def test_committed_bytes_are_those_of_a_checkout(records: Records, attribute: str):
+    """Of a file that git lays out with other bytes than it stores, the bytes are not known."""
+    project = records.project
+    sha = project.git("rev-parse", "HEAD").strip()
+    asked = str(project.root), sha, "src/train.py", 60.0
+    assert committed_bytes(*asked) is not None
+    project.write(".gitattributes", f"*.py {attribute}\n")
+    assert committed_bytes(*asked) is None
+
+
+def test_locks_are_fetched_once(records: Records):
+    """What commits made of a lock is fetched once for all runs of one commit, and read once."""
+    found = LockMemory()
+    history = FileHistory(str(records.project.root), "dvc.lock")
+    sha = records.tags("clean")["git_sha"]
+    assert found.replacements(history, sha)
+    assert found.replacements(history, sha) is found.replacements(history, sha)
+    again = FileHistory(str(records.project.root), "dvc.lock")
+    assert found.replacements(again, sha) is found.replacements(history, sha)
+    ((_, _, after), *_) = found.replacements(history, sha)
+    content = history.replacements(sha)[0].after
+    assert found.entries(content) is after
 
 
 # --- projects with names of ours -----------------------------------------------------------------

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 
 from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.stages import Stage
@@ -13,7 +14,7 @@ from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
-from mlflow_dvc.snapshot import DataEntry, Snapshot, with_data_version
+from mlflow_dvc.snapshot import DataEntry, Snapshot, inputs, with_data_version
 
 _OURS = "dvc."
 
@@ -24,20 +25,27 @@ def check_record(run: StoredRecord) -> Check:
 
 
 def _judge(run: StoredRecord) -> tuple[Verdict, str]:
-    if "snapshot.json" not in run.files:
-        return "UNVERIFIED", "it is not attached"
+    if lack := _lack(run):
+        return "UNVERIFIED", lack
     faults = [] if run.folder else list(_tag_faults(run))
     if ours := [reason for key, reason in faults if key.startswith(_OURS)]:
         return "TAMPERED", ours[0]
     if faults:  # `git_sha` and the like may be somebody's own
         return "UNVERIFIED", faults[0][1]
-    # The data version of an old record may be by the rules of then.
-    is_old, doubt = run.snapshot.attached is None, _version_fault(run.snapshot)
-    if fault := _entry_fault(run) or ("" if is_old else doubt):
+    doubt = _version_fault(run.snapshot)
+    if fault := _entry_fault(run) or (doubt if _is_version_of_inputs(run.snapshot) else ""):
         return "TAMPERED", fault
     if not doubt and run.snapshot.data_status == "unverified" and run.data():
         doubt = "what lay on disk was never compared with what DVC's files say"
     return ("UNVERIFIED", doubt) if doubt else ("PASS", "")
+
+
+def _lack(run: StoredRecord) -> str:
+    """Why tags alone tell of the run; empty where they do not."""
+    if "snapshot.json" not in run.files:
+        return "it is not attached"
+    unread = f"{tracking.SNAPSHOT} is not readable"
+    return next((line for line in run.snapshot.warnings[-1:] if line.startswith(unread)), "")
 
 
 def _version_fault(snapshot: Snapshot) -> str:
@@ -46,6 +54,16 @@ def _version_fault(snapshot: Snapshot) -> str:
     if said in (None, found):
         return ""
     return f"the data version is {said}, that of what was read {found or 'is not known'}"
+
+
+def _is_version_of_inputs(snapshot: Snapshot) -> bool:
+    """Whether the version must be that of the inputs as they are in the snapshot.
+
+    An old one has it by the rules of then. What nobody looked at in time counts as the lock said
+    then; the hash that the stage was sealed with may be another.
+    """
+    looked_at = all(entry.state in ("clean", "modified") for entry in inputs(snapshot))
+    return snapshot.attached is not None and (snapshot.sealed_at is None or looked_at)
 
 
 def _entry_fault(run: StoredRecord) -> str:
