@@ -226,12 +226,14 @@ class Snapshot:
 
 
 _TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
+_TEXTS_BY_NAME = "Mapping[str, str] | None"
 # A snapshot may be anybody's: what is not of the kind that a field says would fail much later.
 _KINDS: Mapping[Any, tuple[type, ...]] = {
     "str": _TEXT, "State": _TEXT, "Certainty": _TEXT, "str | None": _TEXT_OR_NONE,
     "Role | None": _TEXT_OR_NONE, "State | None": _TEXT_OR_NONE, "Seal | None": _TEXT_OR_NONE,
     "int | None": (int, type(None)), "float | None": (float, int, type(None)),
     "bool": (bool,), "bool | None": (bool, type(None)),
+    _TEXTS_BY_NAME: (Mapping, type(None)),
 }  # fmt: skip
 
 
@@ -242,6 +244,8 @@ def _known(cls: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
             value = found[field.name] = raw[field.name]
             if not isinstance(value, _KINDS.get(field.type, object)):
                 raise TypeError(f"{field.name} is {value!r}")
+            if isinstance(value, Mapping) and field.type == _TEXTS_BY_NAME:
+                _texts(value.values())
     return found
 
 

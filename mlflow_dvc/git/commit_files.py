@@ -14,6 +14,8 @@ from mlflow_dvc.git.run import fault_line, run_git
 
 _LIST = ("--literal-pathspecs", "ls-tree", "-z", "--full-tree")
 _MAX_PATHS_AT_ONCE = 200  # on one command line; on Windows that has 32,767 characters
+_CONVERSIONS = ("filter", "ident", "working-tree-encoding")
+_PLAIN = frozenset({b"unspecified", b"unset"})
 
 
 def files_not_in_commit(
@@ -47,13 +49,14 @@ def _stored(root: str, sha: str, paths: Sequence[str], seconds: float) -> dict[s
 def committed_bytes(root: str, sha: str, path: str, seconds: float) -> bytes | None:
     """The file ``path`` in a commit, as it lies in a checkout but for ends of lines.
 
-    None where the commit has no such file, a link, or what a filter of git's makes of a file.
+    None where the commit has no such file, a link, or where git stores other bytes than it lays
+    out: by a filter, in another encoding, with its own name filled in.
     """
     row = run_git(root, *_LIST, sha, "--", path, seconds=seconds).stdout
     mode, _, blob = row.partition(b"\t")[0].partition(b" ")
-    asked = run_git(root, "check-attr", "-z", "filter", "--", path, seconds=seconds).stdout
-    driver = asked.split(b"\0")[2:3]
-    if not mode.startswith(b"100") or driver not in ([], [b"unspecified"], [b"unset"]):
+    words = ("check-attr", "-z", *_CONVERSIONS, "--", path)
+    asked = run_git(root, *words, seconds=seconds).stdout
+    if not mode.startswith(b"100") or not _PLAIN.issuperset(asked.split(b"\0")[2::3]):
         return None
     done = run_git(root, "cat-file", "blob", blob.split()[-1].decode(), seconds=seconds)
     return done.stdout if done.returncode == 0 else None

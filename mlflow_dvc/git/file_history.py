@@ -35,8 +35,8 @@ class FileHistory:
     """
 
     def __init__(self, root: str, path: str) -> None:
-        self._root = root
-        self._path = path
+        self.root = root
+        self.path = path
 
     def at(self, sha: str | None) -> bytes | None:
         """The content in the commit; None where it has none, and before the first commit."""
@@ -54,11 +54,11 @@ class FileHistory:
 
         So are commits that it was amended to. Before the first commit, all are built on it.
         """
-        return _replacements(self._root, self._path, sha, _state_of_refs(self._root))
+        return _replacements(self.root, self.path, sha, _state_of_refs(self.root))
 
     def _replacements(self, sha: str | None) -> Iterator[Replacement]:
         yield from self._replacements_after(sha)
-        for old, new in _amendments(self._root, sha) if sha else ():
+        for old, new in _amendments(self.root, sha) if sha else ():
             before, after = self._contents([old, new])
             if after is not None and after != before:
                 yield Replacement(new, before, after)
@@ -75,15 +75,15 @@ class FileHistory:
 
     def _commits(self, *words: str) -> list[str]:
         limit = f"--max-count={_MAX_COMMITS}"
-        wanted = ("rev-list", "--full-history", limit, *words, "--", f":(top,literal){self._path}")
-        return git_output(self._root, *wanted, seconds=_MAX_SECONDS).decode().split()
+        wanted = ("rev-list", "--full-history", limit, *words, "--", f":(top,literal){self.path}")
+        return git_output(self.root, *wanted, seconds=_MAX_SECONDS).decode().split()
 
     def _contents(self, commits: Sequence[str]) -> list[bytes | None]:
-        if "\n" in self._path or not commits:
+        if "\n" in self.path or not commits:
             return [None] * len(commits)
-        given = b"".join(os.fsencode(f"{commit}:{self._path}\n") for commit in commits)
+        given = b"".join(os.fsencode(f"{commit}:{self.path}\n") for commit in commits)
         try:
-            done = run_git(self._root, "cat-file", "--batch", given=given, seconds=_MAX_SECONDS)
+            done = run_git(self.root, "cat-file", "--batch", given=given, seconds=_MAX_SECONDS)
         except OSError:
             return [None] * len(commits)
         return list(_parse_batch(done.stdout, len(commits)))

@@ -25,9 +25,31 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _MAX_PARENTS = 10
-_NOT_OF_THE_PROJECT = frozenset({"snapshot.json", "record.md", "report.html", ".dvcignore", PATCH})
+# What a record has of its own below dvc/; all else is the project's.
 SUBMODULES = "submodules/"
 _RAW, _WRONG = "code/", "contradicted/"
+_OWN_FILES = frozenset({"snapshot.json", "record.md", "report.html", ".dvcignore", PATCH})
+
+
+def is_of_project(path: str, snapshot: Snapshot) -> bool:
+    """Whether what is attached at ``path`` is a file of the project: its folders have any names."""
+    if path in _OWN_FILES:
+        return False
+    is_own = path.startswith((_RAW, SUBMODULES, _WRONG)) or bool(tracking.part_number(path))
+    return not is_own or path in (snapshot.attached or ())
+
+
+def is_code(path: str, snapshot: Snapshot) -> bool:
+    """Whether it is what turns the commit into the work tree."""
+    is_named = path == PATCH or path.startswith((_RAW, SUBMODULES))
+    return is_named and not is_of_project(path, snapshot)
+
+
+def part_folders(paths: Iterable[str], snapshot: Snapshot) -> list[str]:
+    """Where later parts of the run are attached, in their order."""
+    own = (path for path in paths if tracking.part_number(path))
+    found = {path.partition("/")[0] for path in own if not is_of_project(path, snapshot)}
+    return sorted(found, key=tracking.part_number)
 
 
 @dataclass(frozen=True)
@@ -66,12 +88,8 @@ class StoredRecord:
     @cached_property
     def project_files(self) -> dict[str, bytes]:
         """DVC's files and the parameters, by their path in the project. Paths are not checked."""
-        ours = (_RAW, SUBMODULES, _WRONG)
-        return {
-            path: content
-            for path, content in self.files.items()
-            if path not in _NOT_OF_THE_PROJECT and not path.startswith(ours)
-        }
+        found = self.files.items()
+        return {path: text for path, text in found if is_of_project(path, self.snapshot)}
 
     @property
     def later_stages(self) -> tuple[StoredRecord, ...]:
@@ -103,11 +121,8 @@ class StoredRecord:
     @cached_property
     def code_files(self) -> dict[str, bytes]:
         """What turns the commit into the work tree, as it is attached."""
-        return {
-            path: content
-            for path, content in self.files.items()
-            if path == PATCH or path.startswith((_RAW, SUBMODULES))
-        }
+        found = self.files.items()
+        return {path: text for path, text in found if is_code(path, self.snapshot)}
 
     def patch(self, folder: str = "") -> bytes:
         """Of the repository, or of the submodule attached below ``folder``; empty for none."""
@@ -118,7 +133,7 @@ class StoredRecord:
         inside = posixpath.join(folder, _RAW)
         return {
             path.removeprefix(inside): content
-            for path, content in self.files.items()
+            for path, content in self.code_files.items()
             if path.startswith(inside)
         }
 
@@ -144,10 +159,11 @@ def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
     """The record of ``run``."""
     carrier = run_holding_record(run, tracking_uri)
     files = tracking.read_all_attached(carrier, tracking_uri)
-    first = {path: files[path] for path in files if not tracking.part_number(path)}
-    snapshot = tracking.read_snapshot(carrier, first.get("snapshot.json"))
-    folders = {path.partition("/")[0] for path in files if tracking.part_number(path)}
-    ordered = sorted(folders, key=tracking.part_number)
+    snapshot = tracking.read_snapshot(carrier, files.get("snapshot.json"), alone=True)
+    ordered = part_folders(files, snapshot)
+    apart = tuple(f"{folder}/" for folder in ordered)
+    named = snapshot.attached or ()
+    first = {path: files[path] for path in files if path in named or not path.startswith(apart)}
     if carrier is not run:  # how its parent went on is not this run's
         return StoredRecord(run, snapshot, first)
     later = tuple(_later(run, files, ordered))

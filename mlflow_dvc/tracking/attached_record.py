@@ -48,8 +48,11 @@ def load_snapshot(run: Run, tracking_uri: str | None = None) -> Snapshot:
         return _load_first(client, run, None)
 
 
-def read_snapshot(run: Run, content: bytes | None) -> Snapshot:
-    """The Snapshot of a run from ``content``, the attached file; None where it has none."""
+def read_snapshot(run: Run, content: bytes | None, *, alone: bool = False) -> Snapshot:
+    """The Snapshot of a run from ``content``, the attached file; None where it has none.
+
+    ``alone``: what tags say is left out, where the file is kept up to date as they are.
+    """
     by_tags = tag.from_tags(run.data.tags)
     if not tag.own_tags(run.data.tags):
         return Snapshot()
@@ -57,8 +60,10 @@ def read_snapshot(run: Run, content: bytes | None) -> Snapshot:
         return _with_warning(by_tags, f"the run has no {SNAPSHOT}; this is what its tags say")
     try:
         attached = Snapshot.from_dict(json.loads(content))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return _with_warning(by_tags, f"{SNAPSHOT} is not readable: {error}")
+    if alone and attached.attached is not None:
+        return attached
     # What became known after the start is in the tags alone.
     return replace(
         attached,

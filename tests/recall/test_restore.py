@@ -21,7 +21,7 @@ from mlflow_dvc.capture import frozen_record, workspace
 from mlflow_dvc.errors import CommitLostError, MlflowDvcError, TargetExistsError
 from mlflow_dvc.recall.locate import locate_project
 from mlflow_dvc.recall.stored_record import load_record
-from mlflow_dvc.snapshot import DataEntry, Snapshot
+from mlflow_dvc.snapshot import DataEntry, Snapshot, with_data_version
 
 Make = Callable[..., str]
 PREPARED = "data/prepared.csv"
@@ -42,7 +42,8 @@ def made(pipeline: Project, tracking_uri: str) -> Make:
         root: Path = pipeline.root,
     ) -> str:
         found = frozen_record.load_frozen(workspace.freeze(str(root)))
-        snapshot = change(replace(found.snapshot, data_status="clean", frozen=False))
+        changed = change(replace(found.snapshot, data_status="clean", frozen=False))
+        snapshot = with_data_version(changed)
         with mlflow_dvc.disabled():
             run = mlflow.MlflowClient().create_run(
                 os.environ["MLFLOW_EXPERIMENT_ID"], tags=tag.to_tags(snapshot) | tags

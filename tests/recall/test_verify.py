@@ -15,6 +15,9 @@ import yaml
 from conftest import Project, environment, lay_out, make_home
 
 import mlflow_dvc
+from mlflow_dvc.git.commit_files import committed_bytes
+from mlflow_dvc.git.file_history import FileHistory
+from mlflow_dvc.recall.verify.lock_memory import LockMemory
 
 pytestmark = pytest.mark.hosts
 
@@ -197,7 +200,7 @@ def forget_new_fields(snapshot: dict[str, Any]) -> None:
 
 
 def seal_it(snapshot: dict[str, Any]) -> None:
-    snapshot.update(seal="confirmed", sealed_at=1.0, stage="train", script_stage=None)
+    snapshot.update(sealed_at=1.0, stage="train", script_stage=None)
 
 
 def all_of(records: Records) -> Record:
@@ -245,11 +248,57 @@ def only_told(records: Records) -> Record:
     for entry in (*snapshot["data"], *snapshot["deps"]):
         if entry["path"] == PREPARED:
             entry.update(state="modified", certainty="disk")
-    snapshot.update(data_status="modified", lock=tags["dvc.lock"])
+    snapshot.update(data_status="modified", lock=tags["dvc.lock"], data_version=None)
     snapshot["locks"] = {"dvc.lock": tags["dvc.lock"]}
     tags = {**told[0], "dvc.data_status": "modified", "dvc.modified": PREPARED}
     tags["dvc.lock"] = snapshot["lock"]
+    tags.pop("dvc.data_version", None)
     return tags, {**files, "snapshot.json": json.dumps(snapshot).encode()}
+
+
+def other_version(records: Records) -> Record:
+    """A name for other data, in the tag and the snapshot alike."""
+    mine = records.tags("later")["dvc.data_version"]
+    return swap((records.tags("later"), records.files("later")), {mine: "f" * 12})
+
+
+def in_a_comment(records: Records) -> Record:
+    """Data that nobody had, its hash in a comment of the lock."""
+    value = "0123456789abcdef" * 2
+    tags, files = records.tags("later"), records.files("later")
+    tags = {**tags, "dvc.out.data/never.csv": value, "dvc.hashes": f"{tags['dvc.hashes']} {value}"}
+    record = digest(tags, {**files, "dvc.lock": files["dvc.lock"] + f"# {value}\n".encode()})
+
+    def invent(snapshot: dict[str, Any]) -> None:
+        like = next(one for one in snapshot["data"] if one["path"] == MODEL)
+        snapshot["data"].append({**like, "path": "data/never.csv", "hash": value, "role": None})
+
+    return edit(record, invent)
+
+
+def of_another_path(records: Records) -> Record:
+    """Data that has the hash of what the same stage made elsewhere."""
+    tags, files = records.tags("by hand"), records.files("by hand")
+    model = yaml.safe_load(files["dvc.lock"])["stages"]["train"]["outs"][0]["md5"]
+
+    def exchange(snapshot: dict[str, Any]) -> None:
+        for one in (*snapshot["data"], *snapshot["deps"]):
+            if one["path"] == PREPARED:
+                one.update(hash=model, stage="train", certainty="disk", state="modified")
+        snapshot.update(data_status="modified", data_version=None)
+
+    keys = (f"dvc.out.{PREPARED}", f"dvc.dep.{PREPARED}")
+    told = set(tags["dvc.hashes"].split()) - {tags[f"dvc.out.{PREPARED}"]}
+    tags |= {key: model for key in keys if key in tags}
+    tags |= {"dvc.data_status": "modified", "dvc.modified": PREPARED}
+    tags["dvc.hashes"] = " ".join(["", *sorted(told | {model})])
+    tags.pop("dvc.data_version", None)
+    return edit((tags, files), exchange)
+
+
+def with_tags(records: Records, **tags: str) -> Record:
+    told = {f"dvc.{key}": value for key, value in tags.items()}
+    return {**records.tags("later"), **told}, records.files("later")
 
 
 UNCOMMITTED = everything_uncommitted
@@ -283,6 +332,14 @@ FORGERIES: dict[str, tuple[Callable[[Records], Record], str]] = {
         lambda r: other_file(r, "evil.dvc", b"outs:\n- md5: " + b"0" * 32 + b"\n  path: evil\n"),
         "TAMPERED",
     ),
+    "the tag of the data version": (lambda r: with_tags(r, data_version="f" * 12), "TAMPERED"),
+    "the data version": (other_version, "TAMPERED"),
+    "more hashes": (
+        lambda r: with_tags(r, hashes=r.tags("later")["dvc.hashes"] + f" {'a' * 32}"),
+        "TAMPERED",
+    ),
+    "a hash in a comment": (in_a_comment, "UNVERIFIED"),
+    "a hash of another path": (of_another_path, "UNVERIFIED"),
     "another .dvc in an old record": (
         lambda r: edit(
             other_file(r, "evil.dvc", b"outs:\n- md5: " + b"0" * 32 + b"\n  path: evil\n"),
@@ -299,7 +356,8 @@ def test_forged(records: Records, name: str):
     it never passes."""
     forge, least = FORGERIES[name]
     (found,) = mlflow_dvc.verify(records.put(*forge(records)))
-    assert found.verdict in {"TAMPERED": ("TAMPERED",), "UNVERIFIED": ("UNVERIFIED", "FAIL")}[least]
+    least_of = {"TAMPERED": ("TAMPERED",), "UNVERIFIED": ("UNVERIFIED", "FAIL")}
+    assert found.verdict in least_of[least], faults(found) and found.items
 
 
 def test_forged_later_part(records: Records):
@@ -330,3 +388,141 @@ def test_restore_writes_nothing_unnamed(records: Records, tmp_path: Path, is_old
     found = mlflow_dvc.restore(records.put(*record), str(tmp_path / "back"))
     assert dict.fromkeys(forged, "TAMPERED").items() <= faults(found).items()
     assert not [path for path in forged if (tmp_path / "back" / path).exists()]
+
+
+def test_restore_writes_nothing_denied(records: Records, tmp_path: Path):
+    """What git denies is not written by restore, which says so, and is no ground to run again."""
+    run_id = records.put(*all_of(records))
+    found = mlflow_dvc.restore(run_id, str(tmp_path / "back"))
+    denied = [one.name for one in mlflow_dvc.verify(run_id)[0].items if one.verdict == "TAMPERED"]
+    assert denied
+    assert [name for name in denied if faults(found).get(name) != "TAMPERED"] == []
+    for name in denied:
+        where = tmp_path / "back" / name
+        assert not where.exists() or where.read_bytes() != all_of(records)[1][name]
+    with pytest.raises(mlflow_dvc.MlflowDvcError, match=denied[0]):
+        mlflow_dvc.reproduce(run_id, str(tmp_path / "again"))
+
+
+def test_honest_runs_are_restored(records: Records, tmp_path: Path):
+    """Restore asks git only what it denies: honest runs come back with no word more."""
+    for number, name in enumerate(NAMES[:-1]):
+        run_id = records.put(records.tags(name), records.files(name))
+        found = mlflow_dvc.restore(run_id, str(tmp_path / f"back-{number}"))
+        assert (name, faults(found)) == (name, {})
+
+
+def test_witness_that_the_record_names(records: Records, tmp_path: Path, monkeypatch):
+    """What is confirmed by a repository that only the record names is told to be so."""
+    away = tmp_path / "away.git"
+    records.project.git("clone", "--quiet", "--bare", ".", str(away))
+    tags, files = edit(
+        (records.tags("clean"), records.files("clean")), with_git(remote_url=str(away))
+    )
+    run_id = records.put(tags, files)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    (found,) = mlflow_dvc.verify(run_id)
+    (lock,) = (one for one in found.items if one.part == "lock")
+    assert (lock.verdict, lock.reason) == ("PASS", f"by {away}, which the record names")
+
+
+@pytest.mark.parametrize("attribute", ["ident", "working-tree-encoding=UTF-16", "filter=none"])
+def test_committed_bytes_are_those_of_a_checkout(records: Records, attribute: str):
+    """Of a file that git lays out with other bytes than it stores, the bytes are not known."""
+    project = records.project
+    sha = project.git("rev-parse", "HEAD").strip()
+    asked = str(project.root), sha, "src/train.py", 60.0
+    assert committed_bytes(*asked) is not None
+    project.write(".gitattributes", f"*.py {attribute}\n")
+    assert committed_bytes(*asked) is None
+
+
+def test_locks_are_fetched_once(records: Records):
+    """What commits made of a lock is fetched once for all runs of one commit, and read once."""
+    found = LockMemory()
+    history = FileHistory(str(records.project.root), "dvc.lock")
+    sha = records.tags("clean")["git_sha"]
+    assert found.replacements(history, sha)
+    assert found.replacements(history, sha) is found.replacements(history, sha)
+    again = FileHistory(str(records.project.root), "dvc.lock")
+    assert found.replacements(again, sha) is found.replacements(history, sha)
+    ((_, _, after), *_) = found.replacements(history, sha)
+    content = history.replacements(sha)[0].after
+    assert found.entries(content) is after
+
+
+# --- projects with names of ours -----------------------------------------------------------------
+
+NAMED = """\
+stages:
+  train:
+    cmd: python train.py
+    deps: [raw.csv, train.py, params.yaml]
+    params: [lr]
+    outs: [model.txt]
+"""
+TRAIN = """\
+import mlflow
+from pathlib import Path
+
+with mlflow.start_run():
+    mlflow.log_metric("x", 1)
+Path("model.txt").write_text(Path("params.yaml").read_text())
+"""
+
+
+@pytest.mark.parametrize("folder", ["code", "submodules", "contradicted", "resume-1"])
+def test_folders_called_as_ours(make_project, runs, monkeypatch, tmp_path: Path, folder: str):
+    """A project's folder may be called as one of a record is; parameters that are dependencies too
+    may be edited, which is no change of code."""
+    project = make_project()
+    files = {"dvc.yaml": NAMED, "train.py": TRAIN, "params.yaml": "lr: 1\n", "raw.csv": "1\n"}
+    for name, text in files.items():
+        project.write(f"{folder}/{name}", text)
+    project.write(".gitignore", "/mlflow.db\n/mlruns/\n")
+    project.dvc("add", "--quiet", f"{folder}/raw.csv")
+    project.commit("pipeline")
+    project.dvc("repro", "--quiet", f"{folder}/dvc.yaml")
+    project.write(f"{folder}/params.yaml", "lr: 2\n")
+    project.dvc("repro", "--quiet", f"{folder}/dvc.yaml")
+    project.commit("what both saw")
+    monkeypatch.chdir(project.root)
+    new, old = sorted(runs(), key=lambda run: -run.info.start_time)
+    (found,) = mlflow_dvc.verify(new.info.run_id)
+    assert faults(found) == {}
+    assert (f"lock {folder}/dvc.lock") in {f"{one.part} {one.name}" for one in found.items}
+    back = mlflow_dvc.restore(new.info.run_id, str(tmp_path / "back"))
+    assert faults(back) == {}
+    assert (tmp_path / "back" / folder / "params.yaml").read_text() == "lr: 2\n"
+    told = mlflow_dvc.diff(old.info.run_id, new.info.run_id)
+    assert [(one.key, one.new) for one in told.params] == [(f"{folder}/params.yaml:lr", "2")]
+    assert (told.code.differs, told.certain) == (False, True)
+
+
+# --- broken records ------------------------------------------------------------------------------
+
+
+def broken(records: Records, **fields: Any) -> Record:
+    return edit((records.tags("later"), records.files("later")), lambda raw: raw.update(fields))
+
+
+def test_broken_record_is_of_one_run_alone(records: Records):
+    """A snapshot that is none, or nested without end, and a patch that does not apply, are said of
+    their run; the others are answered for."""
+    tags, files = records.tags("later"), records.files("later")
+    patch = b"--- a/nope.py\n+++ b/nope.py\n@@ -1 +1 @@\n-a\n+b\n"
+    bad = {
+        "deep": (tags, {**files, "snapshot.json": b"[" * 200_000}),
+        "attached": broken(records, attached=5),
+        "named": broken(records, attached={"dvc.lock": 5}),
+        "locks": broken(records, locks="x"),
+        "patch": (tags, {**files, "code.patch": patch}),
+    }
+    good = records.put(tags, files)
+    ids = {name: records.put(*record) for name, record in bad.items()}
+    found = {one.run_id: one for one in mlflow_dvc.verify(all_runs=True)}
+    assert found[good].verdict == "PASS"
+    assert {name for name in bad if found[ids[name]].verdict == "PASS"} == set()
+    hits = mlflow_dvc.search(MODEL)
+    assert good in {one.run_id for one in hits}

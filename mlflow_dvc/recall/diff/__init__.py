@@ -20,14 +20,17 @@ from mlflow_dvc.recall.diff import code, data
 from mlflow_dvc.recall.diff.code import CodeDiff, RunCode
 from mlflow_dvc.recall.diff.data import DataDiff, RunData
 from mlflow_dvc.recall.diff.params import compare_params, is_params_file
-from mlflow_dvc.recall.stored_record import run_holding_record
+from mlflow_dvc.recall.stored_record import (
+    is_code,
+    is_of_project,
+    part_folders,
+    run_holding_record,
+)
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.tracking.runs import iso_time
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-
-_BESIDE_THE_PATCH = ("dvc/code/", "dvc/submodules/")
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ class _LoadedRun:
         self._name = name
         self._uri = tracking_uri
         self._carrier = run_holding_record(run, tracking_uri)
-        self._files = tracking.list_attached(self._carrier, tracking_uri)
+        listed = tracking.list_attached(self._carrier, tracking_uri)
+        self._files = [path.removeprefix("dvc/") for path in listed]
         self.snapshot = tracking.load_snapshot(self._carrier, tracking_uri)
 
     def side(self, experiments: Mapping[str, str]) -> ComparedRun:
@@ -158,9 +162,10 @@ class _LoadedRun:
 
     def code(self) -> RunCode:
         patch = None
-        if f"dvc/{PATCH}" in self._files:
+        if PATCH in self._files:
             patch = tracking.read_attached(self._carrier, PATCH, self._uri)
-        others = tuple(path for path in self._files if path.startswith(_BESIDE_THE_PATCH))
+        code_files = (path for path in self._files if is_code(path, self.snapshot))
+        others = tuple(f"dvc/{path}" for path in code_files if path != PATCH)
         outs = (*(one.path for one in self.snapshot.data), *self._params_paths)
         apart = self._from_git_root(outs), self._from_git_root(self._shown())
         return RunCode(self.snapshot.git, patch, others, *apart)
@@ -172,10 +177,10 @@ class _LoadedRun:
     def _shown(self) -> Iterator[str]:
         """What the pipelines that are attached show: no code."""
         for path in self._files:
-            if posixpath.basename(path) == PIPELINE_FILE and path.startswith("dvc/"):
-                inside = path.removeprefix("dvc/")
-                content = tracking.read_attached(self._carrier, inside, self._uri)
-                yield from shown_files(inside, content or b"")
+            is_pipeline = posixpath.basename(path) == PIPELINE_FILE
+            if is_pipeline and is_of_project(path, self.snapshot):
+                content = tracking.read_attached(self._carrier, path, self._uri)
+                yield from shown_files(path, content or b"")
 
     def params_files(self) -> dict[str, bytes]:
         """The parameter files that are attached, by their path from the DVC root."""
@@ -187,8 +192,7 @@ class _LoadedRun:
 
     @property
     def _params_paths(self) -> list[str]:
-        paths = (path.removeprefix("dvc/") for path in self._files)
-        return [path for path in paths if is_params_file(path)]
+        return [path for path in self._files if is_params_file(path, self.snapshot)]
 
     def data(self) -> RunData:
         return RunData(self._name, self.snapshot, complete=not self._is_by_tags)
@@ -222,7 +226,7 @@ class _LoadedRun:
 
     @property
     def _is_resumed(self) -> bool:
-        return any(path.startswith("dvc/resume-") for path in self._files)
+        return bool(part_folders(self._files, self.snapshot))
 
     @property
     def _is_by_tags(self) -> bool:

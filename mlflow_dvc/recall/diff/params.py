@@ -9,16 +9,16 @@ from typing import Any
 
 from mlflow_dvc.dvc_backend.params import read_params
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
+from mlflow_dvc.recall.stored_record import is_of_project
+from mlflow_dvc.snapshot import Snapshot
 
-_NO_PARAMS = frozenset({"snapshot.json", "record.md", "report.html", "code.patch", ".dvcignore"})
-_FOLDERS = ("code/", "submodules/", "contradicted/", "resume-")
 _SUFFIXES = frozenset({".yaml", ".yml", ".json", ".toml"})
 
 
-def is_params_file(path: str) -> bool:
+def is_params_file(path: str, snapshot: Snapshot) -> bool:
     """Whether what is attached at ``path`` holds parameters, rather than code or DVC's own."""
     name = posixpath.basename(path)
-    if name == PIPELINE_FILE or path in _NO_PARAMS or path.startswith(_FOLDERS):
+    if name == PIPELINE_FILE or not is_of_project(path, snapshot):
         return False
     return posixpath.splitext(name)[1] in _SUFFIXES
 

@@ -12,9 +12,14 @@ from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
 from mlflow_dvc.recall.imports import import_source
 from mlflow_dvc.recall.restore.target import RestoreTarget
+from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check
+from mlflow_dvc.recall.verify.attached import check_attached
 from mlflow_dvc.recall.verify.data import check_unknown
+from mlflow_dvc.recall.verify.hashes import check_code
+from mlflow_dvc.recall.verify.lock_memory import LockMemory
 from mlflow_dvc.recall.verify.record import check_files, check_locks
+from mlflow_dvc.recall.verify.witness import Witness
 from mlflow_dvc.snapshot import DataEntry
 
 _OUTSIDE = "it leads out of the tree"
@@ -24,14 +29,30 @@ _EMPTY_CONFIG = {"config": "", ".gitignore": "/config.local\n/tmp\n/cache\n"}
 def restore_dvc_files(target: RestoreTarget) -> Iterator[Check]:
     """The locks, the pipeline, the parameters and the ``.dvc`` files, as they are attached."""
     _make_project(target.dvc_root or "")
-    items = [*check_locks(target.run), *check_files(target.run)]
+    memory = LockMemory()
+    items = list(_file_checks(target, target.run, memory))
     for part in target.run.later_stages:
-        items += [item for item in check_locks(part) if item.verdict == "TAMPERED"]
+        found = _file_checks(target, part, memory)
+        items += [item for item in found if item.verdict == "TAMPERED"]
     yield from items
     refused = {item.name for item in items if item.verdict == "TAMPERED"}
     for path, content in target.run.final_files.items():
         if path not in refused:
             yield from _written(target, path, content)
+
+
+def _file_checks(target: RestoreTarget, run: StoredRecord, memory: LockMemory) -> Iterator[Check]:
+    """Of the record itself, and what git denies; what it does not know is not asked here."""
+    denied: dict[str, Check] = {}
+    if target.has_own_commit and target.sha:
+        witness = Witness(run, target.repository, memory)
+        found = (*check_attached(run, witness), *check_code(run, witness))
+        denied = {item.name: item for item in found if item.verdict == "TAMPERED"}
+    for item in (*check_locks(run), *check_files(run)):
+        if item.verdict != "PASS" or item.name not in denied:
+            denied.pop(item.name, None)
+            yield item
+    yield from denied.values()
 
 
 def _written(target: RestoreTarget, path: str, content: bytes) -> Iterator[Check]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +33,7 @@ class StageLocks:
     git_root: str | None
     dvc_file: DvcFile
     stage: Stage
+    _taken_in: dict[str, list[StageLock]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def path(self) -> str:
@@ -66,8 +67,13 @@ class StageLocks:
             if lock := self._lock(self._history.at(commit), f"experiment {name}"):
                 yield lock
 
-    def taken_in_after(self, sha: str) -> Iterator[StageLock]:
+    def taken_in_after(self, sha: str) -> list[StageLock]:
         """Those which a commit took in, in place of what the commit ``sha`` says of the stage."""
+        if sha not in self._taken_in:
+            self._taken_in[sha] = list(self._find_taken_in(sha))
+        return self._taken_in[sha]
+
+    def _find_taken_in(self, sha: str) -> Iterator[StageLock]:
         if self._history is None or not is_sha(sha):
             return
         known = locked_entry(self._history.at(sha), self.stage.name)

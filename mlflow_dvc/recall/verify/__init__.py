@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,20 +10,19 @@ from functools import partial
 from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, find_available
 from mlflow_dvc.errors import RunNotFoundError
-from mlflow_dvc.git.repository import Repository, full_sha_or_none
 from mlflow_dvc.recall.locate import ProjectLocation, clone_project, locate_project
 from mlflow_dvc.recall.stored_record import StoredRecord, load_record, load_record_of
 from mlflow_dvc.recall.verdict import Check, Verdict, overall
+from mlflow_dvc.recall.verify.attached import check_attached, find_witness
 from mlflow_dvc.recall.verify.code import (
     check_commit,
     check_patch,
     check_submodules,
-    known_remotes,
 )
 from mlflow_dvc.recall.verify.data import IN_GIT, check_data, data_ref, find_in_commit_remotes
 from mlflow_dvc.recall.verify.hashes import check_code, unconfirmed_paths
-from mlflow_dvc.recall.verify.record import check_files, check_locks, check_record
-from mlflow_dvc.recall.verify.witness import Witness
+from mlflow_dvc.recall.verify.lock_memory import LockMemory
+from mlflow_dvc.recall.verify.record import check_record
 
 _UNCONFIRMED = "it can be had, but only the record says that it is what the run saw"
 _NO_DATA = "the record names no data: nothing to verify"
@@ -82,9 +80,12 @@ def verify(
     with ExitStack() as stack:
         locations = [_locate(one, project, stack) for one in records]
         stores = _ask_stores(records, locations)
+        memory = LockMemory()
         return [
             _result(
-                one.run_id, one.name, tuple(_checks(one, location, _stores_of(location, stores)))
+                one.run_id,
+                one.name,
+                tuple(_checks(one, location, _stores_of(location, stores), memory)),
             )
             for one, location in zip(records, locations, strict=True)
         ] + gone
@@ -132,14 +133,18 @@ def _result(run_id: str, name: str, items: tuple[Check, ...]) -> VerifyResult:
     return VerifyResult(run_id, name, overall(items), items)
 
 
-def _checks(run: StoredRecord, location: ProjectLocation, stores: StoreAnswer) -> Iterator[Check]:
+def _checks(
+    run: StoredRecord, location: ProjectLocation, stores: StoreAnswer, memory: LockMemory
+) -> Iterator[Check]:
     if not run.snapshot:
         yield Check("record", run.run_id, "UNVERIFIED", "the run carries no record")
         return
     said: set[Check] = set()
     unconfirmed: set[str] = set()
     for part in (run, *run.later):
-        for one in map(partial(_name_by_part, part), _check_part(part, location, unconfirmed)):
+        for one in map(
+            partial(_name_by_part, part), _check_part(part, location, unconfirmed, memory)
+        ):
             if one not in said:
                 said.add(one)
                 yield one
@@ -157,7 +162,7 @@ def _with_doubt(check: Check, unconfirmed: set[str]) -> Check:
 
 
 def _check_part(
-    run: StoredRecord, location: ProjectLocation, unconfirmed: set[str]
+    run: StoredRecord, location: ProjectLocation, unconfirmed: set[str], memory: LockMemory
 ) -> Iterator[Check]:
     """``unconfirmed`` takes the paths of data of which git does not tell."""
     yield check_record(run)
@@ -167,8 +172,8 @@ def _check_part(
         if run.snapshot.git.dirty is not False or run.code_files:
             yield check_patch(run, location.repository)
     with ExitStack() as stack:
-        witness = Witness(run, _witness_of(run, location, stack))
-        yield from _check_files(run, witness)
+        witness = find_witness(run, location, memory, stack)
+        yield from check_attached(run, witness)
         yield from check_code(run, witness)
         unconfirmed |= unconfirmed_paths(run, witness)
 
@@ -176,26 +181,3 @@ def _check_part(
 def _name_by_part(part: StoredRecord, check: Check) -> Check:
     is_file = check.part in ("record", "patch", "lock", "file")
     return replace(check, name=f"{part.folder}/{check.name}") if part.folder and is_file else check
-
-
-def _witness_of(
-    run: StoredRecord, location: ProjectLocation, stack: ExitStack
-) -> Repository | None:
-    """The repository at hand; where it lacks the commit, what a remote has of that."""
-    here, git = location.repository, run.snapshot.git
-    sha = full_sha_or_none(git.sha) if git else None
-    if here is None or sha is None or here.has(sha):
-        return here
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlflow-dvc-"))
-    return here.fetch_apart(folder, sha, known_remotes(run, here))
-
-
-def _check_files(run: StoredRecord, witness: Witness) -> Iterator[Check]:
-    """Whether the attached files are those of the record, and whether git says so too."""
-    for lock in check_locks(run):
-        confirmed = lock.verdict == "PASS"
-        yield Check("lock", lock.name, *witness.lock_verdict(lock.name)) if confirmed else lock
-    tampered = list(check_files(run))
-    yield from tampered
-    names = {one.name for one in tampered}
-    yield from (one for one in witness.file_checks() if one.name not in names)

@@ -117,6 +117,13 @@ def _judge(
     return "FAIL", reason
 
 
+def _is_folder(commits: GitHistory, sha: str, patch: bytes, path: str) -> bool:
+    try:
+        return commits.is_folder(sha, patch, path)
+    except OSError:  # the patch does not apply, which is said of the patch
+        return False
+
+
 def _named(found: Availability) -> str:
     named = ", ".join(f"{name} {oid}".strip() for name, oid in found.missing)
     more = found.count - len(found.missing)
@@ -133,7 +140,7 @@ def _in_git(
     inside = os.path.normpath(os.path.join(run.snapshot.root or ".", entry.path))
     with GitHistory(repository.root, MAX_GIT_SECONDS) as commits:
         content = commits.content(sha, run.patch(), inside.replace(os.sep, "/"))
-        if content is None and commits.is_folder(sha, run.patch(), inside.replace(os.sep, "/")):
+        if content is None and _is_folder(commits, sha, run.patch(), inside.replace(os.sep, "/")):
             return "UNVERIFIED", "a folder in git, which is not hashed as DVC does"
     if content is None or md5_of(content) != entry.hash:
         return None

@@ -5,12 +5,16 @@ A hash that stands in the snapshot and in tags alone is known from the record al
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 
+from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
+from mlflow_dvc.dvcfiles.dvc_file import shown_files
 from mlflow_dvc.fingerprint import md5_of
-from mlflow_dvc.paths import is_address, is_inside
+from mlflow_dvc.paths import is_address, is_inside, parents
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check
+from mlflow_dvc.recall.verify.named_hashes import names_hash, parse
 from mlflow_dvc.recall.verify.witness import Witness
 from mlflow_dvc.snapshot import DataEntry
 
@@ -25,8 +29,11 @@ def check_code(run: StoredRecord, witness: Witness) -> Iterator[Check]:
     git = run.snapshot.git
     if git is None or git.dirty is not False:
         return
+    apart = _no_code(run)
     for dep in run.snapshot.deps:
         if dep.role != "code" or not dep.is_observed or not _is_plain(dep):
+            continue
+        if not apart.isdisjoint((dep.path, *parents(dep.path))):
             continue
         content = witness.committed(dep.path)
         if content is not None and dep.hash not in _digests(content):
@@ -34,18 +41,36 @@ def check_code(run: StoredRecord, witness: Witness) -> Iterator[Check]:
             yield Check("file", dep.path, "TAMPERED", reason)
 
 
+def _no_code(run: StoredRecord) -> set[str]:
+    """What may differ from the commit without being changed code.
+
+    What is attached, as parameters and pipelines are, is held against git as a file.
+    """
+    git, reading = run.snapshot.git, run.reading
+    found = {*run.project_files, *reading.params, *((git and git.uncommitted) or ())}
+    for stage in reading.stages:
+        found.update(stage.params)
+        found.update(out.path for out in stage.outs)
+    for path, content in run.project_files.items():
+        if posixpath.basename(path) == PIPELINE_FILE:
+            found.update(shown_files(path, content))
+    return found
+
+
 def unconfirmed_paths(run: StoredRecord, witness: Witness) -> set[str]:
     """The paths of the data whose hash no attached file has, and no file of DVC's in git."""
     said, named = _said(run)
-    text = b"\n".join(run.project_files.values())
+    files = [parse(content) for path, content in run.project_files.items() if _is_of_dvc(path)]
     found = set()
     for entry in run.snapshot.observed_data:
         value = entry.hash or ""
         if is_address(entry.path) or (entry.path, value) in said:
             continue
         # A file may say more than could be read of it here.
-        is_elsewhere = entry.path not in named and value.encode() in text
-        if not is_elsewhere and not witness.has_hash(entry.stage or "", value):
+        is_elsewhere = entry.path not in named and any(
+            names_hash(file, entry.path, value) for file in files
+        )
+        if not is_elsewhere and not witness.has_hash(entry.stage or "", entry.path, value):
             found.add(entry.path)
     return found
 
@@ -57,6 +82,10 @@ def _said(run: StoredRecord) -> tuple[set[tuple[str, str | None]], set[str]]:
         said.update((out.path, out.hash) for out in stage.outs)
         said.update((path, value) for path, (_, value) in stage.locked_deps.items())
     return said, {path for path, value in said if value is not None}
+
+
+def _is_of_dvc(path: str) -> bool:
+    return path.endswith((".dvc", ".lock"))
 
 
 def _is_plain(dep: DataEntry) -> bool:

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 
 from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.stages import Stage
@@ -13,7 +14,7 @@ from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
-from mlflow_dvc.snapshot import DataEntry
+from mlflow_dvc.snapshot import DataEntry, Snapshot, inputs, with_data_version
 
 _OURS = "dvc."
 
@@ -24,18 +25,45 @@ def check_record(run: StoredRecord) -> Check:
 
 
 def _judge(run: StoredRecord) -> tuple[Verdict, str]:
-    if "snapshot.json" not in run.files:
-        return "UNVERIFIED", "it is not attached"
+    if lack := _lack(run):
+        return "UNVERIFIED", lack
     faults = [] if run.folder else list(_tag_faults(run))
     if ours := [reason for key, reason in faults if key.startswith(_OURS)]:
         return "TAMPERED", ours[0]
     if faults:  # `git_sha` and the like may be somebody's own
         return "UNVERIFIED", faults[0][1]
-    if fault := _entry_fault(run):
+    doubt = _version_fault(run.snapshot)
+    if fault := _entry_fault(run) or (doubt if _is_version_of_inputs(run.snapshot) else ""):
         return "TAMPERED", fault
-    if run.snapshot.data_status == "unverified" and run.data():
-        return "UNVERIFIED", "what lay on disk was never compared with what DVC's files say"
-    return "PASS", ""
+    if not doubt and run.snapshot.data_status == "unverified" and run.data():
+        doubt = "what lay on disk was never compared with what DVC's files say"
+    return ("UNVERIFIED", doubt) if doubt else ("PASS", "")
+
+
+def _lack(run: StoredRecord) -> str:
+    """Why tags alone tell of the run; empty where they do not."""
+    if "snapshot.json" not in run.files:
+        return "it is not attached"
+    unread = f"{tracking.SNAPSHOT} is not readable"
+    return next((line for line in run.snapshot.warnings[-1:] if line.startswith(unread)), "")
+
+
+def _version_fault(snapshot: Snapshot) -> str:
+    """How the data version is not that of the inputs; empty where it is, or where there is none."""
+    said, found = snapshot.data_version, with_data_version(snapshot).data_version
+    if said in (None, found):
+        return ""
+    return f"the data version is {said}, that of what was read {found or 'is not known'}"
+
+
+def _is_version_of_inputs(snapshot: Snapshot) -> bool:
+    """Whether the version must be that of the inputs as they are in the snapshot.
+
+    An old one has it by the rules of then. What nobody looked at in time counts as the lock said
+    then; the hash that the stage was sealed with may be another.
+    """
+    looked_at = all(entry.state in ("clean", "modified") for entry in inputs(snapshot))
+    return snapshot.attached is not None and (snapshot.sealed_at is None or looked_at)
 
 
 def _entry_fault(run: StoredRecord) -> str:
@@ -63,8 +91,7 @@ def _tag_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
     for key, value in attached.items():
         if not key.startswith(tag.HASHES) and said.get(key) != value:
             yield key, f"the tag {key} is {said.get(key)!r}, the snapshot has {value!r}"
-    if lacking := tag.hashes_in(attached) - tag.hashes_in(said):
-        yield tag.HASHES, f"the tag {tag.HASHES} does not have {min(lacking)}"
+    yield from _hash_faults(run)
     for key in said:
         if key.startswith((tag.OUT, tag.DEP)) and key not in attached:
             if key not in later:
@@ -72,6 +99,17 @@ def _tag_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
             elif said[key] not in later[key]:
                 known = " or ".join(map(repr, later[key]))
                 yield key, f"the tag {key} is {said[key]!r}, the snapshot of a part has {known}"
+
+
+def _hash_faults(run: StoredRecord) -> Iterator[tuple[str, str]]:
+    """How the run is not found by what it saw, or is found by what it did not see."""
+    found = tag.hashes_in(run.tags)
+    mine, *later = (tag.hashes_in(tag.to_tags(part.snapshot)) for part in (run, *run.later))
+    if lacking := mine - found:
+        yield tag.HASHES, f"the tag {tag.HASHES} does not have {min(lacking)}"
+    extra = found.difference(mine, *later)
+    if extra and not run.unreadable:  # what such a part saw is not known
+        yield tag.HASHES, f"the tag {tag.HASHES} has {min(extra)}, which no snapshot has"
 
 
 def find_patch_fault(run: StoredRecord) -> str:

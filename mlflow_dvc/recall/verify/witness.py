@@ -7,25 +7,25 @@ nobody knows but the record.
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from mlflow_dvc.dvcfiles import yaml12
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
 from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path
 from mlflow_dvc.git.commit_files import committed_bytes, files_not_in_commit
-from mlflow_dvc.git.file_history import FileHistory
+from mlflow_dvc.git.file_history import FileHistory, Replacement
 from mlflow_dvc.git.history import GitHistory
 from mlflow_dvc.git.repository import Repository, full_sha_or_none
 from mlflow_dvc.paths import is_inside
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
+from mlflow_dvc.recall.verify.lock_memory import LockMemory
+from mlflow_dvc.recall.verify.named_hashes import names_hash, parse
 
 _MAX_SECONDS = 600.0
 _MAX_NAMED = 3
@@ -36,20 +36,33 @@ _UNCONFIRMED = "it was not as in the commit, and no later commit has it"
 
 @dataclass(frozen=True)
 class Witness:
-    """``repository`` is None where there is none of the run at hand."""
+    """``repository`` is None where there is none of the run at hand.
+
+    ``memory`` is for all runs that are asked of together. ``named_by`` is the address of a
+    repository that only the record names: whoever wrote the record may own it.
+    """
 
     run: StoredRecord
     repository: Repository | None
+    memory: LockMemory = field(default_factory=LockMemory, repr=False, compare=False)
+    named_by: str = ""
 
     def lock_verdict(self, path: str) -> tuple[Verdict, str]:
         """Whether git has what the attached lock says of every stage."""
+        verdict, reason = self._lock_verdict(path)
+        if not self.named_by or verdict == "UNVERIFIED":
+            return verdict, reason
+        by = f"by {self.named_by}, which the record names"
+        return verdict, f"{reason}; {by}" if reason else by
+
+    def _lock_verdict(self, path: str) -> tuple[Verdict, str]:
         differing = self._differing
         if differing is None:
             return "UNVERIFIED", _NO_COMMIT
         if path not in differing:
             return "PASS", ""
-        attached = lock_entries(self.run.files.get(path))
-        known = lock_entries(self._history(path).at(self._sha))
+        attached = self.memory.entries(self.run.files.get(path))
+        known = self.memory.entries(self._committed(path))
         names = [name for name in attached | known if attached.get(name) != known.get(name)]
         commits = {name: self._confirming(path, name, known, attached) for name in names}
         missing = [name for name, commit in commits.items() if commit is None]
@@ -67,8 +80,10 @@ class Witness:
             return None
         return committed_bytes(self.repository.root, self._sha, self._inside(path), _MAX_SECONDS)
 
-    def has_hash(self, maker: str, value: str) -> bool:
-        """Whether git has the hash as what ``maker``, a stage or ``.dvc`` file, made.
+    def has_hash(self, maker: str, path: str, value: str) -> bool:
+        """Whether git has the hash as that of ``path``, which ``maker`` made.
+
+        That is a stage, or a ``.dvc`` file.
 
         In the commit; and of data that was added after the run, in what a later one put there.
         """
@@ -76,14 +91,15 @@ class Witness:
             return False
         if not maker.endswith(".dvc"):
             file, _, name = maker.rpartition(":")
-            lock = self._history(lock_path(file or PIPELINE_FILE)).at(self._sha)
-            return value in _made(lock_entries(lock).get(name))
-        history = self._history(maker)
-        known = history.at(self._sha)
-        if known and value.encode() in known:
+            lock = self._committed(lock_path(file or PIPELINE_FILE))
+            return names_hash(_made(self.memory.entries(lock).get(name)), path, value)
+        known = self._committed(maker)
+        if known and names_hash(parse(known), path, value):
             return True
-        later = (one.after for one in history.replacements(self._sha) if one.before == known)
-        return any(value.encode() in text for text in later)
+        later = (one.after for one in self._replacements(maker) if one.before == known)
+        return any(
+            value.encode() in text and names_hash(parse(text), path, value) for text in later
+        )
 
     def file_checks(self) -> Iterator[Check]:
         """Of the other files those that git does not confirm."""
@@ -103,8 +119,8 @@ class Witness:
                 return ("PASS", "") if same else ("TAMPERED", "it is not the pipeline of the code")
         if self._was_as_committed(path):
             return "TAMPERED", _DENIED
-        known = self._history(path).at(self._sha)
-        for one in self._history(path).replacements(self._sha):
+        known = self._committed(path)
+        for one in self._replacements(path):
             if one.before == known and one.after.split() == content.split():
                 return "PASS", ""
         return "UNVERIFIED", _UNCONFIRMED
@@ -130,10 +146,10 @@ class Witness:
         self, path: str, name: str, known: Mapping[str, Any], attached: Mapping[str, Any]
     ) -> str | None:
         """The commit that took in what the lock says of a stage, in place of what was there."""
-        for one in self._history(path).replacements(self._sha):
-            before, after = lock_entries(one.before), lock_entries(one.after)
+        replaced = self.memory.replacements(self._history(path), self._sha)
+        for commit, before, after in replaced:
             if before.get(name) == known.get(name) and after.get(name) == attached.get(name):
-                return one.commit
+                return commit
         return None
 
     @property
@@ -159,7 +175,10 @@ class Witness:
         safe = filter(is_inside, self.run.project_files)
         paths = {self._inside(path): path for path in safe}
         files = {inside: self.run.files[path] for inside, path in paths.items()}
-        found = files_not_in_commit(self.repository.root, self._sha, files, _MAX_SECONDS)
+        try:
+            found = files_not_in_commit(self.repository.root, self._sha, files, _MAX_SECONDS)
+        except OSError:  # git does not tell
+            return None
         return {paths[inside] for inside in found}
 
     @property
@@ -172,25 +191,16 @@ class Witness:
         seen = os.path.normpath(os.path.join(self.run.snapshot.root or ".", path))
         return seen.replace(os.sep, "/")
 
+    def _committed(self, path: str) -> bytes | None:
+        return self.memory.at(self._history(path), self._sha)
+
+    def _replacements(self, path: str) -> tuple[Replacement, ...]:
+        return self.memory.contents(self._history(path), self._sha)
+
     def _history(self, path: str) -> FileHistory:
         return FileHistory(self.repository.root if self.repository else "", self._inside(path))
 
 
-def _made(entry: Any) -> str:
+def _made(entry: Any) -> Any:
     """What a stage's entry of a lock says of outputs."""
-    return json.dumps(entry.get("outs") if isinstance(entry, Mapping) else None, default=str)
-
-
-def lock_entries(content: bytes | None) -> dict[str, Any]:
-    """What a lock says, by the name of the stage or dataset; nothing where it cannot be read."""
-    return _lock_entries(content) if content else {}
-
-
-@lru_cache(maxsize=256)
-def _lock_entries(content: bytes) -> dict[str, Any]:
-    try:
-        lock = yaml12.parse_yaml(content)
-        datasets = {f"ds://{one['name']}": one for one in lock.get("datasets") or ()}
-        return {**(lock.get("stages") or {}), **datasets}
-    except Exception:  # of an old version of DVC, of a shared server, damaged
-        return {}
+    return entry.get("outs") if isinstance(entry, Mapping) else None
