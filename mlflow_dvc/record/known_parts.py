@@ -37,10 +37,12 @@ def is_known(record: RunRecordState, at_once: RunCapture, existing: Mapping[str,
         disk_check.start_check(record)
         _wait_for_check(record, [existing], begun)
     with guard(f"compare run {record.run_id} with its record"):
-        if _is_same(existing, begun, record.capture.tags):
+        if record.pending is None and _is_same(existing, begun, record.capture.tags):
             return same_changes(record, record.run_id, None)
         parts = [one.snapshot for one in tracking.read_parts(record.tracking_uri, record.run_id)]
         _wait_for_check(record, [tag.to_tags(part) for part in parts], begun)
+        if record.pending is not None:  # what lies on disk is not known yet
+            return False
         return any(_is_same_part(record, part, begun) for part in parts)
     return False
 
@@ -68,9 +70,15 @@ def _saw_the_same(record: RunRecordState, at_once: RunCapture, one: RunRecordSta
             return False
         if not same_changes(record, record.run_id, one):
             return False
-    elif one.started_here or not is_same_identity(one.capture.tags, at_once.tags):
+    elif one.started_here or not _is_same_at_once(one.capture.tags, at_once.tags):
         return False  # a fork runs the code that was loaded before
     return _is_untouched(record.capture, one.started)
+
+
+def _is_same_at_once(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """As far as both tell: whether code was changed takes longer to find out."""
+    alike = ({key: tags[key] for key in tags if key != tag.GIT_DIRTY} for tags in (one, other))
+    return is_same_identity(*alike)
 
 
 def _is_untouched(capture: RunCapture, since: int) -> bool:
@@ -99,12 +107,11 @@ def _wait_for_check(
 
     Not for long: it is the exception that what another process has seen is not remembered.
     """
-    child = record.pending.child if record.pending else None
-    if child is None or not any(_is_same_code(tags, begun) for tags in known):
+    if record.pending is None or not any(_is_same_code(tags, begun) for tags in known):
         return
-    if child.wait(min(_MAX_WAIT_SECONDS, settings.wait_seconds() / 2)):
-        data = disk_check.finish_check(record, 0)
-        record.capture = record.capture.with_data(data) if data else record.capture
+    seconds = min(_MAX_WAIT_SECONDS, settings.wait_seconds() / 2)
+    if data := disk_check.finish_check(record, seconds):
+        record.capture = record.capture.with_data(data)
 
 
 def _is_same_code(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
