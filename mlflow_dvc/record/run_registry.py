@@ -119,7 +119,7 @@ class RunRegistry:
     def after_fork(self) -> None:
         self._lock = threading.Lock()
         for last in self._records.values():
-            for record in _kept(last):
+            for record in known_records(last):  # also one that was not written yet
                 record.started_here, record.pending = False, None
 
 

@@ -61,9 +61,8 @@ def write_resumed(
 def _write_complete(record: RunRecordState) -> None:
     """Facts that cost too much for the start of a run: templates, git's part, what lies on disk."""
     record.is_kept = True
-    whole = workspace.add_slow_facts(record.capture, record.started / 1e9)
-    # In this order: a process that is forked meanwhile has one of both, and compares by that.
-    record.begun, record.capture = whole.tags, whole
+    record.capture = workspace.add_slow_facts(record.capture, record.started / 1e9)
+    record.begun = record.capture.tags  # after it: a process may be forked in between
     with guard(f"check the data of {record.label}"):
         disk_check.start_check(record)
     log_warnings(record.capture)

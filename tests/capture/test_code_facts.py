@@ -156,7 +156,7 @@ from lib.deep import helper
 sys.path.insert(0, "plugins")
 import plugin
 
-time.sleep(0.2)
+time.sleep(0.2)  # that is not told from the start
 pathlib.Path("made.py").write_text("made = 1")
 pathlib.Path("unused.py").write_text("unused = 1")
 pathlib.Path("conf3").mkdir(exist_ok=True)
