@@ -188,7 +188,8 @@ def test_notebook_of_a_kernel(pipeline: Project, runs: Runs, attached: Attached)
     """The notebook of a running kernel is attached, though it was saved since the kernel began."""
     save = f"import pathlib\npathlib.Path('new.ipynb').write_text({PLAIN.decode()!r})\n"
     pipeline.write(
-        "run.py", f"import time\ntime.sleep(0.2)\n{save}{FIVE_LINES}"
+        "run.py",
+        f"import time\ntime.sleep(0.2)\n{save}{FIVE_LINES}",  # saved after the process began
     )  # saved while it runs
     pipeline.commit("kernel")
     pipeline.python("run.py")
