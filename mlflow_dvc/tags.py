@@ -274,7 +274,7 @@ def add_stage(there: Mapping[str, str], stage: str | None) -> dict[str, str]:
 
 
 def stages_in(tags: Mapping[str, str]) -> list[str]:
-    """The stages that a run with ``tags`` was of, each of its parts of one."""
+    """The stages that DVC ran a run with ``tags`` in, each of its parts in one."""
     return [stage for stage in tags.get(STAGES, tags.get(STAGE, "")).split("\n") if stage]
 
 

@@ -88,15 +88,13 @@ def candidate_runs(query: Query, scope: Scope) -> list[Run]:
             narrowed = filter_string + clause
             for run in tracking.find_runs(narrowed, scope.tracking_uri, scope.experiment_id):
                 found.setdefault(run.info.run_id, run)
-    runs = [run for run in found.values() if scope.stage is None or scope.stage in stages_of(run)]
+    runs = [run for run in found.values() if scope.stage is None or _is_of_stage(run, scope.stage)]
     return sorted(runs, key=lambda run: -(run.info.start_time or 0))
 
 
-def stages_of(run: Run) -> list[str]:
-    """By the tags: the one that it began in first, and those that it went on in."""
+def _is_of_stage(run: Run, stage: str) -> bool:
     tags: Mapping[str, str] = run.data.tags
-    named = (tags.get(tag.STAGE), tags.get(tag.SCRIPT_STAGE), *tags.get(tag.STAGES, "").split("\n"))
-    return list(dict.fromkeys(filter(None, named)))
+    return stage == tags.get(tag.SCRIPT_STAGE) or stage in tag.stages_in(tags)
 
 
 def _stage_clauses(stage: str | None) -> Iterator[str]:

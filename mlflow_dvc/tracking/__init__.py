@@ -42,6 +42,7 @@ from mlflow_dvc.tracking.run_writes import set_run_tags as set_run_tags
 from mlflow_dvc.tracking.run_writes import write_files as write_files
 from mlflow_dvc.tracking.runs import experiment_names as experiment_names
 from mlflow_dvc.tracking.runs import find_runs as find_runs
+from mlflow_dvc.tracking.runs import find_runs_of_stage as find_runs_of_stage
 from mlflow_dvc.tracking.runs import get_experiment_id as get_experiment_id
 from mlflow_dvc.tracking.runs import get_run as get_run
 from mlflow_dvc.tracking.runs import recorded_runs as recorded_runs

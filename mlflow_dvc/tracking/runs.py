@@ -49,6 +49,21 @@ def experiment_names(ids: set[str], tracking_uri: str | None = None) -> dict[str
         return {key: client.get_experiment(key).name for key in ids}
 
 
+def find_runs_of_stage(address: str, tracking_uri: str | None = None) -> list[Run]:
+    """The runs that DVC ran in a stage, from the start or in a later part, newest first."""
+    if "'" in address:  # it would end the filter
+        return []
+    # MLflow's filter has no OR.
+    wanted = (f"tags.`{tag.STAGE}` = '{address}'", f"tags.`{tag.STAGES}` LIKE '%{address}%'")
+    found = {
+        run.info.run_id: run
+        for query in wanted
+        for run in find_runs(query, tracking_uri)
+        if address in tag.stages_in(run.data.tags)
+    }
+    return sorted(found.values(), key=lambda run: -(run.info.start_time or 0))
+
+
 def get_experiment_id(name_or_id: str, tracking_uri: str | None = None) -> str:
     """The id of the active experiment of that name, else of the one with that id.
 

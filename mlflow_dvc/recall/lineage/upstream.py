@@ -230,16 +230,8 @@ class UpstreamTracer:
 
     def _runs_of(self, address: str) -> list[Run]:
         """The runs of a stage, newest first."""
-        if "'" in address:  # it would end the filter
-            return []
         if address not in self._of_stage:
-            at_start = tracking.find_runs(f"tags.`{tag.STAGE}` = '{address}'", self._uri)
-            later = tracking.find_runs(f"tags.`{tag.STAGES}` LIKE '%{address}%'", self._uri)
-            found = {run.info.run_id: run for run in (*at_start, *later)}
-            runs = sorted(found.values(), key=lambda run: -(run.info.start_time or 0))
-            self._of_stage[address] = [
-                run for run in runs if address in tag.stages_in(run.data.tags)
-            ]
+            self._of_stage[address] = tracking.find_runs_of_stage(address, self._uri)
         return self._of_stage[address]
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend import params
 from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path, locked_entry
-from mlflow_dvc.dvcfiles.locked_dataset import dataset_name, locked_dataset
+from mlflow_dvc.dvcfiles.locked_dataset import dataset_name
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.git.file_history import has_commit
 from mlflow_dvc.project import Project
@@ -83,7 +83,7 @@ class Candidate:
             for dep in self.snapshot.deps
             if dep.is_observed or dataset_name(dep.path)
         }
-        locked = {**stage.locked_deps, **locked_datasets(entry)}
+        locked = stage.locked_deps
         if not locked or any(then.get(path) != pair for path, pair in locked.items()):
             return False
         return self._params_agree(entry)
@@ -108,31 +108,14 @@ class Candidate:
         return not files or params.read_params(files) == locked
 
 
-def locked_datasets(entry: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
-    """Of each dataset that a lock's entry of a stage names, the kind of version, and which."""
-    found = {}
-    for dep in entry.get("deps") or ():
-        if isinstance(dep, Mapping) and isinstance(dep.get("dataset"), Mapping):
-            path = str(dep.get("path"))
-            version = locked_dataset(dep["dataset"]).entry(path)
-            found[path] = version.algorithm, version.hash
-    return found
-
-
 def find_candidates(
     project: Project, stage: Stage, tracking_uri: str | None
 ) -> Iterator[Candidate]:
     """The runs of the stage that did not fail, newest first."""
-    address = stage.address
-    if "'" in address:
-        return
-    wanted = (f"tags.`{tag.STAGE}` = '{address}'", f"tags.`{tag.STAGES}` LIKE '%{address}%'")
-    found = chain.from_iterable(tracking.find_runs(query, tracking_uri) for query in wanted)
-    runs = {run.info.run_id: run for run in found}
-    newest = sorted(runs.values(), key=lambda run: -(run.info.start_time or 0))
-    for run in islice(_of_project(project, newest), _MAX_RUNS):
+    runs = tracking.find_runs_of_stage(stage.address, tracking_uri)
+    for run in islice(_of_project(project, runs), _MAX_RUNS):
         for part in reversed(tracking.load_parts(run, tracking_uri)):
-            if part.snapshot.stage == address and not _has_failed(run, part):
+            if part.snapshot.stage == stage.address and not _has_failed(run, part):
                 yield _candidate(run, part, stage, tracking_uri)
 
 
