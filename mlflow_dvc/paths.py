@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 
 def safe_join(root: str, path: str) -> str | None:
@@ -32,6 +32,11 @@ def parents(path: str) -> Iterator[str]:
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
+
+
+def lies_in(path: str, places: Set[str]) -> bool:
+    """Whether ``path``, or a folder that it lies in, is one of ``places``."""
+    return path in places or any(folder in places for folder in parents(path))
 
 
 _STEERING = frozenset({".git", ".dvc"})  # what lies there is read by programs

@@ -54,7 +54,7 @@ class FileHistory:
 
         So are commits that it was amended to. Before the first commit, all are built on it.
         """
-        return _replacements(self.root, self.path, sha, _state_of_refs(self.root))
+        return tuple(self._replacements(sha))
 
     def _replacements(self, sha: str | None) -> Iterator[Replacement]:
         yield from self._replacements_after(sha)
@@ -130,15 +130,6 @@ def has_commit(root: str, sha: str) -> bool:
 @lru_cache(maxsize=1000)
 def _has_commit(root: str, sha: str) -> bool:
     return git_output(root, "cat-file", "-t", sha) == b"commit\n"
-
-
-@lru_cache(maxsize=256)
-def _replacements(root: str, path: str, sha: str | None, state: bytes) -> tuple[Replacement, ...]:
-    return tuple(FileHistory(root, path)._replacements(sha))
-
-
-def _state_of_refs(root: str) -> bytes:
-    return git_output(root, "for-each-ref", "--format=%(objectname)")
 
 
 def _parse_batch(output: bytes, count: int) -> Iterator[bytes | None]:

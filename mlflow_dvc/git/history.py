@@ -12,7 +12,7 @@ from mlflow_dvc.git.code_files import are_ignores_of_dvc, is_never_code, is_prog
 from mlflow_dvc.git.head import is_sha
 from mlflow_dvc.git.notebook import SUFFIX, strip_notebook
 from mlflow_dvc.git.scratch import ScratchGit
-from mlflow_dvc.paths import parents
+from mlflow_dvc.paths import lies_in
 
 _MAX_SUBJECTS = 50
 SameCode = Callable[[bytes, bytes], bool]
@@ -132,8 +132,8 @@ class GitHistory(ScratchGit):
             name_alone = posixpath.basename(path)
             same = _strips_alike if path.endswith(SUFFIX) else apart.same_code.get(name_alone)
             if (
-                _is_below_any(path, apart.outs)
-                or (_is_below_any(path, apart.shown) and not is_program_itself(path))
+                lies_in(path, apart.outs)
+                or (lies_in(path, apart.shown) and not is_program_itself(path))
                 or (name_alone == ".gitignore" and self._is_of_dvc(row, path, apart.outs))
                 or (same is not None and same(*self._both(row)))
             ):
@@ -151,11 +151,6 @@ class GitHistory(ScratchGit):
         """Whether all that changed in a ``.gitignore`` is lines that DVC keeps for outputs."""
         old, new = (Counter(content.splitlines()) for content in self._both(row))
         return are_ignores_of_dvc(path, [*(old - new), *(new - old)], outs.__contains__)
-
-
-def _is_below_any(path: str, folders: Set[str]) -> bool:
-    """Whether ``path``, or a folder that it lies in, is one of these."""
-    return path in folders or any(parent in folders for parent in parents(path))
 
 
 def _strips_alike(old: bytes, new: bytes) -> bool:

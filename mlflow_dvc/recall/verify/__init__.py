@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 
 from mlflow_dvc import tracking
-from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, find_available
+from mlflow_dvc.dvc_backend.storage.availability import DataRef, find_available
 from mlflow_dvc.errors import RunNotFoundError
 from mlflow_dvc.recall.locate import ProjectLocation, clone_project, locate_project
 from mlflow_dvc.recall.stored_record import StoredRecord, load_record, load_record_of
@@ -19,14 +18,17 @@ from mlflow_dvc.recall.verify.code import (
     check_patch,
     check_submodules,
 )
-from mlflow_dvc.recall.verify.data import IN_GIT, check_data, data_ref, find_in_commit_remotes
+from mlflow_dvc.recall.verify.data import (
+    StoreAnswer,
+    check_data,
+    data_ref,
+    find_in_commit_remotes,
+)
 from mlflow_dvc.recall.verify.hashes import check_code, unconfirmed_paths
 from mlflow_dvc.recall.verify.lock_memory import LockMemory
 from mlflow_dvc.recall.verify.record import check_record
 
-_UNCONFIRMED = "it can be had, but only the record says that it is what the run saw"
 _NO_DATA = "the record names no data: nothing to verify"
-StoreAnswer = tuple[dict[str, Availability], list[str]]  # what `exists` answers
 
 
 @dataclass(frozen=True)
@@ -142,23 +144,15 @@ def _checks(
     said: set[Check] = set()
     unconfirmed: set[str] = set()
     for part in (run, *run.later):
-        for one in map(
-            partial(_name_by_part, part), _check_part(part, location, unconfirmed, memory)
-        ):
+        for check in _check_part(part, location, unconfirmed, memory):
+            one = _name_by_part(part, check)
             if one not in said:
                 said.add(one)
                 yield one
     for folder in run.unreadable:
         yield Check("record", f"{folder}/snapshot.json", "UNVERIFIED", "it is not readable")
-    data = [_with_doubt(one, unconfirmed) for one in check_data(run, location, *stores)]
+    data = list(check_data(run, location, stores, unconfirmed))
     yield from data or [Check("data", "", "UNVERIFIED", _NO_DATA)]
-
-
-def _with_doubt(check: Check, unconfirmed: set[str]) -> Check:
-    """That data can be had does not say that the run saw it."""
-    if check.verdict != "PASS" or check.name not in unconfirmed or check.reason == IN_GIT:
-        return check
-    return replace(check, verdict="UNVERIFIED", reason=_UNCONFIRMED)
 
 
 def _check_part(

@@ -39,7 +39,9 @@ def find_witness(
     own = here.remotes()
     foreign = [source for source in known_remotes(run, here) if source not in own]
     for sources, named_by in ((own, ""), (foreign, url)):
+        if not sources:
+            continue
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlflow-dvc-"))
-        if sources and (found := here.fetch_apart(folder, sha, sources)):
+        if found := here.fetch_apart(folder, sha, sources):
             return Witness(run, found, memory, named_by)
     return Witness(run, None, memory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS
@@ -21,7 +21,8 @@ from mlflow_dvc.recall.verify.code import MAX_GIT_SECONDS
 from mlflow_dvc.snapshot import DataEntry
 from mlflow_dvc.tracking import write_files
 
-IN_GIT = "in git"
+_UNCONFIRMED = "it can be had, but only the record says that it is what the run saw"
+StoreAnswer = tuple[dict[str, Availability], list[str]]  # what `find_available` answers
 _NO_GIT = b"[core]\nno_scm = true\n"
 
 
@@ -60,13 +61,14 @@ def find_in_commit_remotes(
 def check_data(
     run: StoredRecord,
     location: ProjectLocation,
-    kept: Mapping[str, Availability],
-    unasked: Sequence[str],
+    stores: StoreAnswer,
+    unconfirmed: Set[str],
 ) -> Iterator[Check]:
-    """``kept`` and ``unasked`` are the answer to all questions at once."""
-    known = run.data()
-    for entry in known:
-        yield Check("data", entry.path, *_judge(run, location, entry, kept, unasked))
+    """``stores`` is the answer to all questions at once, ``unconfirmed`` are the paths of which
+    only the record says what the run saw.
+    """
+    for entry in run.data():
+        yield Check("data", entry.path, *_judge(run, location, entry, stores, unconfirmed))
     yield from check_unknown(run)
 
 
@@ -98,9 +100,10 @@ def _judge(
     run: StoredRecord,
     location: ProjectLocation,
     entry: DataEntry,
-    kept: Mapping[str, Availability],
-    unasked: Sequence[str],
+    stores: StoreAnswer,
+    unconfirmed: Set[str],
 ) -> tuple[Verdict, str]:
+    kept, unasked = stores
     question = data_ref(run, entry)
     if question is None:
         return "UNVERIFIED", f"{entry.algorithm} hashes cannot be verified locally"
@@ -108,7 +111,8 @@ def _judge(
         return "UNVERIFIED", "no DVC project at hand: call it inside the project"
     found = kept[question.key]
     if not found.count:
-        return "PASS", ", ".join(found.stores)
+        known = entry.path not in unconfirmed
+        return ("PASS", ", ".join(found.stores)) if known else ("UNVERIFIED", _UNCONFIRMED)
     if in_git := _in_git(run, location.repository, entry):
         return in_git
     reason = f"{_named(found)}: neither in the cache nor on a remote"
@@ -144,4 +148,4 @@ def _in_git(
             return "UNVERIFIED", "a folder in git, which is not hashed as DVC does"
     if content is None or md5_of(content) != entry.hash:
         return None
-    return "PASS", IN_GIT
+    return "PASS", "in git"

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.dvc_file import shown_files
 from mlflow_dvc.fingerprint import md5_of
-from mlflow_dvc.paths import is_address, is_inside, parents
+from mlflow_dvc.git.notebook import SUFFIX
+from mlflow_dvc.paths import is_address, is_inside, lies_in
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check
 from mlflow_dvc.recall.verify.named_hashes import names_hash, parse
 from mlflow_dvc.recall.verify.witness import Witness
 from mlflow_dvc.snapshot import DataEntry
-
-_NOTEBOOK = ".ipynb"  # its outputs are no code, and no difference to the commit
 
 
 def check_code(run: StoredRecord, witness: Witness) -> Iterator[Check]:
@@ -33,7 +32,7 @@ def check_code(run: StoredRecord, witness: Witness) -> Iterator[Check]:
     for dep in run.snapshot.deps:
         if dep.role != "code" or not dep.is_observed or not _is_plain(dep):
             continue
-        if not apart.isdisjoint((dep.path, *parents(dep.path))):
+        if lies_in(dep.path, apart):
             continue
         content = witness.committed(dep.path)
         if content is not None and dep.hash not in _digests(content):
@@ -89,8 +88,8 @@ def _is_of_dvc(path: str) -> bool:
 
 
 def _is_plain(dep: DataEntry) -> bool:
-    """Whether the hash is that of the bytes of one file."""
-    is_file = not (dep.hash or "").endswith(".dir") and not dep.path.endswith(_NOTEBOOK)
+    """Whether the hash is that of the bytes of one file; the outputs of a notebook are no code."""
+    is_file = not (dep.hash or "").endswith(".dir") and not dep.path.endswith(SUFFIX)
     return dep.algorithm == "md5" and is_file and is_inside(dep.path)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from mlflow_dvc.dvcfiles import yaml12
 from mlflow_dvc.git.file_history import FileHistory, Replacement
+from mlflow_dvc.paths import DATASET_SCHEME
 
 Entries = dict[str, Any]  # what a lock says, by the name of the stage or dataset
 _Key = tuple[str, str, str | None]
@@ -42,7 +43,7 @@ class LockMemory:
         if key not in self._parsed:
             self._parsed[key] = [
                 (one.commit, self.entries(one.before), self.entries(one.after))
-                for one in history.replacements(sha)
+                for one in self.contents(history, sha)
             ]
         return self._parsed[key]
 
@@ -58,7 +59,7 @@ def _lock_entries(content: bytes | None) -> dict[str, Any]:
     """What a lock says, by the name of the stage or dataset; nothing where it cannot be read."""
     try:
         lock = yaml12.parse_yaml(content) if content else {}
-        datasets = {f"ds://{one['name']}": one for one in lock.get("datasets") or ()}
+        datasets = {f"{DATASET_SCHEME}{one['name']}": one for one in lock.get("datasets") or ()}
         return {**(lock.get("stages") or {}), **datasets}
     except Exception:  # of an old version of DVC, of a shared server, damaged
         return {}
