@@ -17,7 +17,7 @@ from conftest import Project, environment, lay_out, make_home
 import mlflow_dvc
 from mlflow_dvc.git.commit_files import committed_bytes
 from mlflow_dvc.git.file_history import FileHistory
-from mlflow_dvc.recall.verify.lock_memory import LockMemory
+from mlflow_dvc.recall.lock_memory import LockMemory
 
 pytestmark = pytest.mark.hosts
 

@@ -11,13 +11,13 @@ from mlflow_dvc.dvc_backend.storage.fetch_all import FetchOrder, fetch_all
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
 from mlflow_dvc.recall.imports import import_source
+from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.restore.target import RestoreTarget
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check
 from mlflow_dvc.recall.verify.attached import check_attached
 from mlflow_dvc.recall.verify.data import check_unknown
 from mlflow_dvc.recall.verify.hashes import check_code
-from mlflow_dvc.recall.verify.lock_memory import LockMemory
 from mlflow_dvc.recall.verify.record import check_files, check_locks
 from mlflow_dvc.recall.verify.witness import Witness
 from mlflow_dvc.snapshot import DataEntry

@@ -10,6 +10,7 @@ from mlflow_dvc import tracking
 from mlflow_dvc.capture.workspace import read_project
 from mlflow_dvc.errors import NoDvcProjectError
 from mlflow_dvc.project import find_project
+from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.sync.candidate import find_candidates
 from mlflow_dvc.recall.sync.judge import StageJudge
 from mlflow_dvc.recall.sync.locks import StageLocks
@@ -42,12 +43,13 @@ def sync(
     asked = [tracking.get_run(run, tracking_uri) for run in runs]
     wanted = {run.info.run_id for run in asked}
     stages = {stage for run in asked for stage in tag.stages_in(run.data.tags)}
+    memory = LockMemory()
     found: list[SyncResult] = []
     for source in reading.dvc_files:
         for stage in source.stages:
             if stage.name is not None and (not runs or stage.address in stages):
                 candidates = list(find_candidates(here, stage, tracking_uri))
-                locks = StageLocks(reading.root, here.git_root, source, stage)
+                locks = StageLocks(reading.root, here.git_root, source, stage, memory)
                 judge = StageJudge(reading, locks, candidates)
                 found += judge.sync(wanted or None)
     known = {result.run_id for result in found}

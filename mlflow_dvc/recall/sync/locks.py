@@ -14,6 +14,7 @@ from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.git.file_history import FileHistory, experiment_commits
 from mlflow_dvc.git.head import is_sha
 from mlflow_dvc.project import relative
+from mlflow_dvc.recall.lock_memory import LockMemory
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class StageLocks:
     git_root: str | None
     dvc_file: DvcFile
     stage: Stage
+    memory: LockMemory
     _taken_in: dict[str, list[StageLock]] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -76,8 +78,8 @@ class StageLocks:
     def _find_taken_in(self, sha: str) -> Iterator[StageLock]:
         if self._history is None or not is_sha(sha):
             return
-        known = locked_entry(self._history.at(sha), self.stage.name)
-        for one in self._history.replacements(sha):
+        known = locked_entry(self.memory.at(self._history, sha), self.stage.name)
+        for one in self.memory.contents(self._history, sha):
             if locked_entry(one.before, self.stage.name) != known:
                 continue
             lock = self._lock(one.after, f"git commit {one.commit[:8]}")

@@ -10,6 +10,7 @@ from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.storage.availability import DataRef, find_available
 from mlflow_dvc.errors import RunNotFoundError
 from mlflow_dvc.recall.locate import ProjectLocation, clone_project, locate_project
+from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.stored_record import StoredRecord, load_record, load_record_of
 from mlflow_dvc.recall.verdict import Check, Verdict, overall
 from mlflow_dvc.recall.verify.attached import check_attached, find_witness
@@ -25,7 +26,6 @@ from mlflow_dvc.recall.verify.data import (
     find_in_commit_remotes,
 )
 from mlflow_dvc.recall.verify.hashes import check_code, unconfirmed_paths
-from mlflow_dvc.recall.verify.lock_memory import LockMemory
 from mlflow_dvc.recall.verify.record import check_record
 
 _NO_DATA = "the record names no data: nothing to verify"

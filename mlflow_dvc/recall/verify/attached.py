@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 from mlflow_dvc.git.repository import full_sha_or_none
 from mlflow_dvc.recall.locate import ProjectLocation
+from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check
 from mlflow_dvc.recall.verify.code import known_remotes
-from mlflow_dvc.recall.verify.lock_memory import LockMemory
 from mlflow_dvc.recall.verify.record import check_files, check_locks
 from mlflow_dvc.recall.verify.witness import Witness
 

@@ -22,9 +22,9 @@ from mlflow_dvc.git.file_history import FileHistory, Replacement
 from mlflow_dvc.git.history import GitHistory
 from mlflow_dvc.git.repository import Repository, full_sha_or_none
 from mlflow_dvc.paths import is_inside
+from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
-from mlflow_dvc.recall.verify.lock_memory import LockMemory
 from mlflow_dvc.recall.verify.named_hashes import names_hash, parse
 
 _MAX_SECONDS = 600.0
