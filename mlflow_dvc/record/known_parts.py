@@ -16,6 +16,7 @@ from mlflow_dvc.capture import evidence
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, parent_mtime, stat_tree
 from mlflow_dvc.guard import guard
+from mlflow_dvc.paths import is_address
 from mlflow_dvc.record import disk_check
 from mlflow_dvc.record.run_registry import RunRecordState, is_same_identity, known_records
 from mlflow_dvc.snapshot import Snapshot
@@ -87,7 +88,7 @@ def _is_untouched(capture: RunCapture, since: int) -> bool:
     if reading is None or capture.data_capture.frozen:
         return True
     for entry in (*capture.data.deps, *capture.data.data):
-        if entry.role != "input" or "://" in entry.path:
+        if entry.role != "input" or is_address(entry.path):
             continue
         where = os.path.join(reading.root, entry.path)
         try:
@@ -122,11 +123,11 @@ def _is_same(theirs: Mapping[str, str], begun: Mapping[str, str], mine: Mapping[
     """Whether the tags ``theirs`` tell what was seen now: ``begun`` unchecked, ``mine`` checked."""
     status, now = theirs.get(tag.DATA_STATUS), mine.get(tag.DATA_STATUS)
     if status == now:
-        return is_same_identity(dict(theirs), dict(mine))
+        return is_same_identity(theirs, mine)
     if status == "unverified":  # nobody has looked: it tells of what the project said
-        return now == "clean" and is_same_identity(dict(theirs), dict(begun))
+        return now == "clean" and is_same_identity(theirs, begun)
     unlooked = now == "unverified" and not settings.check_enabled()
-    return unlooked and status == "clean" and is_same_identity(dict(theirs), dict(begun))
+    return unlooked and status == "clean" and is_same_identity(theirs, begun)
 
 
 def _is_same_part(record: RunRecordState, part: Snapshot, begun: Mapping[str, str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mlflow_dvc import tags as tag
@@ -135,7 +135,7 @@ def known_records(record: RunRecordState | None) -> Iterator[RunRecordState]:
         record = record.previous
 
 
-def is_same_identity(one: dict[str, str], other: dict[str, str]) -> bool:
+def is_same_identity(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """Whether two runs' tags tell of the same code and the same data.
 
     A data version may become known only later: it tells nothing where one has none.

@@ -15,7 +15,6 @@ from mlflow_dvc.report.pages import record_pages
 from mlflow_dvc.report.record_markdown import record_md
 from mlflow_dvc.snapshot import Snapshot
 
-FOLDER = "dvc"
 _MAX_WARNINGS = 2
 
 
@@ -27,7 +26,7 @@ def write_initial(
         _write_complete(record)
         sync_tags(record)
     if artifacts and not _same_as_parent(record, parent, registry):
-        _attach(record, FOLDER)
+        _attach(record, tracking.FOLDER)
     with guard("remember what was read of the project"):
         workspace.save_cache(record.capture)
 
@@ -42,7 +41,7 @@ def write_resumed(
         late = record.capture.tags | tag.mlflow_git_tags(record.capture.git)
         _set_tags(record, record.tags, {key: late[key] for key in late if key not in existing})
         if artifacts:
-            _attach(record, FOLDER)
+            _attach(record, tracking.FOLDER)
         return
     at_once = record.capture
     record.capture = workspace.add_slow_facts(at_once, record.started / 1e9)
@@ -54,8 +53,10 @@ def write_resumed(
     record.begun, record.is_kept, record.later = begun, True, {}
     sync_tags(record)
     if artifacts:
-        number = tracking.count_artifacts(record.tracking_uri, record.run_id, FOLDER, "resume-")
-        _attach(record, f"{FOLDER}/resume-{number + 1}")
+        number = tracking.count_artifacts(
+            record.tracking_uri, record.run_id, tracking.FOLDER, "resume-"
+        )
+        _attach(record, f"{tracking.FOLDER}/resume-{number + 1}")
 
 
 def _write_complete(record: RunRecordState) -> None:
@@ -93,13 +94,12 @@ def write_reports(record: RunRecordState) -> None:
     record.drawn = capture
 
 
-def _later_parts(record: RunRecordState) -> list[tuple[str, Snapshot]]:
+def _later_parts(record: RunRecordState) -> list[tracking.RunPart]:
     """How the run went on, in this process or in another, to be told on its first page."""
     uri, run_id = record.tracking_uri, record.run_id
     with guard(f"read how run {run_id} went on"):
-        if tracking.count_artifacts(uri, run_id, FOLDER, "resume-"):
-            parts = tracking.read_parts(uri, run_id)
-            return [(part.name, part.snapshot) for part in parts if not part.is_first]
+        if tracking.count_artifacts(uri, run_id, tracking.FOLDER, "resume-"):
+            return [part for part in tracking.read_parts(uri, run_id) if not part.is_first]
     return []
 
 
@@ -107,8 +107,7 @@ def _redraw_first_page(record: RunRecordState) -> None:
     """Let the page of the run's record tell of this later part as well."""
     with guard(f"draw the first page of run {record.run_id}"):
         first, *later = tracking.read_parts(record.tracking_uri, record.run_id)
-        told = [(part.name, part.snapshot) for part in later]
-        page = record_md(first.snapshot, record.experiment_id, told).encode()
+        page = record_md(first.snapshot, record.experiment_id, later).encode()
         _upload(record, {"record.md": page}, first.folder)
 
 
@@ -167,7 +166,7 @@ def _is_recorded(record: RunRecordState, existing: dict[str, str]) -> bool:
     if tag.has_record(existing):
         return True
     uri, run_id = record.tracking_uri, record.run_id
-    return tracking.count_artifacts(uri, run_id, FOLDER, "snapshot.json") > 0
+    return tracking.count_artifacts(uri, run_id, tracking.FOLDER, "snapshot.json") > 0
 
 
 def _same_as_parent(record: RunRecordState, parent: str | None, registry: RunRegistry) -> bool:

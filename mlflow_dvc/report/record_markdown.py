@@ -15,6 +15,7 @@ from mlflow_dvc.report.labels import (
 from mlflow_dvc.report.makers import maker_in_words, maker_names
 from mlflow_dvc.report.run_links import RunLinks
 from mlflow_dvc.snapshot import DataEntry, Snapshot
+from mlflow_dvc.tracking import RunPart
 
 _MAX_ROWS = 500
 _LINKS_NOTE = (
@@ -28,15 +29,16 @@ _LINKS_NOTE = (
 def record_md(
     snapshot: Snapshot,
     experiment_id: str | None = None,
-    later: Sequence[tuple[str, Snapshot]] = (),
+    later: Sequence[RunPart] = (),
 ) -> str:
     """The page; links lead to the runs of ``experiment_id`` as MLflow's own page has them.
 
-    ``later`` are the parts in which the run went on with other code or data, by their folders.
+    ``later`` are the parts in which the run went on with other code or data.
     """
     lines = list(_lines("Code and data of this run", snapshot, experiment_id))
-    for folder, part in later:
-        lines += ["", *_lines(f"Then the run went on ({folder})", part, experiment_id)]
+    for part in later:
+        title = f"Then the run went on ({part.name})"
+        lines += ["", *_lines(title, part.snapshot, experiment_id)]
     return "\n".join(lines) + "\n"
 
 

@@ -28,14 +28,12 @@ def redraw_pages(
     }
     known = {name: content for name, content in there.items() if content is not None}
     later = tracking.load_later_parts(run, tracking_uri) if part.is_first else []
-    told = [(one.name, one.snapshot) for one in later]
-    return record_pages(part.snapshot, {**known, **files}, run.info.experiment_id, told)
+    return record_pages(part.snapshot, {**known, **files}, run.info.experiment_id, later)
 
 
 def redraw_first_page(run: Run, tracking_uri: str | None) -> None:
     """Let the page of the run's record tell of a later part that has changed."""
     first, *later = tracking.load_parts(run, tracking_uri)
-    told = [(one.name, one.snapshot) for one in later]
-    page = record_md(first.snapshot, run.info.experiment_id, told).encode()
+    page = record_md(first.snapshot, run.info.experiment_id, later).encode()
     where = tracking.uri(tracking_uri)
     tracking.attach_files(where, run.info.run_id, {"record.md": page}, first.folder)
