@@ -68,6 +68,11 @@ def wait_seconds() -> float:
     return _seconds("MLFLOW_DVC_WAIT", default=10.0)
 
 
+def trusted_addresses() -> list[str]:
+    """Addresses that only records name, and that the user's credentials may be used for."""
+    return os.environ.get("MLFLOW_DVC_TRUST", "").replace(",", " ").split()
+
+
 @contextmanager
 def disabled() -> Iterator[None]:
     """Record nothing for runs started inside the ``with`` block, in this thread or async task.

@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED, HostChangedError, require
+from mlflow_dvc.dvc_backend.child_process import TASK_FAILED, describe_dvc_error
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
@@ -23,3 +24,6 @@ if __name__ == "__main__":
     except HostChangedError as error:
         json.dump(str(error), answer)
         sys.exit(HOST_CHANGED)
+    except Exception as error:
+        json.dump(describe_dvc_error(error), answer)
+        sys.exit(TASK_FAILED)

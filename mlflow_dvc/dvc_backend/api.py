@@ -34,11 +34,14 @@ _OBJECTS = {
     "State": "dvc_data.hashfile.state:State",
     "build": "dvc_data.hashfile.build:build",
     "get_cache_hash": "dvc.stage.cache:_get_cache_hash",
+    "fs_module": "dvc.fs",
     "get_cloud_fs": "dvc.fs:get_cloud_fs",
+    "get_fs_config": "dvc.fs:get_fs_config",
     "get_odb": "dvc_data.hashfile.db:get_odb",
     "hash_module": "dvc_data.hashfile.hash",
     "localfs": "dvc.fs:localfs",
     "merge_config": "dvc.config:merge",
+    "output_module": "dvc.output",
     "parse_yaml": "dvc.utils.serialize:parse_yaml",
     "read_param_file": "dvc.dependency.param:read_param_file",
 }
@@ -49,7 +52,7 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "repo": (
         "a project cannot be opened without writing into it",
         (
-            "Output.ignore", "Repo(root_dir)", "Repo._btime", "Repo._ignore", "Repo.cache",
+            "Output.ignore", "Repo(root_dir, config)", "Repo._btime", "Repo._ignore", "Repo.cache",
             "Repo.config", "Repo.dvcignore", "Repo.fs", "Repo.site_cache_dir", "Repo.state",
             "Repo.tmp_dir", "State.close", "Config.load_one(level)",
         ),
@@ -108,6 +111,14 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "DataCloud.get_remote(name)", "Output.can_push", "Output.remote", "Output.is_in_repo",
             "Remote.legacy_odb", "Remote.odb", "Remote.worktree", "Repo.index",
+        ),
+    ),
+    "trust": (
+        "what is not the user's cannot be told from what is",
+        (
+            "Config(dvc_dir, validate)", "Config.load_one(level)", "Config.files", "Config.fs",
+            "Config.wfs", "Config.dvc_dir", "Config.local_dvc_dir",
+            "get_cloud_fs(repo_config)", "get_fs_config(config)", "output_module.get_cloud_fs",
         ),
     ),
     "share": (

@@ -15,7 +15,9 @@ from typing import Any
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED
 from mlflow_dvc.errors import DvcUnavailableError
 
+TASK_FAILED = 4  # the exit code where the answer says what was wrong
 _CLEAN_UP_SECONDS = 0.5
+_MAX_SAID_CHARACTERS = 500
 _PLUGIN = re.compile(r"\bdvc-(\w+)")
 
 
@@ -61,14 +63,15 @@ class DvcProcess:
         code = self._process.wait()
         with self._answer:
             self._answer.seek(0)
-            if code == HOST_CHANGED:
-                raise DvcUnavailableError(json.loads(self._answer.read()))
-            if code != 0:
+            if code not in (0, HOST_CHANGED, TASK_FAILED):
                 raise DvcUnavailableError(f"its process ended with the exit code {code}")
             try:
-                return json.loads(self._answer.read())
-            except ValueError as error:
+                answer = json.loads(self._answer.read())
+            except (ValueError, RecursionError) as error:
                 raise DvcUnavailableError(f"its answer is not readable ({error})") from error
+        if code != 0:
+            raise DvcUnavailableError(str(answer))
+        return answer
 
     def stop(self) -> None:
         """It cleans up after itself, if it can do so at once."""
@@ -85,7 +88,7 @@ class DvcProcess:
 
 def describe_dvc_error(error: Exception) -> str:
     """What DVC says is wrong, on one line; and what to install, if it is that."""
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split())[:_MAX_SAID_CHARACTERS] or type(error).__name__
     if isinstance(error, ImportError) and (plugin := _PLUGIN.search(said)):
         return f"{said}: pip install 'dvc[{plugin[1]}]'"
     return said

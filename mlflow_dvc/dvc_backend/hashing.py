@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
@@ -63,16 +64,19 @@ def start_hashing(
     *,
     max_bytes: int | None = None,
     seconds: float | None = None,
+    foreign: bool = False,
 ) -> DvcProcess:
     """Ask; the answer is had by :func:`read_answer`. Raises OSError where DVC cannot be asked.
 
-    Of what DVC does not know yet, ``max_bytes`` are read, and for so many ``seconds``.
+    Of what DVC does not know yet, ``max_bytes`` are read, and for so many ``seconds``. Settings in
+    a ``foreign`` project are not the user's.
     """
     request = {
         "root": root,
         "queries": [asdict(query) for query in queries],
         "max_bytes": max_bytes,
         "seconds": seconds,
+        "foreign": foreign,
     }
     return DvcProcess(run_hashing, request, idle=True)
 
@@ -85,9 +89,9 @@ def read_answer(child: DvcProcess) -> Answer:
     return {key: HashResult(*row) for key, row in raw.items()}
 
 
-def hash_now(root: str, queries: Iterable[HashQuery]) -> Answer:
+def hash_now(root: str, queries: Iterable[HashQuery], *, foreign: bool = False) -> Answer:
     """The whole answer, however long it takes."""
-    child = start_hashing(root, list(queries))
+    child = start_hashing(root, list(queries), foreign=foreign)
     child.wait()
     return read_answer(child)
 
@@ -98,6 +102,7 @@ def run_hashing(
     queries: list[dict[str, Any]],
     max_bytes: int | None = None,
     seconds: float | None = None,
+    foreign: bool = False,
 ) -> dict[str, Any]:
     """The task of the child process. It imports DVC if it must, and changes the directory."""
     asked = [HashQuery(**raw) for raw in queries]
@@ -116,7 +121,8 @@ def run_hashing(
             math.inf if max_bytes is None else max_bytes,
             math.inf if seconds is None else time.monotonic() + seconds,
         )
-        found |= _hash_all(root, rest, cache, budget)
+        with _open(root, budget, foreign) as repo:
+            found |= dict(_hash_all(repo, root, rest, cache, budget))
         cache.keep()
     return {key: astuple(value) for key, value in found.items()}
 
@@ -151,23 +157,26 @@ class _CountedFile:
         return content
 
 
-def _hash_all(
-    root: str, queries: Iterable[HashQuery], cache: HashCache, budget: _Budget
-) -> dict[str, HashResult]:
-
+@contextmanager
+def _open(root: str, budget: _Budget, foreign: bool) -> Iterator[Any]:
+    """A project in which every byte that is hashed is paid for."""
     api.require("repo", "hash")
     hash_stream = api.hash_module.fobj_md5
     api.hash_module.fobj_md5 = lambda file, *args, **kwargs: hash_stream(
         _CountedFile(file, budget), *args, **kwargs
     )
-    found: dict[str, HashResult] = {}
-    with open_read_only(root) as repo:
-        for query in queries:
-            if time.monotonic() > budget.deadline or os.getppid() != budget.parent:
-                break
-            if result := _hash_one(repo, root, query, cache):
-                found[query.key] = result
-    return found
+    with open_read_only(root, foreign=foreign) as repo:
+        yield repo
+
+
+def _hash_all(
+    repo: Any, root: str, queries: Iterable[HashQuery], cache: HashCache, budget: _Budget
+) -> Iterator[tuple[str, HashResult]]:
+    for query in queries:
+        if time.monotonic() > budget.deadline or os.getppid() != budget.parent:
+            break
+        if result := _hash_one(repo, root, query, cache):
+            yield query.key, result
 
 
 def _hash_one(repo: Any, root: str, query: HashQuery, cache: HashCache) -> HashResult | None:

@@ -15,25 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mlflow_dvc.dvc_backend import api
-
-# What may be said of a remote by a commit that anybody may have made. Files that are named there,
-# such as AWS's configuration, can name programs.
-_ALLOWED_REMOTE_OPTIONS = frozenset(
-    {"url", "endpointurl", "region", "version_aware", "worktree", "jobs"}
-)
-
-
-def strip_remote_config(repo: Any, trusted: Mapping[str, Any] | None = None) -> None:
-    """Keep the allowed options of each remote of ``repo``, then add what the user configured.
-
-    That is in the user's own settings of DVC, and in those of a project of theirs, ``trusted``.
-    """
-    own = [repo.config.load_one(level)["remote"] for level in ("system", "global")]
-    for name, settings in repo.config["remote"].items():
-        said = {key: settings[key] for key in settings.keys() & _ALLOWED_REMOTE_OPTIONS}
-        settings.clear()
-        for source in (said, *(remotes.get(name, {}) for remotes in (*own, trusted or {}))):
-            settings.update(source)
+from mlflow_dvc.dvc_backend.trust import trust_only
 
 
 @contextmanager
@@ -49,11 +31,16 @@ def scratch_store(algorithm: str, state: Any = None) -> Iterator[Any]:
 
 
 @contextmanager
-def open_read_only(root: str, *, untrusted: bool = False) -> Iterator[Any]:
+def open_read_only(
+    root: str, *, foreign: bool = False, config: Mapping[str, Any] | None = None
+) -> Iterator[Any]:
     """The DVC project at ``root``; changes the working directory. DVC's lock is never taken.
 
-    What a ``untrusted`` one has in its configuration is not trusted.
+    In a ``foreign`` one, that a record names, settings are not the user's: ``config`` is what
+    they are for it.
     """
+    if foreign:
+        trust_only(None)
     scratch = tempfile.mkdtemp(prefix="mlflow-dvc-")
 
     class ReadOnlyRepo(api.Repo):  # type: ignore[misc, unused-ignore]
@@ -79,11 +66,9 @@ def open_read_only(root: str, *, untrusted: bool = False) -> Iterator[Any]:
     api.Output.ignore = lambda self: None
     try:
         try:
-            repo = (ReadOnlyRepoWithoutState if untrusted else ReadOnlyRepo)(root)
+            repo = (ReadOnlyRepoWithoutState if foreign else ReadOnlyRepo)(root, config=config)
         except Exception:
-            repo = ReadOnlyRepoWithoutState(root)
-        if untrusted:
-            strip_remote_config(repo)
+            repo = ReadOnlyRepoWithoutState(root, config=config)
         try:
             yield repo
         finally:

@@ -24,7 +24,7 @@ class StageCommand:
 
 
 def stage_command(root: str, address: str) -> StageCommand | str:
-    """Of the stage that DVC knows as ``address`` in the project ``root``; in words why of none.
+    """Of the stage that DVC knows as ``address`` in a restored tree; in words why of none.
 
     Raises OSError where DVC cannot be asked.
     """
@@ -34,11 +34,11 @@ def stage_command(root: str, address: str) -> StageCommand | str:
     return StageCommand(tuple(answer["lines"]), answer["directory"], tuple(answer["outs"]))
 
 
-@api.task("repo", "stage")
+@api.task("repo", "stage", "trust")
 def run_command(root: str, address: str) -> dict[str, object]:
     """The task of the child process. It imports DVC and changes the working directory."""
     try:
-        with open_read_only(root) as repo:
+        with open_read_only(root, foreign=True) as repo:
             (stage,) = repo.stage.collect(address)
             cmd = stage.cmd
             lines = [] if cmd is None else [cmd] if isinstance(cmd, str) else list(cmd)

@@ -12,13 +12,22 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from functools import cached_property
 
+from mlflow_dvc.addresses import Address, OwnAddresses, why_anonymous
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.git.commit_files import blob_names
+from mlflow_dvc.git.credentials import git_access
 from mlflow_dvc.git.head import common_dir, find_git_dir, is_relative_path, is_same_remote, is_sha
+from mlflow_dvc.git.links import links_out
 from mlflow_dvc.git.run import fault_line, run_git
 
-_SETTINGS = ("core.sparseCheckout=false", "protocol.ext.allow=never")
+# Names that git refuses for the sake of some other system are never written.
+_SETTINGS = (
+    "core.sparseCheckout=false", "protocol.ext.allow=never", "core.protectHFS=true",
+    "core.protectNTFS=true",
+)  # fmt: skip
+RESTORED = "mlflow-dvc-restore.json"  # in the git directory of a tree that was restored
 # A person waits for it: what a partial clone lacks is fetched.
 _ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_NO_LAZY_FETCH": "0"}
 _MAX_TIPS = 1000
@@ -43,16 +52,21 @@ def object_in_patch(patch: bytes) -> str:
 
 
 class Repository:
-    """The one whose work tree is at ``root``."""
+    """The one whose work tree is at ``root``.
 
-    def __init__(self, root: str) -> None:
+    ``own`` are the addresses at which it may use the user's credentials: without it those of its
+    remotes, unless they came with a tree that was restored.
+    """
+
+    def __init__(self, root: str, own: OwnAddresses | None = None) -> None:
         self.root = root
+        self._own = own
 
     @classmethod
-    def create(cls, root: str, sha: str, *options: str) -> Repository:
+    def create(cls, root: str, sha: str, own: OwnAddresses, *options: str) -> Repository:
         """A new one, that can have the object ``sha``, or the one that is there already."""
         os.makedirs(root, exist_ok=True)
-        repository = cls(root)
+        repository = cls(root, own)
         kind = "sha256" if len(sha) == _SHA256_DIGITS else "sha1"
         repository.git("init", "--quiet", f"--object-format={kind}", *options)
         return repository
@@ -84,16 +98,46 @@ class Repository:
     def remotes(self) -> list[str]:
         return self.git("remote").decode("utf-8", "replace").split()
 
+    def top_level(self) -> Repository | None:
+        """The repository that the folder is in; None where it is in none."""
+        try:
+            root = os.fsdecode(self.git("rev-parse", "--show-toplevel")).rstrip("\n")
+        except GitError:
+            return None
+        return Repository(root) if root else None
+
+    @cached_property
+    def own(self) -> OwnAddresses:
+        if self._own is not None:
+            return self._own
+        is_foreign = self.is_restored and self.main_root == self.root
+        return OwnAddresses(map(Address.of, () if is_foreign else self._remote_urls()))
+
+    @cached_property
+    def is_restored(self) -> bool:
+        """Whether a run was restored here, so that what lies here is not the user's."""
+        return os.path.lexists(os.path.join(find_git_dir(self.root), RESTORED))
+
+    @cached_property
+    def main_root(self) -> str:
+        """The work tree that a linked one belongs to; else its own."""
+        git_dir = find_git_dir(self.root)
+        common = common_dir(git_dir)
+        return self.root if common == git_dir else os.path.dirname(common)
+
+    def _remote_urls(self) -> list[str]:
+        """As they are written; a remote may have several."""
+        pattern = ("config", "-z", "--get-regexp", r"^remote\..*\.url$")
+        rows = os.fsdecode(self._call(pattern, b"").stdout).split("\0")
+        return [row.partition("\n")[2] for row in rows if row]
+
     def is_of_remote(self, url: str) -> bool:
         """Whether it is a clone of ``url``, or the repository itself that is named so."""
         if is_relative_path(url):
             return False
         main = os.path.dirname(common_dir(find_git_dir(self.root)))  # a linked work tree has two
-        pattern = ("config", "-z", "--get-regexp", r"^remote\..*\.url$")
-        rows = os.fsdecode(self._call(pattern, b"", None).stdout).split("\0")
-        # As they are written, of which a remote may have several, and as git reads them.
-        known = [row.partition("\n")[2] for row in rows if row]
-        known += (self.url_of(name) for name in self.remotes())
+        # As they are written, and as git reads them.
+        known = [*self._remote_urls(), *(self.url_of(name) for name in self.remotes())]
         beside = (os.path.join(self.root, one) if is_relative_path(one) else one for one in known)
         return any(is_same_remote(url, one) for one in (*beside, self.root, main))
 
@@ -129,7 +173,7 @@ class Repository:
                 wanted = [sha] if by_name else self._tips(source)
                 if not by_name:  # the commit may lie below
                     options = tuple(word for word in options if not word.startswith("--depth"))
-                self.git("fetch", *quietly, *options, "--", source, *wanted)
+                self._ask(source, "fetch", *quietly, *options, "--", source, *wanted)
             except GitError as error:
                 said = said or str(error)
             if self.has(sha):
@@ -140,12 +184,12 @@ class Repository:
         """In words why the commit cannot be had from a remote or URL, ignoring local objects."""
         url = self.url_of(remote)
         with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
-            elsewhere = Repository.create(folder, sha, "--bare")
+            elsewhere = Repository.create(folder, sha, self.own, "--bare")
             return elsewhere.fetch(sha, url, "--depth=1", "--filter=tree:0")
 
     def fetch_apart(self, folder: str, sha: str, sources: Iterable[str]) -> Repository | None:
         """A repository in ``folder`` with the trees of the commit, from the first that has it."""
-        elsewhere = Repository.create(folder, sha, "--bare")
+        elsewhere = Repository.create(folder, sha, self.own, "--bare")
         for source in sources:
             url = self.url_of(source)
             if elsewhere.fetch(sha, url, "--depth=1", "--filter=blob:none") is None:
@@ -161,11 +205,28 @@ class Repository:
         return beside if os.path.exists(beside) else url
 
     def answers(self, source: str) -> bool:
-        return self._succeeds("ls-remote", "--heads", "--", source)
+        try:
+            self._ask(source, "ls-remote", "--heads", "--", source)
+        except GitError:
+            return False
+        return True
+
+    def fetch_revision(self, url: str, rev: str | None) -> str:
+        """The commit that ``rev`` (its default branch, if None) names at ``url``, fetched."""
+        if full_sha_or_none(rev) is None:
+            every = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+            wanted = every if rev else ("+HEAD:refs/heads/default",)
+            self._ask(url, "fetch", "--quiet", "--no-tags", "--", url, *wanted)
+            rev = self.resolve(rev or "refs/heads/default")
+        elif reason := self.fetch(rev or "", url, "--depth=1"):
+            raise GitError(reason)
+        if rev is None:
+            raise GitError(f"{url} has no such revision")
+        return rev
 
     def _tips(self, source: str) -> list[str]:
         """A server of before 2018 gives no commit by its name, only what a branch points to."""
-        listed = self.git("ls-remote", "--heads", "--tags", "--", source)
+        listed = self._ask(source, "ls-remote", "--heads", "--tags", "--", source)
         tips = listed.decode("utf-8", "replace").split()[1::2]
         if not tips:
             raise GitError(f"{source} has no branch")
@@ -174,16 +235,26 @@ class Repository:
     # --- trees ---
 
     def tree(self, sha: str, patch: bytes = b"") -> str:
-        """The tree of the commit with ``patch``. Raises GitError where it does not apply.
+        """The tree of the commit with ``patch``, less links that lead out of it.
 
-        No commit, an empty text, is a tree without a file.
+        No commit, an empty text, is a tree without a file. Raises GitError where the patch does not
+        apply.
         """
+        return self.tree_without_links(sha, patch)[0]
+
+    def tree_without_links(self, sha: str, patch: bytes) -> tuple[str, dict[str, str]]:
+        """:meth:`tree`, and where each link leads to that is left out."""
         with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
             index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
             self.git("read-tree", sha or "--empty", env=index)
             if patch:
                 self.git(*_APPLY_WORDS, given=patch, env=index)
-            return self.git("write-tree", env=index).decode().strip()
+            tree = self.git("write-tree", env=index).decode().strip()
+            if out := links_out(self.git, tree):
+                given = b"".join(os.fsencode(path) + b"\0" for path in out)
+                self.git("update-index", "--force-remove", "-z", "--stdin", given=given, env=index)
+                tree = self.git("write-tree", env=index).decode().strip()
+            return tree, out
 
     def add_work_tree(self, directory: str, sha: str) -> Repository:
         """A work tree of this repository at the commit, in which no file lies yet."""
@@ -206,7 +277,7 @@ class Repository:
         with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
             index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
             self.git("read-tree", tree, env=index)
-            self._call(("update-index", "-q", "--refresh"), b"", index)
+            self._call(("update-index", "-q", "--refresh"), env=index)
             words = ("--name-only", "-z", "--ignore-submodules=all")
             found = self.git("diff-files", *words, env=index)
         return [os.fsdecode(path) for path in found.split(b"\0") if path]
@@ -224,20 +295,44 @@ class Repository:
 
     def git(self, *words: str, given: bytes = b"", env: dict[str, str] | None = None) -> bytes:
         """Raises GitError with what git says is wrong."""
-        done = self._call(words, given, env)
-        if done.returncode == 0:
-            return done.stdout
-        raise GitError(fault_line(done.stderr) or f"git {words[0]} failed")
+        return _output(words, self._call(words, given, env=env))
+
+    def _ask(self, source: str, *words: str) -> bytes:
+        """A remote or a URL; of one that the user has not configured without credentials."""
+        url = self.url_of(source)
+        with git_access(self.root, url, self.own) as access:
+            done = self._call(words, settings=access.settings, env=dict(access.env))
+        try:
+            return _output(words, done)
+        except GitError as error:
+            if not access.is_anonymous:
+                raise
+            raise GitError(f"{error} ({why_anonymous(Address.of(url))})") from error
 
     def _succeeds(self, *words: str) -> bool:
-        return self._call(words, b"", None).returncode == 0
+        return self._call(words).returncode == 0
 
     def _call(
-        self, words: tuple[str, ...], given: bytes, env: dict[str, str] | None
+        self,
+        words: tuple[str, ...],
+        given: bytes = b"",
+        *,
+        settings: tuple[str, ...] = (),
+        env: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         try:
             return run_git(
-                self.root, *words, given=given, settings=_SETTINGS, env=_ENVIRONMENT | (env or {})
+                self.root,
+                *words,
+                given=given,
+                settings=(*_SETTINGS, *settings),
+                env=_ENVIRONMENT | (env or {}),
             )
         except OSError as error:
             raise GitError(f"git cannot be called: {error.strerror}") from error
+
+
+def _output(words: tuple[str, ...], done: subprocess.CompletedProcess[bytes]) -> bytes:
+    if done.returncode == 0:
+        return done.stdout
+    raise GitError(fault_line(done.stderr) or f"git {words[0]} failed")

@@ -7,12 +7,13 @@ import posixpath
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from mlflow_dvc.addresses import OwnAddresses
 from mlflow_dvc.capture.claims import checkout_id
 from mlflow_dvc.git.head import is_relative_path
 from mlflow_dvc.git.repository import GitError, Repository, full_sha_or_none
-from mlflow_dvc.paths import safe_join
+from mlflow_dvc.paths import is_inside, safe_join
 from mlflow_dvc.project import find_project
 from mlflow_dvc.recall.stored_record import StoredRecord
 
@@ -24,11 +25,15 @@ _PIPELINE_FILES = ("dvc.yaml", "dvc.lock")
 class ProjectLocation:
     """A git repository, None where there is none, and the DVC project whose stores are asked.
 
-    ``untrusted``: it is not the user's, but what a record names.
+    ``untrusted``: it is not the user's, but what a record names. ``own`` are the addresses at which
+    git may use the user's credentials, ``own_root`` is the DVC project whose settings are the
+    user's: those around the working directory, of whatever run.
     """
 
     repository: Repository | None
     dvc_root: str | None
+    own: OwnAddresses = field(default_factory=OwnAddresses, repr=False, compare=False)
+    own_root: str | None = None
     untrusted: bool = False
 
 
@@ -44,15 +49,29 @@ def locate_project(
     """
     project = find_project(directory)
     if project.git_root is None:
-        return ProjectLocation(None, project.dvc_root if record.snapshot.git is None else None)
-    inside = os.path.normpath(os.path.join(project.git_root, record.snapshot.root or "."))
-    dvc_root = inside if os.path.isdir(os.path.join(inside, ".dvc")) else project.dvc_root
-    if record.snapshot.git is None:
-        return ProjectLocation(None, dvc_root)
+        dvc_root = project.dvc_root if record.snapshot.git is None else None
+        return ProjectLocation(None, dvc_root, own_root=project.dvc_root)
     repository = Repository(project.git_root)
+    # The settings in a tree that was restored are those of the run's commit.
+    home = repository.main_root if repository.is_restored else project.git_root
+    inside = _dvc_root(home, record.snapshot.root or ".")
+    if repository.is_restored:
+        own_root = inside if home != project.git_root else None
+    else:
+        own_root = inside or project.dvc_root
+    dvc_root = own_root or project.dvc_root
+    if record.snapshot.git is None:
+        return ProjectLocation(None, dvc_root, repository.own, own_root)
     if _is_project_of(record, repository, dvc_root) or _is_named_by(at, record, repository):
-        return ProjectLocation(repository, dvc_root)
-    return ProjectLocation(None, None)
+        return ProjectLocation(repository, dvc_root, repository.own, own_root)
+    return ProjectLocation(None, None, repository.own, own_root)
+
+
+def _dvc_root(git_root: str, inside: str) -> str | None:
+    """The DVC project that a record names, if it is there."""
+    found = os.path.normpath(os.path.join(git_root, inside))
+    is_there = is_inside(inside) and os.path.isdir(os.path.join(found, ".dvc"))
+    return found if is_there else None
 
 
 def _is_project_of(record: StoredRecord, repository: Repository, dvc_root: str | None) -> bool:
@@ -96,18 +115,22 @@ def _dvc_files(record: StoredRecord) -> list[bytes]:
 
 
 @contextmanager
-def clone_project(record: StoredRecord) -> Iterator[ProjectLocation]:
-    """A throw-away clone of the run's remote at its commit, as far as that can be had."""
+def clone_project(record: StoredRecord, here: ProjectLocation) -> Iterator[ProjectLocation]:
+    """A throw-away clone of the run's remote at its commit, as far as that can be had.
+
+    ``here`` tells what is the user's.
+    """
     git = record.snapshot.git
     sha = full_sha_or_none(git.sha) if git else None
     if git is None or sha is None or not git.remote_url:
-        yield ProjectLocation(None, None)
+        yield replace(here, repository=None, dvc_root=None)
         return
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
-        repository = Repository.create(folder, sha)
+        repository = Repository.create(folder, sha, here.own)
         with suppress(GitError):  # the caller asks for the commit, and is told
             if repository.fetch(sha, git.remote_url) is None:
                 repository.check_out(repository.tree(sha), sha)
         root = safe_join(folder, record.snapshot.root or ".")
         is_project = root is not None and os.path.isdir(f"{root}/.dvc")
-        yield ProjectLocation(repository, root if is_project else None, untrusted=True)
+        where = root if is_project else None
+        yield replace(here, repository=repository, dvc_root=where, untrusted=True)

@@ -652,7 +652,7 @@ def test_hostile_links(pipeline: Project, made: Make, tmp_path: Path):
     pipeline.git("add", "--force", ".dvc/config.local")
     pipeline.commit("settings")
     found = mlflow_dvc.restore(made(), str(tmp_path / "settings"))
-    assert faults(found) == {".": "TAMPERED"}
+    assert faults(found) == {".dvc/config.local": "TAMPERED", "sub": "UNVERIFIED"}
     assert os.listdir(outside) == ["params.yaml"]
     assert (outside / "params.yaml").read_text() == "mine"
 

@@ -13,12 +13,14 @@ from urllib.request import Request, urlopen
 
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
-from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store, strip_remote_config
+from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
+from mlflow_dvc.dvc_backend.storage.repositories import open_repository, own_repositories
 from mlflow_dvc.dvc_backend.storage.stores import (
     existing_hashes,
     open_stores,
     read_listing_anywhere,
 )
+from mlflow_dvc.dvc_backend.trust import read_faults, trust_only
 
 _MAX_SECONDS = 24 * 3600.0
 _MAX_NAMED = 5
@@ -61,19 +63,17 @@ class Availability:
 
 
 def find_available(
-    root: str, sought: Iterable[DataRef], *, untrusted: bool
+    root: str, sought: Iterable[DataRef], *, own: str | None
 ) -> tuple[dict[str, Availability], list[str]]:
     """By :attr:`DataRef.key`; and in words what could not be asked.
 
-    ``root`` is the project whose cache and remotes are asked; the configuration of a ``untrusted``
-    one is not trusted. Raises OSError where DVC cannot be asked.
+    ``root`` is the project whose cache and remotes are asked, ``own`` the one whose settings are
+    the user's. Raises OSError where DVC cannot be asked.
     """
     rows = [asdict(one) for one in sought]
     if not rows:
         return {}, []
-    answer = call_dvc(
-        run_exists, {"root": root, "sought": rows, "untrusted": untrusted}, _MAX_SECONDS
-    )
+    answer = call_dvc(run_exists, {"root": root, "sought": rows, "own": own}, _MAX_SECONDS)
     found = {
         key: Availability(tuple(names), tuple((path, oid) for path, oid in missing), count)
         for key, (names, missing, count) in answer["found"].items()
@@ -81,20 +81,21 @@ def find_available(
     return found, list(answer["unasked"])
 
 
-@api.task("repo", "hash", "stores")
-def run_exists(root: str, sought: Sequence[Mapping[str, Any]], untrusted: bool) -> dict[str, Any]:
+@api.task("repo", "hash", "stores", "trust")
+def run_exists(root: str, sought: Sequence[Mapping[str, Any]], own: str | None) -> dict[str, Any]:
     """The task of the child process. It imports DVC and changes the working directory."""
     asked = [DataRef(**{**row, "origin": _origin(row.get("origin"))}) for row in sought]
     unasked: list[str] = []
     found: dict[str, tuple[list[str], list[tuple[str, str]], int]] = {}
-    with open_read_only(root, untrusted=untrusted) as repo:
+    trust_only(own)
+    with open_read_only(root, foreign=root != own) as repo:
         for algorithm in dict.fromkeys(one.algorithm for one in asked):
             mine = [one for one in asked if one.algorithm == algorithm]
             found |= _Search(repo, algorithm, unasked).all(mine)
         for one in asked:
-            if found[one.key][2] and one.origin and (name := _available_at_source(one, unasked)):
+            if found[one.key][2] and (name := _available_at_source(one, own, unasked)):
                 found[one.key] = ([name], [], 0)
-    return {"found": found, "unasked": list(dict.fromkeys(unasked))}
+    return {"found": found, "unasked": list(dict.fromkeys([*read_faults(), *unasked]))}
 
 
 class _Search:
@@ -162,15 +163,14 @@ def _origin(raw: Mapping[str, Any] | None) -> Origin | None:
     return Origin(**raw) if raw else None
 
 
-def _available_at_source(sought: DataRef, unasked: list[str]) -> str | None:
+def _available_at_source(sought: DataRef, own: str | None, unasked: list[str]) -> str | None:
     """The name of the repository that imported data came from, if it has it still."""
     origin = sought.origin
     if origin is None:
         return None
     name = f"{origin.url}@{origin.rev}" if origin.rev else origin.url
     try:
-        with api.Repo.open(origin.url, rev=origin.rev, subrepos=True) as repo:
-            strip_remote_config(repo)
+        with open_repository(origin.url, origin.rev, own_repositories(own)) as repo:
             entry = repo.dvcfs.info(origin.path).get("dvc_info", {}).get("entry")
             value = getattr(getattr(entry, "hash_info", None), "value", None)
             if value is None:  # what git itself has there

@@ -6,6 +6,8 @@ Whatever is handed on was hashed after it was copied: a damaged object in a cach
 from __future__ import annotations
 
 import os
+import posixpath
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +21,17 @@ from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS, HashQuery
 from mlflow_dvc.dvc_backend.hashing import run_hashing
-from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store, strip_remote_config
+from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
 from mlflow_dvc.dvc_backend.storage.by_url import open_remote_url
+from mlflow_dvc.dvc_backend.storage.repositories import open_repository, own_repositories
 from mlflow_dvc.dvc_backend.storage.stores import ListedFile, open_stores, read_listing
+from mlflow_dvc.dvc_backend.trust import trust_only, why_without_credentials
+from mlflow_dvc.paths import holds_repository, is_inside
 
 _MAX_SECONDS = 24 * 3600.0
 _MAX_THREADS = 16
+_ODD_PATH = "leads out of the project, or into a folder of git's or DVC's own"
+_HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
 UNFINISHED = ".mlflow-dvc-"  # how the name of a folder begins that is being filled
 
 Copy = Callable[[str], None]  # puts the data at a path
@@ -83,8 +90,11 @@ def locate(path: str, root: str | None, repo: str | None, rev: str | None) -> Tr
 @api.task()
 def run_fetch(wanted: Mapping[str, Any], target: str | None) -> dict[str, Any]:
     """The task of the child process. It imports DVC and changes the working directory."""
-    with OpenStores() as sources:
-        path, tried = fetch_into(FetchRequest(**wanted), target, sources)
+    asked = FetchRequest(**wanted)
+    if not is_inside(asked.path):
+        return {"path": None, "tried": [f"{asked.path!r} {_ODD_PATH}"]}
+    with OpenStores(asked.root) as sources:
+        path, tried = fetch_into(asked, target, sources)
     return {"path": path, "tried": tried}
 
 
@@ -92,11 +102,12 @@ def fetch_into(
     wanted: FetchRequest, target: str | None, sources: OpenStores
 ) -> tuple[str | None, list[str]]:
     """Fetch with stores that are open already."""
-    if wanted.algorithm not in ALGORITHMS:
-        return None, [f"{wanted.algorithm} hashes cannot be verified locally"]
+    if refusal := _refuse(wanted):
+        return None, [refusal]
     if target is None and (here := _in_work_tree(wanted)):
         return here, []
-    api.require("repo", "hash", "stores")
+    api.require("repo", "hash", "stores", "trust")
+    sources.trust()
     if target is not None and os.path.lexists(target):
         if _hash(target, wanted.algorithm) == wanted.hash:
             return target, []
@@ -108,6 +119,17 @@ def fetch_into(
         except Exception as error:
             tried.append(f"{name}: {describe_dvc_error(error)}")
     return None, tried
+
+
+def _refuse(wanted: FetchRequest) -> str:
+    """Why it is not looked for, in words; empty where it is."""
+    if wanted.algorithm not in ALGORITHMS:
+        return f"{wanted.algorithm} hashes cannot be verified locally"
+    if not _HASH.fullmatch(wanted.hash):
+        return f"{wanted.hash!r} is no hash"
+    if wanted.repo and not is_inside(posixpath.join(wanted.subdir or ".", wanted.path)):
+        return f"{wanted.path!r} {_ODD_PATH}"
+    return ""
 
 
 @api.task("stores")
@@ -128,18 +150,29 @@ def run_locate(path: str, root: str | None, repo: str | None, rev: str | None) -
 
 
 class OpenStores(ExitStack):
-    """Projects, remotes and repositories, each opened once."""
+    """Projects, remotes and repositories, each opened once.
 
-    def __init__(self, *, untrusted: bool = False) -> None:
-        """Of a ``untrusted`` project the configuration is not trusted."""
+    ``own`` is the project whose settings are the user's; of another one the settings are
+    ``config``.
+    """
+
+    def __init__(self, own: str | None, config: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self._foreign = untrusted
+        self._own = own
+        self._config = config
         self._opened: dict[tuple[str | None, ...], Any] = {}
 
+    def trust(self) -> None:
+        trust_only(self._own)
+
     def project(self, root: str) -> Any:
-        return self._once(
-            (root,), lambda: self.enter_context(open_read_only(root, untrusted=self._foreign))
-        )
+        is_foreign = root != self._own
+        config = self._config if is_foreign else None
+
+        def opened() -> Any:
+            return self.enter_context(open_read_only(root, foreign=is_foreign, config=config))
+
+        return self._once((root,), opened)
 
     def remote(self, url: str, algorithm: str, endpoint: str | None) -> Any:
         return self._once(
@@ -147,11 +180,8 @@ class OpenStores(ExitStack):
         )
 
     def repository(self, url: str, rev: str | None) -> Any:
-
         def opened() -> Any:
-            repo = self.enter_context(api.Repo.open(url, rev=rev, subrepos=True))
-            strip_remote_config(repo)
-            return repo
+            return self.enter_context(open_repository(url, rev, own_repositories(self._own)))
 
         return self._once((url, rev), opened)
 
@@ -182,19 +212,21 @@ def _places(
 
     if wanted.root and (repo := opened(wanted.root, sources.project, wanted.root)):
         here = os.path.join(wanted.root, wanted.path)
-        if os.path.lexists(here):
+        if is_inside(wanted.path) and (os.path.isfile(here) or os.path.isdir(here)):
             yield f"work tree {here}", lambda target: _copy_tree(here, target)
         yield from _of_repo(repo, wanted, tried)
     if wanted.remote:
         about = (wanted.remote, wanted.algorithm, wanted.endpoint)
         if odb := opened(wanted.remote, sources.remote, *about):
-            yield wanted.remote, partial(_copy_object, odb, wanted)
+            anonymous = why_without_credentials({}, url=wanted.remote, endpointurl=wanted.endpoint)
+            name = f"{wanted.remote}, {anonymous}" if anonymous else wanted.remote
+            yield name, partial(_copy_object, odb, wanted)
     if wanted.repo:
         name = f"{wanted.repo}@{wanted.rev}" if wanted.rev else wanted.repo
         if clone := opened(name, sources.repository, wanted.repo, wanted.rev):
             yield from _of_repo(clone, wanted, tried)
             inside = os.path.normpath(os.path.join(wanted.subdir or "", wanted.path))
-            yield name, lambda target: clone.dvcfs.get(inside, target, recursive=True)
+            yield name, lambda target: _copy_from_project(clone.dvcfs, inside, target)
 
 
 def _of_repo(repo: Any, wanted: FetchRequest, tried: list[str]) -> Iterator[tuple[str, Copy]]:
@@ -218,6 +250,23 @@ def _copy_tree(path: str, target: str) -> None:
         shutil.copytree(path, target)
     else:
         shutil.copyfile(path, target)
+
+
+def _copy_from_project(fs: Any, path: str, target: str) -> None:
+    """What DVC or git has at ``path``; its names are anybody's."""
+    if not fs.isdir(path):
+        fs.get_file(path, target)
+        return
+    names = [posixpath.relpath(one, fs.abspath(path)) for one in map(fs.abspath, fs.find(path))]
+    if odd := next((name for name in names if not is_inside(name)), None):
+        raise ValueError(f"it names a file outside of itself, or of git's: {odd!r}")
+    if holds_repository(names):
+        raise ValueError("git would take it for a repository, whose settings name programs")
+    os.mkdir(target)
+    for name in names:
+        where = os.path.join(target, name)
+        os.makedirs(os.path.dirname(where), exist_ok=True)
+        fs.get_file(posixpath.join(path, name), where)
 
 
 def _copy_and_verify(wanted: FetchRequest, copy: Copy, target: str | None) -> str:

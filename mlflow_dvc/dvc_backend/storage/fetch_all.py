@@ -6,15 +6,15 @@ import glob
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc
-from mlflow_dvc.dvc_backend.readonly_repo import strip_remote_config
 from mlflow_dvc.dvc_backend.storage.availability import Origin
 from mlflow_dvc.dvc_backend.storage.fetch import UNFINISHED, FetchRequest, OpenStores, fetch_into
+from mlflow_dvc.dvc_backend.trust import trust_only
 
 _MAX_SECONDS = 7 * 24 * 3600.0
 
@@ -31,27 +31,33 @@ class FetchOrder:
 
 
 def fetch_all(
-    root: str, project: str | None, orders: Iterable[FetchOrder]
+    root: str, project: str | None, own: str | None, orders: Iterable[FetchOrder]
 ) -> list[list[str] | None]:
     """For each order: None when its data is at the target, else why each place failed.
 
     ``root`` is the DVC project of the tree. It is made to share the cache and the remotes of
-    ``project``, a checkout of the same on this machine. Raises OSError where DVC cannot be asked.
+    ``project``, a checkout of the same on this machine. ``own`` is the project whose settings are
+    the user's. Raises OSError where DVC cannot be asked.
     """
-    request = {"root": root, "project": project, "orders": [asdict(order) for order in orders]}
+    rows = [asdict(order) for order in orders]
+    if not rows:
+        return []
+    request = {"root": root, "project": project, "own": own, "orders": rows}
     answer: list[list[str] | None] = call_dvc(run_fetch_all, request, _MAX_SECONDS)
     return answer
 
 
-@api.task("repo", "hash", "stores", "share")
+@api.task("repo", "hash", "stores", "trust", "share")
 def run_fetch_all(
-    root: str, project: str | None, orders: Sequence[Mapping[str, Any]]
+    root: str, project: str | None, own: str | None, orders: Sequence[Mapping[str, Any]]
 ) -> list[list[str] | None]:
     """The task of the child process. It imports DVC and changes the working directory."""
-    with OpenStores(untrusted=True) as sources:
+    trust_only(own)
+    shared = _settings_of(project) if project else None
+    with OpenStores(own, shared) as sources:
         sources.enter_context(_exclusive(root))
-        trusted = _share(root, project) if project else {}
-        strip_remote_config(sources.project(root), trusted)
+        if shared:
+            _share(root, shared)
         return [_fetch_one(root, order, sources) for order in orders]
 
 
@@ -86,19 +92,26 @@ def _fetch_one(root: str, order: Mapping[str, Any], sources: OpenStores) -> list
     return None if path else tried
 
 
-def _share(root: str, project: str) -> dict[str, Any]:
-    """In the tree's own ``config.local``: where the cache of the project is, and its remotes.
+def _settings_of(project: str) -> dict[str, Any]:
+    """Where the cache of a project is, and its remotes.
 
-    The commit may be older than a remote, one that is a folder is named relative to the project,
-    and what is secret is nowhere else. Returns the remotes.
+    A commit may be older than a remote, one that is a folder is named relative to the project, and
+    what is secret is nowhere else.
     """
     theirs = api.Config(os.path.join(project, ".dvc"))
-    shared = theirs.load_one("repo")
-    api.merge_config(shared, theirs.load_one("local"))
+    said = theirs.load_one("repo")
+    api.merge_config(said, theirs.load_one("local"))
+    default = said["core"].get("remote")
+    return {
+        "core": {"remote": default} if default else {},
+        "remote": {name: dict(settings) for name, settings in said["remote"].items()},
+        "cache": {"dir": said["cache"].get("dir") or os.path.join(project, ".dvc", "cache")},
+    }
+
+
+def _share(root: str, settings: Mapping[str, Any]) -> None:
+    """In the tree's own ``config.local``, in place of what a commit may have put there."""
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(root, ".dvc", "config.local"))
     with api.Config(os.path.join(root, ".dvc")).edit("local") as local:
-        for name, settings in shared["remote"].items():
-            local["remote"][name] = dict(settings)
-        if default := shared["core"].get("remote"):
-            local["core"]["remote"] = default
-        local["cache"]["dir"] = shared["cache"].get("dir") or os.path.join(project, ".dvc", "cache")
-    return {name: dict(settings) for name, settings in shared["remote"].items()}
+        api.merge_config(local, settings)

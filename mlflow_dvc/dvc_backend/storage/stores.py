@@ -10,7 +10,8 @@ from typing import Any
 
 from mlflow_dvc.dvc_backend.child_process import describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import LEGACY
-from mlflow_dvc.paths import is_inside
+from mlflow_dvc.dvc_backend.trust import why_without_credentials
+from mlflow_dvc.paths import holds_repository, is_inside
 
 ListedFile = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``
 Report = Callable[[str], None]
@@ -36,7 +37,8 @@ def open_remotes(repo: Any, algorithm: str, tell: Report) -> Iterator[tuple[str,
         except Exception as error:
             tell(f"remote {name}: {describe_dvc_error(error)}")
             continue
-        yield f"remote {name} ({odb.path})", odb
+        anonymous = why_without_credentials(repo.config, name=name)
+        yield f"remote {name} ({odb.path})" + (f", {anonymous}" if anonymous else ""), odb
 
 
 def read_listing(odb: Any, value: str) -> list[ListedFile]:
@@ -51,6 +53,8 @@ def read_listing(odb: Any, value: str) -> list[ListedFile]:
     for row in rows:
         if not is_inside(row["relpath"]):
             raise ValueError(f"it names a file outside of itself, or of git's: {row['relpath']}")
+    if holds_repository([row["relpath"] for row in rows]):
+        raise ValueError("git would take it for a repository, whose settings name programs")
     return rows
 
 

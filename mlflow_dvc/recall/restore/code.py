@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlflow_dvc.git.repository import GitError, Repository
 from mlflow_dvc.git.submodules import Submodule, list_submodules
-from mlflow_dvc.paths import safe_join
+from mlflow_dvc.paths import is_inside, safe_join
 from mlflow_dvc.recall.restore.target import RestoreTarget
 from mlflow_dvc.recall.stored_record import SUBMODULES, StoredRecord
 from mlflow_dvc.recall.verdict import Check
@@ -55,13 +55,16 @@ class _CodeRestorer:
         patch = self._run.patch(folder) if self._patched else b""
         name = posixpath.join(folder, "code.patch")
         try:
-            tree = repository.tree(sha, patch)
+            tree, links = repository.tree_without_links(sha, patch)
             if patch:
                 yield Check("patch", name, "PASS")
         except GitError as error:
             yield Check("patch", name, "FAIL", f"it does not apply: {error}")
-            tree = repository.tree(sha)
+            tree, links = repository.tree_without_links(sha, b"")
         repository.check_out(tree, sha)
+        for path, where in links.items():
+            reason = f"a link to {where!r}, out of the tree; it was not written"
+            yield Check("file", path, "UNVERIFIED" if is_inside(path) else "TAMPERED", reason)
         for path, content in self._run.raw(folder).items() if self._patched else ():
             yield _written(repository.root, path, content)
         if folder.count(SUBMODULES) < _MAX_SUBMODULE_DEPTH:
@@ -76,7 +79,7 @@ class _CodeRestorer:
         here = os.path.join(location, one.path) if location else None
         where = safe_join(repository.root, one.path)
         reason = "it leads out of the tree" if where is None else "no address is known of it"
-        inner = Repository.create(where, one.sha) if where else None
+        inner = Repository.create(where, one.sha, repository.own) if where else None
         for source in (here, one.url):
             if inner is None or source is None or (source is here and not os.path.isdir(source)):
                 continue

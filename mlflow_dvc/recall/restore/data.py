@@ -110,7 +110,9 @@ def restore_data(target: RestoreTarget, *, outputs: bool) -> Iterator[Check]:
             yield Check("data", entry.path, "FAIL", f"{_OUTSIDE}; it was not brought")
         else:
             orders.append(_order(target, entry, where))
-    for order, tried in zip(orders, fetch_all(root, target.location.dvc_root, orders), strict=True):
+    here = target.location
+    answer = fetch_all(root, here.dvc_root, here.own_root, orders)
+    for order, tried in zip(orders, answer, strict=True):
         if tried is None:
             yield Check("data", order.path, "PASS")
         else:

@@ -96,11 +96,11 @@ def _programs(target: RestoreTarget) -> Iterator[Check]:
     """
     if target.dvc_root is None or not target.has_own_commit:
         return
-    deps = (dep for dep in target.run.snapshot.deps if not dep.path.endswith(SUFFIX))
-    known = [dep for dep in deps if dep.role == "code" and dep.is_observed]
+    deps = (dep for dep in target.run.snapshot.deps if dep.role == "code" and dep.is_observed)
+    known = [dep for dep in deps if not dep.path.endswith(SUFFIX) and target.inside(dep.path)]
     asked = [HashQuery(dep.path, dep.algorithm, dep.hash) for dep in known]
-    answer = hash_now(target.dvc_root, asked) if asked else {}
+    answer = hash_now(target.dvc_root, asked, foreign=True) if asked else {}
     for dep, question in zip(known, asked, strict=True):
         found = answer.get(question.key)
-        if target.inside(dep.path) and found and found.hash != dep.hash:
+        if found and found.hash != dep.hash:
             yield Check("file", dep.path, "FAIL", f"its hash is {found.hash}, it was {dep.hash}")

@@ -6,7 +6,7 @@ import json
 import os
 import posixpath
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -15,13 +15,18 @@ from typing import Any
 
 from mlflow_dvc.errors import CommitLostError, MlflowDvcError, TargetExistsError
 from mlflow_dvc.git.head import common_dir, find_git_dir
-from mlflow_dvc.git.repository import Repository, full_sha_or_none, object_in_patch
-from mlflow_dvc.paths import safe_join
+from mlflow_dvc.git.repository import (
+    RESTORED,
+    GitError,
+    Repository,
+    full_sha_or_none,
+    object_in_patch,
+)
+from mlflow_dvc.paths import lies_in, safe_join
 from mlflow_dvc.recall.locate import ProjectLocation
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check
 
-_MARK = "mlflow-dvc-restore.json"  # in the git directory of the tree
 _BEGUN = "begun"  # from then on what lies there is ours
 _SHORT_SHA_DIGITS = 8
 
@@ -47,7 +52,7 @@ class RestoreTarget:
 
     @cached_property
     def repository(self) -> Repository:
-        return Repository(self.directory)
+        return Repository(self.directory, self.location.own)
 
     @property
     def dvc_root(self) -> str | None:
@@ -65,7 +70,17 @@ class RestoreTarget:
     def inside(self, path: str) -> str | None:
         """Where ``path``, seen from the DVC root, lies in the tree; None where it leads out."""
         seen = posixpath.normpath(posixpath.join(self.run.snapshot.root or ".", path))
+        if lies_in(seen, self._links_out):
+            return None
         return self.directory if seen == "." else safe_join(self.directory, seen)
+
+    @cached_property
+    def _links_out(self) -> Set[str]:
+        """The links of the code that were not written."""
+        try:
+            return self.repository.tree_without_links(self.sha, self.run.patch())[1].keys()
+        except GitError:
+            return self.repository.tree_without_links(self.sha, b"")[1].keys()
 
     def run_step(self, step: str, work: Callable[[], Iterator[Check]]) -> list[Check]:
         """What ``work`` has found, now or in an attempt before."""
@@ -77,7 +92,7 @@ class RestoreTarget:
     def save_progress(self) -> None:
         steps = {step: [asdict(item) for item in items] for step, items in self.steps.items()}
         raw = {"run": self.run.run_id, "sha": self.sha, "steps": steps}
-        path = Path(find_git_dir(self.directory), _MARK)
+        path = Path(find_git_dir(self.directory), RESTORED)
         unfinished = path.with_suffix(".new")
         unfinished.write_text(json.dumps(raw), encoding="utf-8")
         unfinished.replace(path)
@@ -123,7 +138,7 @@ def prepare_target(target: RestoreTarget) -> None:
         return
     if target.location.repository is None or not target.sha:
         known = target.sha or object_in_patch(target.run.patch())
-        Repository.create(target.directory, known)
+        Repository.create(target.directory, known, target.location.own)
         if target.sha:
             _fetch_clone(target)
     elif not os.path.lexists(os.path.join(target.directory, ".git")):
@@ -181,7 +196,7 @@ def _default(run: StoredRecord, location: ProjectLocation) -> str:
 
 def _mark(directory: str) -> dict[str, Any] | None:
     with suppress(OSError, ValueError):
-        raw = json.loads(Path(find_git_dir(directory), _MARK).read_bytes())
+        raw = json.loads(Path(find_git_dir(directory), RESTORED).read_bytes())
         return raw if isinstance(raw, dict) else None
     return None
 

@@ -102,7 +102,7 @@ def _locate(run: StoredRecord, project: str | None, stack: ExitStack) -> Project
     return (
         location
         if location.repository or location.dvc_root
-        else stack.enter_context(clone_project(run))
+        else stack.enter_context(clone_project(run, location))
     )
 
 
@@ -114,11 +114,8 @@ def _ask_stores(
     for run, location in zip(runs, locations, strict=True):
         if location.dvc_root:
             wanted.setdefault(location.dvc_root, {}).update(_data_refs(run))
-    untrusted = {location.dvc_root for location in locations if location.untrusted}
-    stores = {
-        root: find_available(root, mine.values(), untrusted=root in untrusted)
-        for root, mine in wanted.items()
-    }
+    own = next((location.own_root for location in locations), None)
+    stores = {root: find_available(root, mine.values(), own=own) for root, mine in wanted.items()}
     for run, location in zip(runs, locations, strict=True):
         if location.dvc_root and not location.untrusted:
             kept, _ = stores[location.dvc_root]

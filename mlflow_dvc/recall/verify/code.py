@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 
+from mlflow_dvc.addresses import OwnAddresses
 from mlflow_dvc.git.head import is_same_remote
 from mlflow_dvc.git.history import GitHistory
 from mlflow_dvc.git.repository import Repository, full_sha_or_none, object_in_patch
@@ -102,7 +103,8 @@ def patch_verdict(run: StoredRecord, repository: Repository | None) -> tuple[Ver
 def _find_fault_before_commits(patch: bytes) -> str | None:
     """It needs no repository but one of its kind."""
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
-        return _find_fault(Repository.create(folder, object_in_patch(patch)), "", patch)
+        repository = Repository.create(folder, object_in_patch(patch), OwnAddresses())
+        return _find_fault(repository, "", patch)
 
 
 def _find_fault(repository: Repository, sha: str, patch: bytes) -> str | None:

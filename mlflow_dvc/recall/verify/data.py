@@ -54,7 +54,7 @@ def find_in_commit_remotes(
         return {}
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
         write_files(folder, {".dvc/config": config, ".dvc/config.local": _NO_GIT})
-        found, _ = find_available(folder, lacking, untrusted=True)
+        found, _ = find_available(folder, lacking, own=location.own_root)
     return {key: kept for key, kept in found.items() if not kept.count}
 
 
