@@ -21,6 +21,7 @@ SUPPORTED_VERSIONS = ((3, 50), (4,))
 
 _OBJECTS = {
     "CacheManager": "dvc.cachemgr:CacheManager",
+    "Callback": "fsspec.callbacks:Callback",
     "Config": "dvc.config:Config",
     "DataCloud": "dvc.data_cloud:DataCloud",
     "DataResolver": "dvc.parsing:DataResolver",
@@ -117,7 +118,7 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
         "what is not the user's cannot be told from what is",
         (
             "Config(dvc_dir, validate)", "Config.load_one(level)", "Config.files", "Config.fs",
-            "Config.wfs", "Config.dvc_dir", "Config.local_dvc_dir",
+            "Config.dvc_dir", "Config.local_dvc_dir",
             "get_cloud_fs(repo_config)", "get_fs_config(config)", "output_module.get_cloud_fs",
         ),
     ),

@@ -26,9 +26,10 @@ _CORE_OPTIONS = frozenset({"remote", "no_scm"})
 _FOREIGN_LEVELS = frozenset({"repo", "local"})
 _MAX_BYTES = 1024 * 1024  # of a file of settings
 # Where DVC can ask without credentials; elsewhere nothing is asked.
-_ANONYMOUS = {
-    "s3": {"allow_anonymous_login": True}, "gs": {"allow_anonymous_login": True},
-    "http": {}, "https": {}, "webdav": {}, "webdavs": {},
+_SOON = {"connect_timeout": 10, "read_timeout": 10}  # seconds: it may be there to keep us waiting
+_ANONYMOUS: dict[str, dict[str, Any]] = {
+    "s3": {"allow_anonymous_login": True} | _SOON, "gs": {"allow_anonymous_login": True},
+    "http": _SOON, "https": _SOON, "webdav": {"timeout": 10}, "webdavs": {"timeout": 10},
 }  # fmt: skip
 
 _current: Trust | None = None
@@ -56,7 +57,7 @@ class Trust:
         if level not in _FOREIGN_LEVELS:
             return True
         folder = config.local_dvc_dir if level == "local" else config.dvc_dir
-        if self.root is None or folder is None or (level == "repo" and config.fs != config.wfs):
+        if self.root is None or folder is None or (level == "repo" and not _is_on_disk(config)):
             return False
         return os.path.realpath(folder) == os.path.realpath(os.path.join(self.root, ".dvc"))
 
@@ -76,6 +77,11 @@ def trust_only(root: str | None) -> None:
     _withhold_credentials(trust)
     _withhold_default_login()
     _current = trust
+
+
+def is_foreign(fs: Any) -> bool:
+    """Whether a file system of DVC's is at an address that is not the user's."""
+    return getattr(fs, "is_foreign", False)
 
 
 def read_faults() -> list[str]:
@@ -102,7 +108,7 @@ def _withhold_settings(trust: Trust) -> None:
             return load_one(self, level)
         empty: dict[str, Any] = {name: {} for name in load_one(self, "system")}
         try:
-            if self.fs == self.wfs:
+            if level == "local" or _is_on_disk(self):
                 _refuse_odd_file(self.files[level])
             return empty | _allowed(load_one(self, level))
         except FileNotFoundError:
@@ -112,6 +118,11 @@ def _withhold_settings(trust: Trust) -> None:
             return empty
 
     api.Config.load_one = load_trusted
+
+
+def _is_on_disk(config: Any) -> bool:
+    """Whether the settings of its project are files, and not in a commit."""
+    return bool(config.fs.protocol == "local")
 
 
 def _refuse_odd_file(path: str) -> None:
@@ -149,13 +160,16 @@ def _withhold_credentials(trust: Trust) -> None:
 
 
 def _anonymous(cls: Any, config: dict[str, Any], address: Address) -> tuple[Any, dict[str, Any]]:
+    changed: dict[str, Any] = {"is_foreign": True, "SESSION_RETRIES": 1}
     if address.scheme in _ANONYMOUS:
-        return cls, config | _ANONYMOUS[address.scheme]
+        config |= _ANONYMOUS[address.scheme]
+    else:
 
-    def refuse(self: Any) -> Any:
-        raise ForeignAddressError(why_anonymous(address))
+        def refuse(self: Any) -> Any:
+            raise ForeignAddressError(why_anonymous(address))
 
-    return type(cls.__name__, (cls,), {"fs": property(refuse)}), config
+        changed["fs"] = property(refuse)
+    return type(cls.__name__, (cls,), changed), config
 
 
 def _addresses(config: Any) -> Iterator[Address]:
@@ -174,7 +188,7 @@ def _address(remote: Mapping[str, Any]) -> Address:
 def _withhold_default_login() -> None:
     """``default`` in ``.netrc`` is for every host; what is for one host stays."""
     try:
-        known = netrc.netrc(os.environ.get("NETRC"))
+        known = netrc.netrc(os.environ.get("NETRC") or os.path.expanduser("~/.netrc"))
     except (OSError, netrc.NetrcParseError):
         return
     if known.hosts.pop("default", None) is None:

@@ -20,7 +20,7 @@ from mlflow_dvc.git.commit_files import blob_names
 from mlflow_dvc.git.credentials import git_access
 from mlflow_dvc.git.head import common_dir, find_git_dir, is_relative_path, is_same_remote, is_sha
 from mlflow_dvc.git.links import links_out
-from mlflow_dvc.git.run import fault_line, run_git
+from mlflow_dvc.git.run import GitTimeoutError, fault_line, run_git
 
 # Names that git refuses for the sake of some other system are never written.
 _SETTINGS = (
@@ -31,6 +31,7 @@ RESTORED = "mlflow-dvc-restore.json"  # in the git directory of a tree that was 
 # A person waits for it: what a partial clone lacks is fetched.
 _ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_NO_LAZY_FETCH": "0"}
 _MAX_TIPS = 1000
+_FOREIGN_SECONDS = 600.0  # for one question to an address that a record names
 _SHA256_DIGITS = 64  # digits
 _INDEX_LINE = re.compile(rb"^index [0-9a-f]+\.\.([0-9a-f]+)", re.MULTILINE)
 _APPLY_WORDS = ("apply", "--cached", "--binary", "--whitespace=nowarn", "-")
@@ -301,7 +302,8 @@ class Repository:
         """A remote or a URL; of one that the user has not configured without credentials."""
         url = self.url_of(source)
         with git_access(self.root, url, self.own) as access:
-            done = self._call(words, settings=access.settings, env=dict(access.env))
+            limit = _FOREIGN_SECONDS if access.is_anonymous else None
+            done = self._call(words, settings=access.settings, env=dict(access.env), seconds=limit)
         try:
             return _output(words, done)
         except GitError as error:
@@ -319,6 +321,7 @@ class Repository:
         *,
         settings: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
+        seconds: float | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         try:
             return run_git(
@@ -327,7 +330,10 @@ class Repository:
                 given=given,
                 settings=(*_SETTINGS, *settings),
                 env=_ENVIRONMENT | (env or {}),
+                seconds=seconds,
             )
+        except GitTimeoutError as error:
+            raise GitError(str(error)) from error
         except OSError as error:
             raise GitError(f"git cannot be called: {error.strerror}") from error
 

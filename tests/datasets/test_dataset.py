@@ -369,8 +369,9 @@ def loaded_from_nothing(project: Project, run: Any, empty: Path, *attempts: Any)
 
 
 def test_from_s3(here: Project, runs, s3: S3, tmp_path: Path):
-    """From S3 an input loads back where nothing but credentials is known: its source says where the
-    server is, the environment says it better, and else the repository's configuration does."""
+    """From S3 an input loads back where nothing but credentials is known, if they may be used: its
+    source says where the server is, the environment says it better, and else the repository's
+    configuration does."""
     track_folder(here)
     s3.configure(here)
     here.commit("remote")
@@ -386,9 +387,10 @@ def test_from_s3(here: Project, runs, s3: S3, tmp_path: Path):
     expected = [content(here.root / path) for path in paths]
     record, repository = {"repo": None}, {"remote": None}
     elsewhere = {"repo": None, "endpoint": "http://127.0.0.1:1"}
+    allowed = {"MLFLOW_DVC_TRUST": s3.endpoint}
     attempts = [
-        (paths[0], record, {}),
-        (paths[1], repository, {}),
+        (paths[0], record, allowed),
+        (paths[1], repository, allowed),
         (paths[2], elsewhere, s3.env),
         (paths[3], elsewhere, s3.env),
     ]

@@ -24,7 +24,7 @@ from mlflow_dvc.dvc_backend.hashing import run_hashing
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
 from mlflow_dvc.dvc_backend.storage.by_url import open_remote_url
 from mlflow_dvc.dvc_backend.storage.repositories import open_repository, own_repositories
-from mlflow_dvc.dvc_backend.storage.stores import ListedFile, open_stores, read_listing
+from mlflow_dvc.dvc_backend.storage.stores import ListedFile, copy_object, open_stores, read_listing
 from mlflow_dvc.dvc_backend.trust import trust_only, why_without_credentials
 from mlflow_dvc.paths import holds_repository, is_inside
 
@@ -212,7 +212,7 @@ def _places(
 
     if wanted.root and (repo := opened(wanted.root, sources.project, wanted.root)):
         here = os.path.join(wanted.root, wanted.path)
-        if is_inside(wanted.path) and (os.path.isfile(here) or os.path.isdir(here)):
+        if _is_readable(wanted):
             yield f"work tree {here}", lambda target: _copy_tree(here, target)
         yield from _of_repo(repo, wanted, tried)
     if wanted.remote:
@@ -237,12 +237,18 @@ def _of_repo(repo: Any, wanted: FetchRequest, tried: list[str]) -> Iterator[tupl
 
 def _in_work_tree(wanted: FetchRequest) -> str | None:
     """The path there, if what lies there is what is wanted, as far as DVC knows or by its hash."""
-    if not wanted.root:
+    if not wanted.root or not _is_readable(wanted):
         return None
     question = HashQuery(wanted.path, wanted.algorithm, wanted.hash)
     found = run_hashing(wanted.root, [asdict(question)])
     row = found.get(question.key)
     return os.path.join(wanted.root, wanted.path) if row and row[1] == wanted.hash else None
+
+
+def _is_readable(wanted: FetchRequest) -> bool:
+    """Whether a file or a folder of the project lies there: a device has no end."""
+    here = os.path.join(wanted.root or "", wanted.path)
+    return is_inside(wanted.path) and (os.path.isfile(here) or os.path.isdir(here))
 
 
 def _copy_tree(path: str, target: str) -> None:
@@ -291,7 +297,7 @@ def _copy_and_verify(wanted: FetchRequest, copy: Copy, target: str | None) -> st
 def _copy_object(odb: Any, wanted: FetchRequest, target: str) -> None:
     """From a store of objects by their hash; a folder is a list of objects."""
     if not wanted.hash.endswith(".dir"):
-        odb.fs.get_file(odb.oid_to_path(wanted.hash), target)
+        copy_object(odb, wanted.hash, target)
         return
     rows = read_listing(odb, wanted.hash)
     os.mkdir(target)
@@ -299,7 +305,7 @@ def _copy_object(odb: Any, wanted: FetchRequest, target: str) -> None:
     def copy(row: ListedFile) -> None:
         path = os.path.join(target, row["relpath"])
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        odb.fs.get_file(odb.oid_to_path(row["md5"]), path)
+        copy_object(odb, row["md5"], path)
 
     with ThreadPoolExecutor(_MAX_THREADS) as pool:
         list(pool.map(copy, rows))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import LEGACY
-from mlflow_dvc.dvc_backend.trust import why_without_credentials
+from mlflow_dvc.dvc_backend.trust import is_foreign, why_without_credentials
 from mlflow_dvc.paths import holds_repository, is_inside
 
 ListedFile = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``
@@ -74,11 +78,44 @@ def read_listing_bytes(odb: Any, value: str) -> bytes:
     Raises ValueError where it is not the one of that hash; whatever the store raises where it has
     none.
     """
-    content: bytes = odb.fs.cat_file(odb.oid_to_path(value))
+    content = _read_object(odb, value)
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if f"{found}.dir" != value:
         raise ValueError(f"what lies there has the hash {found}.dir")
     return content
+
+
+def copy_object(odb: Any, oid: str, target: str) -> None:
+    """An object, to the file ``target``. What is not the user's says first how large it is."""
+    source = odb.oid_to_path(oid)
+    if not is_foreign(odb.fs):
+        odb.fs.get_file(source, target)
+        return
+    size = odb.fs.size(source)
+    if size is None or size > shutil.disk_usage(os.path.dirname(target)).free:
+        raise ValueError(f"it may be too large for this disk ({size} bytes)")
+    odb.fs.get_file(source, target, callback=_limit(size))
+
+
+def _read_object(odb: Any, oid: str) -> bytes:
+    if not is_foreign(odb.fs):
+        content: bytes = odb.fs.cat_file(odb.oid_to_path(oid))
+        return content
+    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+        copy_object(odb, oid, os.path.join(folder, "object"))
+        return Path(folder, "object").read_bytes()
+
+
+def _limit(size: int) -> Any:
+    """Stops where more comes than was said."""
+
+    class Limit(api.Callback):  # type: ignore[misc, unused-ignore]
+        def relative_update(self, inc: int = 1) -> None:
+            super().relative_update(inc)
+            if self.value > size:
+                raise ValueError(f"it is larger than the {size} bytes that its server said")
+
+    return Limit()
 
 
 def read_listing_anywhere(
