@@ -76,6 +76,8 @@ def trust_only(root: str | None) -> None:
     _withhold_settings(trust)
     _withhold_credentials(trust)
     _withhold_default_login()
+    # A second way to a bucket, by gRPC, which knows neither of no credentials nor of an endpoint.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     _current = trust
 
 

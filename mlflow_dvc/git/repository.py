@@ -17,7 +17,7 @@ from functools import cached_property
 from mlflow_dvc.addresses import Address, OwnAddresses, why_anonymous
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.git.commit_files import blob_names
-from mlflow_dvc.git.credentials import git_access
+from mlflow_dvc.git.credentials import git_access, is_foreign
 from mlflow_dvc.git.head import common_dir, find_git_dir, is_relative_path, is_same_remote, is_sha
 from mlflow_dvc.git.links import links_out
 from mlflow_dvc.git.run import GitTimeoutError, fault_line, run_git
@@ -266,7 +266,15 @@ class Repository:
         """Let the work tree and the index be ``tree``, and HEAD the commit."""
         if sha:
             self.git("update-ref", "--no-deref", "HEAD", sha)
-        self.git("read-tree", "--reset", "-u", tree)
+        self.git("read-tree", "--reset", "-u", tree, env=self._large_files(tree))
+
+    def _large_files(self, tree: str) -> dict[str, str]:
+        """Git LFS asks the server that a commit names, with what the user has for any host."""
+        words = ("config", "-z", "--blob", f"{tree}:.lfsconfig", "--get-regexp", r"url$")
+        rows = os.fsdecode(self._call(words).stdout).split("\0")
+        urls = [*self._remote_urls(), *(row.partition("\n")[2] for row in rows if row)]
+        is_kept = not any(is_foreign(url, self.own) for url in urls)
+        return {} if is_kept else {"GIT_LFS_SKIP_SMUDGE": "1"}
 
     def leave_uncommitted(self) -> None:
         """Let what the work tree has besides HEAD be uncommitted, as it was when the run began."""

@@ -50,7 +50,8 @@ def find_in_commit_remotes(
         return {}
     inside = os.path.normpath(os.path.join(run.snapshot.root or ".", ".dvc", "config"))
     config = location.repository.file(sha, inside.replace(os.sep, "/"))
-    if not config or config == Path(location.dvc_root or "", ".dvc", "config").read_bytes():
+    here = Path(location.dvc_root or "", ".dvc", "config")
+    if not config or (here.is_file() and config == here.read_bytes()):
         return {}
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
         write_files(folder, {".dvc/config": config, ".dvc/config.local": _NO_GIT})
