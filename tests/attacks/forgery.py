@@ -50,6 +50,11 @@ class Forgery:
         assert isinstance(self.snapshot, dict)
         return self.snapshot
 
+    @property
+    def is_only_inputs(self) -> bool:
+        """Whether nothing but the datasets differs from the honest run."""
+        return vars(self) | APART == vars(forge(self.lab)) | APART
+
     def commit(self, files: Mapping[str, str | bytes | Path | None]) -> None:
         """Let the run be of a commit of the attacker's; DVC's files in it are attached too."""
         self.of_commit(self.lab.commit(files))
@@ -197,6 +202,7 @@ def is_project_file(path: str) -> bool:
     return path not in own and not path.startswith(("code/", "submodules/", "resume-"))
 
 
+APART: dict[str, Any] = dict.fromkeys(("sources", "lab"))
 HONEST_DATA: list[dict[str, Any]] = []
 HONEST_TAGS: dict[str, str] = {}
 

@@ -23,6 +23,17 @@ from attacks.laboratory import Laboratory
 CODES = {0, 1, 2, 3}
 CPU_SECONDS = 10
 MEGABYTES = 2000
+PROMPT_LINES = 40
+# What reads the datasets of a run; to the other commands it is the honest run.
+OF_INPUTS = (
+    "show",
+    "diff RUN HONEST",
+    "lineage",
+    "verify",
+    "load",
+    "load elsewhere",
+    "verify --all",
+)
 TARGETS = ("restored", "cloned", "again")
 
 
@@ -36,10 +47,14 @@ def test_hostile_record(laboratory: Laboratory, name: str):
     """Every command that reads the record answers, and leaves nothing but its own target."""
     run = forge(laboratory)
     RECORDS[name](run)
+    is_only_inputs = run.is_only_inputs
     run_id, honest = run.log(), honest_run(laboratory).info.run_id
     laboratory.listener.requests.clear()
     before = traces.listing(laboratory)
-    answers = ask(laboratory, calls(laboratory, run_id, honest))
+    wanted = calls(laboratory, run_id, honest)
+    if is_only_inputs:
+        wanted = [call for call in wanted if call["name"] in OF_INPUTS]
+    answers = ask(laboratory, wanted)
     found = [*faults(answers, honest)]
     if fault := fault_of_restored(laboratory):
         found.append(fault)
@@ -99,7 +114,8 @@ def ask(lab: Laboratory, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = [json.loads(line) for line in (results / "answers").read_text().splitlines()]
     for call in wanted[len(found) :]:
         why = f"not reached (exit code {done.returncode}) {done.stderr.decode()[-500:]}"
-        found.append({"name": call["name"], "code": 0, "error": why, "out": "", "err": ""})
+        found.append({"name": call["name"], "error": why})
+        break  # the others were not asked because of this one
     return found
 
 
@@ -112,17 +128,17 @@ def faults(answers: list[dict[str, Any]], honest: str) -> Iterator[str]:
 
 def fault_of_process(answer: dict[str, Any]) -> str:
     """What no command does, whatever it answers."""
-    printed = answer["out"] + answer["err"]
     if answer["error"]:
         return last_lines(answer["error"])
+    printed = answer["out"] + answer["err"]
     if "Traceback (most recent call last)" in printed:
         return f"a traceback, {last_lines(answer['err'])}"
     if answer["code"] not in CODES:
         return f"exit code {answer['code']}"
-    if answer["cpu"] > CPU_SECONDS:
-        return f"took {answer['cpu']:.0f} s of the processor"
-    if answer["memory"] > MEGABYTES:
-        return f"took {answer['memory']} MB"
+    if answer["cpu"] > CPU_SECONDS or answer["memory"] > MEGABYTES:
+        return f"took {answer['cpu']:.0f} s of the processor, {answer['memory']} MB"
+    if answer["name"] == "reproduce" and answer["err"].count("\n") > PROMPT_LINES:
+        return f"asks on {answer['err'].count(chr(10))} lines"
     odd = traces.unprintable(printed)
     return f"printed {odd[:5]}" if odd else ""
 

@@ -48,7 +48,11 @@ def changed(before: Listing, after: Listing) -> list[str]:
 def secrets_seen(lab: Laboratory) -> list[str]:
     """The first line of each request to the attacker that carries a secret of the user's."""
     found = [request for request in lab.listener.requests if any(m in request for m in MARKS)]
-    return [request.partition(b"\n")[0].decode("utf-8", "replace") for request in found]
+    lines = [request.partition(b"\n")[0].decode("utf-8", "replace") for request in found]
+    return sorted(set(lines))
+
+
+OWN = (".git", "m/.git")  # of the tree itself, and of the submodule that some records have
 
 
 def git_names(folder: Path) -> list[str]:
@@ -57,8 +61,9 @@ def git_names(folder: Path) -> list[str]:
     for here, folders, files in os.walk(folder):
         inside = os.path.relpath(here, folder)
         for name in (*folders, *files):
-            if is_git_name(name) and (inside != "." or name != ".git"):
-                found.append(os.path.join(inside, name))
+            path = os.path.normpath(os.path.join(inside, name))
+            if is_git_name(name) and path not in OWN:
+                found.append(path)
         folders[:] = [name for name in folders if name != ".git" or inside != "."]
     return found
 
