@@ -47,7 +47,7 @@ def run(call: Mapping[str, Any]) -> dict[str, Any]:
     code, error, began, cpu = 0, "", time.monotonic(), time.process_time()
     try:
         with watched(), redirect_stdout(out), redirect_stderr(err):
-            code = load(call["run"], call["roots"]) if call["words"] == ["load"] else cli(call)
+            code = load(call) if call["words"][0] == "load" else cli(call)
     except Hang:
         error = "hang"
     except BaseException:
@@ -85,22 +85,24 @@ def cli(call: Mapping[str, Any]) -> int:
     return 0
 
 
-def load(run_id: str, roots: list[str]) -> int:
-    """Each dataset of the run, as anybody would load it. What is returned lies where it may."""
+def load(call: Mapping[str, Any]) -> int:
+    """Each dataset of the run, into the folder that is named; it lies where it may."""
     import mlflow
     from mlflow.exceptions import MlflowException
 
     from mlflow_dvc import MlflowDvcError
 
     code = 0
-    for given in mlflow.MlflowClient().get_run(run_id).inputs.dataset_inputs:
+    for given in mlflow.MlflowClient().get_run(call["run"]).inputs.dataset_inputs:
         try:
-            path = os.path.realpath(mlflow.data.get_source(given.dataset).load())
+            path = os.path.realpath(mlflow.data.get_source(given.dataset).load(*call["words"][1:]))
         except (MlflowDvcError, MlflowException) as error:
             print(type(error).__name__, str(error)[:2000], file=sys.stderr)
             code = 2
         else:
-            where = [root for root in roots if path.startswith(os.path.realpath(root) + os.sep)]
+            where = [
+                root for root in call["roots"] if path.startswith(os.path.realpath(root) + os.sep)
+            ]
             assert where, f"load() leads to {path}"
     return code
 

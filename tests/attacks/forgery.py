@@ -91,9 +91,9 @@ class Forgery:
             f"    rev_lock: {self.said['git']['sha']}\n"
             f"outs:\n- md5: {digest}\n  size: 8\n  path: {json.dumps(path.rpartition('/')[2])}\n"
         )
-        name = "imported.dvc"
         folder = path.rpartition("/")[0]
-        self.files[f"{folder}/{name}" if folder else name] = text.encode()
+        name = f"{folder}/imported.dvc" if folder else "imported.dvc"
+        self.files[name] = text.encode()
         self.add_data(path, digest, source=f"{url}@{self.said['git']['sha']}", stage=name)
 
     def run_stage(self, command: str, **more: Any) -> None:

@@ -32,9 +32,10 @@ OF_INPUTS = (
     "verify",
     "load",
     "load elsewhere",
+    "load into",
     "verify --all",
 )
-TARGETS = ("restored", "cloned", "again")
+TARGETS = ("restored", "cloned", "again", "loaded")
 
 
 def parameters() -> Iterator[Any]:
@@ -85,6 +86,7 @@ def calls(lab: Laboratory, run_id: str, honest: str) -> list[dict[str, Any]]:
         ("verify --all", here, ["verify", "--all", "--json"]),
         ("load", here, ["load"]),
         ("load elsewhere", lab.elsewhere, ["load"]),
+        ("load into", lab.elsewhere, ["load", str(targets / "loaded")]),
         ("restore", here, ["restore", run_id, "--to", str(targets / "restored")]),
         ("restore elsewhere", lab.elsewhere, ["restore", run_id, "--to", str(targets / "cloned")]),
         ("reproduce", here, ["reproduce", run_id, "--to", str(targets / "again")]),
@@ -92,7 +94,7 @@ def calls(lab: Laboratory, run_id: str, honest: str) -> list[dict[str, Any]]:
         ("sync all", here, ["sync"]),
         ("doctor", here, ["doctor"]),
     ]
-    roots = [str(here), str(lab.root / "scratch")]
+    roots = [str(here), str(lab.root / "scratch"), str(targets)]
     return [
         {"name": name, "cwd": str(cwd), "words": words, "run": run_id, "roots": roots}
         for name, cwd, words in rows
@@ -147,7 +149,8 @@ def fault_of_answer(answer: dict[str, Any], honest: str) -> str:
     """What is asked of the honest run is answered as ever."""
     name, out = answer["name"], answer["out"]
     if name == "verify --all":
-        return fault_of_verdict(out, honest)
+        found = fault_of_verdict(out, honest)
+        return f"{found}, {last_lines(answer['err'])}" if found else ""
     if name.startswith(("search", "lineage of honest")) and honest[:8] not in out:
         return f"does not have the honest run, {last_lines(answer['err'])}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 from attacks.forgery import Forgery, md5
@@ -173,6 +174,54 @@ def import_git(run: Forgery) -> None:
     run.add_import("data/.git", run.lab.git_url, "repo", digest)
     own = run.said["git"]["sha"].encode()
     run.files["data/imported.dvc"] = run.files["data/imported.dvc"].replace(own, sha.encode())
+
+
+def rows_of(files: dict[str, bytes]) -> list[dict[str, str]]:
+    return [{"md5": md5(text), "relpath": path} for path, text in sorted(files.items())]
+
+
+def inner_repository(run: Forgery) -> dict[str, bytes]:
+    config = CONFIG.format(program=run.lab.program("fsmonitor")).encode()
+    return {".git/HEAD": HEAD, ".git/config": config, ".git/objects/x": b"x", ".git/refs/x": b"x"}
+
+
+def import_from(run: Forgery, sha: str, digest: str) -> None:
+    run.add_import("data/folder", run.lab.git_url, "payload", digest)
+    own = run.said["git"]["sha"].encode()
+    run.files["data/imported.dvc"] = run.files["data/imported.dvc"].replace(own, sha.encode())
+    where = {"repo": run.lab.git_url, "rev": sha}
+    run.sources.append({"path": "payload", "algorithm": "md5", "hash": digest} | where)
+
+
+@hostile("names-import-listing", fast=True)
+def import_listing(run: Forgery) -> None:
+    """The attacker's DVC remote has a folder that is a git repository inside."""
+    files = inner_repository(run)
+    text = json.dumps(rows_of(files)).encode()
+    for content, end in [(text, ".dir"), *((one, "") for one in files.values())]:
+        name = md5(content)
+        where = run.lab.root / "served/store/files/md5" / name[:2] / f"{name[2:]}{end}"
+        where.parent.mkdir(parents=True, exist_ok=True)
+        where.write_bytes(content)
+    digest = f"{md5(text)}.dir"
+    url = f"{run.lab.listener.address}/store"
+    config = f"[core]\n    remote = s\n['remote \"s\"']\n    url = {url}\n"
+    outs = f"outs:\n- md5: {digest}\n  size: 9\n  nfiles: 4\n  hash: md5\n  path: payload\n"
+    import_from(run, run.lab.commit({".dvc/config": config, "payload.dvc": outs}), digest)
+
+
+@hostile("names-import-tree", fast=True)
+def import_tree(run: Forgery) -> None:
+    """A commit has a folder with a ``.git`` in it, which git would never check out."""
+    files = inner_repository(run)
+    config, head = files[".git/config"], files[".git/HEAD"]
+    kept = {".git/HEAD": head, ".git/config": config}
+    rows = sorted((name.partition("/")[2], run.lab.object("blob", kept[name])) for name in kept)
+    inner = b"".join(f"100644 {name}\0".encode() + bytes.fromhex(sha) for name, sha in rows)
+    git = run.lab.object("tree", inner)
+    payload = run.lab.object("tree", b"40000 .git\0" + bytes.fromhex(git))
+    sha = run.lab.commit_objects({"payload": ("40000", payload.encode())})
+    import_from(run, sha, f"{md5(json.dumps(rows_of(kept)).encode())}.dir")
 
 
 def import_at(path: str, run: Forgery) -> None:

@@ -23,7 +23,7 @@ TEXTS = {
 def everywhere(text: str, run: Forgery) -> None:
     run.name = text
     run.said["git"] |= {"branch": text, "describe": text, "omitted": [f"{text}: {text}"]}
-    run.said |= {"experiment": text, "warnings": [text], "uncovered": [text], "changed": [text]}
+    run.said.update(experiment=text, warnings=[text], uncovered=[text], changed=[text])
     run.said["stages"].append({"address": text, "deps": [text]})
     run.add_data(f"data/{text}".replace("/<", "<"), source=text, stage=text)
     run.said["deps"].append({**run.said["deps"][0], "path": text})
