@@ -42,7 +42,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def suites(session: nox.Session) -> None:
-    """Servers, clients and browser."""
+    """Servers, clients, browser and attacks."""
     steps(session, "browser", "suites")
 
 

@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 
 import yaml
 
+from mlflow_dvc.visible_text import escape_hidden
+
 # A file written twice within the clock's tick keeps its mtime: what was written this recently when
 # it was read is read again. git calls this "racily clean"; NFS and FAT count in seconds.
 RACY_NS = 2_000_000_000
@@ -152,11 +154,4 @@ def describe_error(error: Exception) -> str:
 
 
 def _one_line(text: str) -> str:
-    return escape_unprintable(" ".join(text.split())[:_MAX_REASON_CHARACTERS])
-
-
-def escape_unprintable(text: str) -> str:
-    """``text`` with every character that cannot stand in a line escaped."""
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in text
-    )
+    return escape_hidden(" ".join(text.split())[:_MAX_REASON_CHARACTERS])

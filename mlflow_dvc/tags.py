@@ -48,6 +48,7 @@ MLFLOW_GIT_COMMIT = "mlflow.source.git.commit"
 MLFLOW_GIT_BRANCH = "mlflow.source.git.branch"
 MLFLOW_GIT_URL = "mlflow.source.git.repoURL"
 MLFLOW_PARENT = "mlflow.parentRunId"
+MLFLOW_USER = "mlflow.user"
 
 _NAMES = frozenset({
     GIT_SHA, GIT_BRANCH, GIT_DESCRIBE, GIT_DIRTY, STAGE, SCRIPT_STAGE, EXPERIMENT, ROOT,

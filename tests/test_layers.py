@@ -19,6 +19,7 @@ pytestmark = pytest.mark.hosts
 PACKAGE = Path(mlflow_dvc.__file__).parent
 # Lowest first; what stands on one line may import one another only within the same package.
 LAYERS = [
+    ["visible_text"],
     [
         "_version",
         "errors",

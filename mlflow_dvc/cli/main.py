@@ -13,10 +13,15 @@ from mlflow_dvc._version import __version__
 from mlflow_dvc.cli import commands
 from mlflow_dvc.cli.options import NO_ANSWER, SECTIONS
 from mlflow_dvc.errors import MlflowDvcError
+from mlflow_dvc.visible_text import escape_hidden
 
 
 class _Refused(click.ClickException):
     exit_code = NO_ANSWER
+
+    def format_message(self) -> str:
+        """What is wrong may be in the words of a run."""
+        return escape_hidden(self.message, keep="\n")
 
 
 class _Group(click.Group):

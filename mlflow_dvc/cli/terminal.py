@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mlflow_dvc.report.labels import printable
+from mlflow_dvc.visible_text import escape_hidden
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,10 +18,15 @@ WIDE = 10_000  # a pipe has no width: never cut or fold there
 
 
 def plain(text: str) -> str:
-    """``text`` from elsewhere, without markup and without control characters of a terminal."""
+    """``text`` from elsewhere on one line: no markup, and what does not print is escaped."""
+    return block(escape_hidden(text))
+
+
+def block(text: str) -> str:
+    """The same of several lines, each of them our own."""
     from rich.markup import escape
 
-    return escape(printable(text, keep="\n"))
+    return escape(escape_hidden(text, keep="\n"))
 
 
 def console_of(*, stderr: bool = False) -> Console:
@@ -47,14 +52,16 @@ def _pipe(*, stderr: bool) -> Console:
     return Pipe(stderr=stderr, highlight=False, emoji=False, width=WIDE)
 
 
-def facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
+def facts(console: Console, facts: Iterable[tuple[str, str | Sequence[str]]]) -> None:
+    """A name and a value each; a value of several lines is a list."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in facts:
-        table.add_row(name, plain(value))
+        lines = [value] if isinstance(value, str) else value
+        table.add_row(name, "\n".join(map(plain, lines)))
     console.print(table)
 
 
@@ -83,7 +90,7 @@ def warn(warnings: Iterable[str]) -> None:
 
 
 def say(message: str) -> None:
-    print(printable(message), file=sys.stderr)
+    print(escape_hidden(message), file=sys.stderr)
 
 
 class DemoOutput:
@@ -100,7 +107,7 @@ class DemoOutput:
         self.console.print(f"[dim]{time.perf_counter() - started:5.1f} s[/dim]  {plain(doing)}")
 
     def say(self, text: str = "") -> None:
-        self.console.print(plain(text))
+        self.console.print(block(text))
 
     def command(self, command: str) -> None:
         self.console.print(f"[bold]$ {plain(command)}[/bold]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlflow_dvc.snapshot import GitState, Snapshot
+from mlflow_dvc.visible_text import is_visible
 
 MARKS = {  # of data that is not as its lock says, not by colour alone
     "modified": "\N{BLACK UP-POINTING TRIANGLE} modified",
@@ -91,5 +92,5 @@ def short_hash(value: str | None) -> str:
 def printable(text: str, keep: str = "") -> str:
     """``text`` with a sign for each character that cannot be printed, but those to ``keep``."""
     return "".join(
-        char if char.isprintable() or char in keep else "\N{REPLACEMENT CHARACTER}" for char in text
+        char if is_visible(char) or char in keep else "\N{REPLACEMENT CHARACTER}" for char in text
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import Project, environment, lay_out, make_home
+from conftest import SECONDS, Project, environment, lay_out, make_home
 from remotes import S3
 
 import mlflow_dvc
@@ -237,6 +240,83 @@ def test_nothing_runs_unasked(project: Project, tmp_path: Path):
     assert "python src/train.py" in done.stderr
     assert "nothing was run" in done.stderr
     assert not (tmp_path / "again/metrics.json").exists()
+
+
+def answered(project: Project, answer: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """`reproduce` with somebody who types an answer."""
+    return subprocess.run(
+        [sys.executable, "-m", "mlflow_dvc", "reproduce", *words],
+        cwd=project.root, env=os.environ | project.env, input=f"{answer}\n", text=True,
+        capture_output=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ["y", "yes", "", "Y ", "0" * 8, "report"])
+def test_a_yes_runs_nothing(project: Project, tmp_path: Path, answer: str):
+    """Whoever has not read what would run cannot have it run by a habit."""
+    run_id, _ = runs_of(project)[0]
+    done = answered(project, answer, run_id, "--to", str(tmp_path / "again"))
+    assert done.returncode == 2
+    assert f"Type the run's id ({run_id[:8]}) to run this: " in done.stderr
+    assert "nothing was run" in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "again/metrics.json").exists()
+
+
+@pytest.mark.parametrize("name", ["id", "stage"])
+def test_asked_by_name(project: Project, tmp_path: Path, name: str):
+    """The id of the run, or the name of its stage, runs it."""
+    run_id, _ = runs_of(project)[0]
+    answer = run_id[:8] if name == "id" else "train"
+    done = answered(project, answer, run_id, "--to", str(tmp_path / "again"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["equal"]
+
+
+def test_told_before_it_runs(project: Project, tmp_path: Path):
+    """Who recorded the run, when and where, the code that nobody reviewed, and the commands."""
+    import mlflow
+
+    run_id, _ = runs_of(project)[2]  # with code that is not committed
+    run = mlflow.MlflowClient(project.env["MLFLOW_TRACKING_URI"]).get_run(run_id)
+    done = project.cli("reproduce", run_id, "--to", str(tmp_path / "again"))
+    told = done.stderr
+    assert f"by {run.data.tags['mlflow.user']}, 20" in told
+    assert "in the experiment Default" in told
+    assert f"{run.data.tags['git_sha'][:8]} of this repository" in told
+    assert "in no commit, so that nobody reviewed it" in told
+    assert "in code.patch" in told
+    assert "1 command, 19 characters" in told
+    assert "1  python src/train.py\n" in told
+    assert f"All of it: {tmp_path / 'again/dvc.yaml'}\n" in told
+    clean, _ = runs_of(project)[1]
+    done = project.cli("reproduce", clean, "--to", str(tmp_path / "clean"))
+    assert "nobody reviewed it" not in done.stderr
+
+
+def test_told_of_a_foreign_repository(project: Project, tmp_path: Path, story: Project):
+    """A run whose code is cloned from elsewhere says from where."""
+    import mlflow
+
+    give(project, Folder(tmp_path / "remote"))
+    own = f"[core]\n    remote = own\n['remote \"own\"']\n    url = {tmp_path / 'remote'}\n"
+    Project(tmp_path).write("settings/dvc/config", own)
+    project.env |= {"XDG_CONFIG_HOME": str(tmp_path / "settings")}
+    run_id, artifacts = runs_of(project)[0]
+    client = mlflow.MlflowClient(project.env["MLFLOW_TRACKING_URI"])
+    client.set_tag(run_id, "mlflow.source.git.repoURL", str(story.root))
+    path = Path(artifacts, "dvc/snapshot.json")
+    before = path.read_bytes()
+    raw = json.loads(before)
+    raw["git"]["remote_url"] = str(story.root)
+    try:
+        path.write_text(json.dumps(raw))
+        done = project.cli("reproduce", run_id, "--to", str(tmp_path / "x"), cwd=tmp_path)
+    finally:
+        path.write_bytes(before)
+        client.delete_tag(run_id, "mlflow.source.git.repoURL")
+    told = " ".join(done.stderr.split())
+    assert f"cloned from a repository that is not this one: {story.root} " in told
 
 
 def test_forged_lock(project: Project):

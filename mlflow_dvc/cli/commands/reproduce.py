@@ -15,6 +15,11 @@ from mlflow_dvc.cli.options import (
     tracking_uri_option,
 )
 from mlflow_dvc.errors import MlflowDvcError
+from mlflow_dvc.visible_text import escape_hidden
+
+_SHORT = 8  # digits of a run's id
+# An attacker would call a stage so.
+_YES_WORDS = frozenset({"", "y", "yes", "yep", "ok", "j", "ja", "o", "oui", "s", "si", "1", "true"})
 
 
 @command(
@@ -40,18 +45,20 @@ def reproduce(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Restore RUN, run its stage again with `dvc repro`, and compare the metrics.
 
-    Shows the commands first, and asks. The new run goes to the same experiment, with the tag
-    dvc.reproduces. Exits with 1 when a metric differs.
+    Shows first what would run: each command, whose record it is, and where its code comes from.
+    Then asks for the id of the run or the name of its stage: a "y" runs nothing. The new run goes
+    to the same experiment, with the tag dvc.reproduces. Exits with 1 when a metric differs.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import reproduce as render
+    from mlflow_dvc.cli.render import reproduce_plan
     from mlflow_dvc.recall import reproduce as again
 
     with terminal.waiting("bringing code and data back"):
         plan = again.plan(run, to, at=at, tracking_uri=tracking_uri)
-    render.print_plan(plan)
-    if not yes and not _agreed():
-        raise MlflowDvcError("nothing was run", "Say --yes to run it without being asked")
+    reproduce_plan.print_plan(plan)
+    if not yes:
+        _ask(plan.run.run_id, plan.stage)
     found = again.execute(plan, tracking_uri)
     if json_:
         print_json(render.reproduce_json(found))
@@ -60,8 +67,14 @@ def reproduce(  # noqa: PLR0913, PLR0917
     ctx.exit(YES if found.is_equal else NO)
 
 
-def _agreed() -> bool:
+def _ask(run_id: str, stage: str) -> None:
+    """By name: a yes is typed without reading. Raises MlflowDvcError on any other answer."""
+    short = run_id[:_SHORT]
+    question = f"Type the run's id ({escape_hidden(short)}) to run this"
     try:
-        return click.confirm("Run this?", err=True)
+        answer = click.prompt(question, default="", show_default=False, err=True).strip()
     except click.Abort:  # nobody is there to answer
-        return False
+        raise MlflowDvcError("nothing was run", "Say --yes to run it without being asked") from None
+    if answer not in {short, run_id, stage} or answer.lower() in _YES_WORDS:
+        remedy = f"Type {short}, or the name of its stage, when you are asked"
+        raise MlflowDvcError("nothing was run: that is not the id of the run", remedy)

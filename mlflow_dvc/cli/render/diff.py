@@ -195,16 +195,16 @@ def _commit(git: GitState | None, whole: bool) -> str:
     return "  ".join(words)
 
 
-def _between(code: CodeDiff) -> Iterator[tuple[str, str]]:
+def _between(code: CodeDiff) -> Iterator[tuple[str, list[str]]]:
     for name, line in (("only in new", code.gained), ("only in old", code.lost)):
         if line and line.count:
-            yield name, f"{_counted(line.count, 'commit')}\n{_subjects(line)}"
+            yield name, [_counted(line.count, "commit"), *_subjects(line)]
 
 
-def _subjects(line: CommitRange) -> str:
+def _subjects(line: CommitRange) -> list[str]:
     shown = [f"{short_hash(one.sha)} {one.subject}" for one in line.commits[:_MAX_COMMITS]]
     more = line.count - len(shown)
-    return "\n".join([*shown, f"and {more} more"] if more > 0 else shown)
+    return [*shown, f"and {more} more"] if more > 0 else shown
 
 
 def _as_git(line: str) -> str:

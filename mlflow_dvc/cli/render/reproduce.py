@@ -7,27 +7,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
-from mlflow_dvc.cli.render.checks import print_checks, shown_id
+from mlflow_dvc.cli.render.checks import shown_id
 from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
-    from mlflow_dvc.recall.reproduce import Plan, ReproduceResult
+    from mlflow_dvc.recall.reproduce import ReproduceResult
     from mlflow_dvc.recall.reproduce.comparison import MetricPair
 
 
 def reproduce_json(result: ReproduceResult) -> dict[str, Any]:
     return {"schema": terminal.JSON_SCHEMA, **asdict(result), "equal": result.is_equal}
-
-
-def print_plan(plan: Plan) -> None:
-    """On stderr: the answer is yet to come."""
-    console = terminal.console_of(stderr=True)
-    lost = [item for item in plan.restored.items if item.verdict != "PASS"]
-    print_checks(console, lost)
-    console.print(terminal.plain(f"In {plan.command.directory}, for the stage {plan.stage}:\n"))
-    for line in plan.command.lines:
-        console.print(f"  [bold]{terminal.plain(line)}[/bold]")
-    console.print()
 
 
 def print_result(result: ReproduceResult) -> None:

@@ -31,6 +31,6 @@ def print_results(results: Sequence[SyncResult]) -> None:
             for one in result.differences
         ]
         run_id = result.run_id if console.width == terminal.WIDE else short_hash(result.run_id)
-        row = (run_id, result.run_name, result.stage, result.verdict, "\n".join(why))
-        table.add_row(*map(terminal.plain, row))
+        row = (run_id, result.run_name, result.stage, result.verdict)
+        table.add_row(*map(terminal.plain, row), "\n".join(map(terminal.plain, why)))
     console.print(table)

@@ -24,6 +24,7 @@ from mlflow_dvc.recall.reproduce.comparison import (
     compare_metrics,
     compare_outputs,
 )
+from mlflow_dvc.recall.reproduce.provenance import Provenance, read_provenance
 from mlflow_dvc.recall.restore import RestoreResult, restore_record
 from mlflow_dvc.recall.stored_record import StoredRecord, load_record
 from mlflow_dvc.recall.verdict import Check
@@ -48,6 +49,7 @@ class Plan:
     dvc_root: str
     stage: str
     command: StageCommand
+    provenance: Provenance
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def plan(
     if isinstance(command, str):
         raise MlflowDvcError(f"DVC knows no stage {stage!r} in {dvc_root}: {command}")
     _refuse_outside(command, found.directory)
-    return Plan(record, found, dvc_root, stage, command)
+    provenance = read_provenance(record, location, found, tracking_uri)
+    return Plan(record, found, dvc_root, stage, command, provenance)
 
 
 def _refuse_outside(command: StageCommand, tree: str) -> None:
