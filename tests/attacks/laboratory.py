@@ -213,7 +213,9 @@ def config_home(lab: Laboratory) -> None:
     (lab.home / ".netrc").chmod(0o600)
     dvc = lab.home / ".config/dvc/config"
     dvc.parent.mkdir(parents=True, exist_ok=True)
+    # Not by the environment, which would hide what a project says of it.
     dvc.write_text(
+        f"[core]\n    site_cache_dir = {lab.home}/dvc-site\n"
         f"['remote \"{STORAGE}\"']\n    url = {lab.own.address}/\n    auth = basic\n"
         f"    user = canary\n    password = {PASSWORD}\n"
     )

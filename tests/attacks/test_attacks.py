@@ -20,6 +20,7 @@ from attacks.forgery import forge, honest_run
 from attacks.kinds import FAST, RECORDS
 from attacks.laboratory import Laboratory
 
+HIDDEN = ("MLFLOW_", "DVC_SITE")
 CODES = {0, 1, 2, 3}
 CPU_SECONDS = 10
 MEGABYTES = 2000
@@ -107,10 +108,11 @@ def ask(lab: Laboratory, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
     results.mkdir()
     request = results / "request.json"
     request.write_text(json.dumps(wanted))
-    env = {key: os.environ[key] for key in os.environ if not key.startswith("MLFLOW_")}
+    told = {k: v for k, v in lab.environment.items() if not k.startswith("DVC_SITE")}
+    env = {key: os.environ[key] for key in os.environ if not key.startswith(HIDDEN)}
     words = [sys.executable, commands.__file__, str(request), str(results / "answers")]
     done = subprocess.run(
-        words, cwd=lab.elsewhere, env=env | lab.environment, capture_output=True,
+        words, cwd=lab.elsewhere, env=env | told, capture_output=True,
         stdin=subprocess.DEVNULL, timeout=SECONDS, check=False,
     )  # fmt: skip
     found = [json.loads(line) for line in (results / "answers").read_text().splitlines()]
