@@ -109,6 +109,18 @@ class TrackingUnavailableError(MlflowDvcError):
         self.tracking_uri = tracking_uri
 
 
+class UnreadableRecordError(MlflowDvcError):
+    """What is attached to the run ``run_id`` cannot be a record: there is too much of it."""
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(
+            f"the record of run {run_id} cannot be read: {reason}",
+            "Look at the run's artifacts below dvc/: what a run records stays far below this",
+        )
+        self.run_id = run_id
+        self.reason = reason
+
+
 class DvcUnavailableError(MlflowDvcError, OSError):
     """DVC, which is asked in a process of its own, did not answer."""
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mlflow_dvc.limits import MAX_ARTIFACT_BYTES
 from mlflow_dvc.tracking.server import no_progress_bar, read_artifact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import FileInfo, Run
 
-_MAX_BYTES = 100 * 1024 * 1024
 _SERVED = "/api/2.0/mlflow-artifacts/artifacts"  # where a server has what it keeps itself
 _DIRECT = frozenset({"", "file", "s3", "gs", "http", "https", "mlflow-artifacts"})
 
@@ -51,8 +51,8 @@ def read_listed(
     sizes = {entry.path: entry.file_size for entry in listing}
     if path not in sizes:
         return None
-    if (sizes[path] or 0) > _MAX_BYTES:
-        raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB")
+    if (sizes[path] or 0) > MAX_ARTIFACT_BYTES:
+        raise ValueError(f"larger than {MAX_ARTIFACT_BYTES >> 20} MiB")
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, no_progress_bar():
         found = mlflow.artifacts.download_artifacts(
             artifact_uri=f"{where}/{path}", dst_path=directory, tracking_uri=client.tracking_uri
