@@ -23,8 +23,14 @@ def read_json(content: bytes, max_bytes: int = limits.MAX_SNAPSHOT_BYTES) -> Any
         raise ValueError(f"larger than {max_bytes // limits.MIB} MiB")
     try:
         return json.loads(content)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error.msg} at character {error.pos}") from None
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
     except RecursionError:
         raise ValueError("nested too deep") from None
+    except ValueError:
+        raise ValueError("a number has too many digits") from None
 
 
 def as_text(value: Any) -> str:
@@ -130,8 +136,10 @@ def as_named_lines(value: Any) -> dict[str, str]:
 
 def checked(checks: Mapping[str, Check], raw: Any, where: str = "") -> dict[str, Any]:
     """The fields of ``raw`` that are known, each as its check has it. The others are left out."""
+    if not isinstance(raw, Mapping):
+        raise ValueError("it is no mapping")
     found = {}
-    for name, value in as_mapping(raw).items():
+    for name, value in raw.items():
         check = checks.get(name)
         if check is not None:
             try:

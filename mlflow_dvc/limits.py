@@ -19,11 +19,13 @@ MAX_INTEGER = 2**63 - 1
 MAX_ARTIFACTS = 10_000  # files and folders
 MAX_ARTIFACT_DEPTH = 40  # folders
 MAX_ARTIFACT_BYTES = 100 * MIB  # of all together
+MAX_COMPARED_FILES = 100  # parameter files and pipelines that `diff` downloads of a run
 
 # Tags
 MAX_TAGS = 5_000  # of ours, on one run
 
-# Attached DVC files
+# Attached DVC files and parameters
+MAX_PARAMS_BYTES = MIB  # of one file: larger ones are not recorded
 MAX_PARSED_BYTES = 10 * MIB  # of all that are read as YAML
 MAX_YAML_LINES = 1_500_000  # the lock of 100,000 outputs has 700,000
 MAX_YAML_TOKENS = 400_000  # of a text that only PyYAML can read: 3 microseconds each

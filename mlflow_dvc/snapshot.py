@@ -228,7 +228,7 @@ class Snapshot:
 
 
 def read_snapshot(content: bytes) -> Snapshot:
-    """The one of an attached ``snapshot.json``. Raises ValueError, as :meth:`Snapshot.from_dict`."""
+    """The one of an attached ``snapshot.json``. Raises ValueError."""
     return Snapshot.from_dict(read_json(content))
 
 

@@ -15,9 +15,7 @@ from mlflow_dvc.dvcfiles.reading_cache import CachedReading
 from mlflow_dvc.dvcfiles.stage_graph import overlapping_outputs
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import UnreadableError, escape_unprintable, md5_of, read_bytes
-from mlflow_dvc.limits import MAX_TEMPLATE_SECONDS
-
-MAX_PARAMS_BYTES = 1024 * 1024
+from mlflow_dvc.limits import MAX_PARAMS_BYTES, MAX_TEMPLATE_SECONDS
 
 
 class ProjectReading:

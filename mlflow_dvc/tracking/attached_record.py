@@ -13,7 +13,7 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc.guard import warn_once
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.snapshot import read_snapshot as parse_snapshot
-from mlflow_dvc.tracking.run_artifacts import list_artifacts, read_listed
+from mlflow_dvc.tracking.run_artifacts import list_artifacts, read_artifacts, read_listed, walk
 from mlflow_dvc.tracking.run_writes import (
     attach_files,
     delete_run_tag,
@@ -25,9 +25,6 @@ from mlflow_dvc.tracking.server import (
     SNAPSHOT,
     client_for,
     client_of,
-    read_artifact,
-    read_artifacts,
-    walk,
 )
 
 if TYPE_CHECKING:
@@ -182,7 +179,7 @@ def read_attached(
         return None
     with client_for(tracking_uri) as client:
         try:
-            return read_artifact(client, run.info.run_id, f"{folder}/{path}")
+            return read_listed(client, run, f"{folder}/{path}")
         except Exception:  # larger than any record, or its store is gone
             return None
 
@@ -196,7 +193,7 @@ def read_all_attached(
     are more of them than in any record.
     """
     with client_for(tracking_uri) as client:
-        return read_artifacts(client, run.info.run_id, FOLDER)
+        return read_artifacts(client, run, FOLDER)
 
 
 def update_record(
@@ -245,13 +242,13 @@ def _tags_of(part: RunPart, parts: Sequence[RunPart]) -> dict[str, str]:
 def has_attached(run: Run, tracking_uri: str | None = None) -> bool:
     """Whether anything lies below ``dvc/``."""
     with client_for(tracking_uri) as client:
-        return bool(client.list_artifacts(run.info.run_id, FOLDER))
+        return bool(list_artifacts(client, run, FOLDER))
 
 
 def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:
     """The paths of every artifact below ``dvc/``. Raises UnreadableRecordError for too many."""
     with client_for(tracking_uri) as client:
-        return sorted(path for path, _ in walk(client, run.info.run_id, FOLDER))
+        return sorted(path for path, _ in walk(client, run, FOLDER))
 
 
 def _with_warning(snapshot: Snapshot, warning: str) -> Snapshot:

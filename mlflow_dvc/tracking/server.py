@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from mlflow_dvc.errors import TrackingUnavailableError, UnreadableRecordError
+from mlflow_dvc.errors import TrackingUnavailableError
 from mlflow_dvc.guard import first_line
-from mlflow_dvc.limits import MAX_ARTIFACT_BYTES, MAX_ARTIFACT_DEPTH, MAX_ARTIFACTS
+from mlflow_dvc.limits import MAX_ARTIFACT_BYTES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 SNAPSHOT = "dvc/snapshot.json"
 _NO_PATHS = frozenset({"databricks", "databricks-uc", "uc"})
-_MAX_RETRIES = 20  # files that did not come with their folder
 _PROGRESS_BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 _PAGE = 1000  # experiments; more are not looked at
 _SHORT_TIMEOUT_VARIABLES = {
@@ -59,7 +58,7 @@ def client_for(tracking_uri: str | None) -> Iterator[MlflowClient]:
     _refuse_to_create(where)
     try:
         yield client_of(where)
-    except _store_errors() as error:
+    except store_errors() as error:
         raise TrackingUnavailableError(where, first_line(error)) from error
 
 
@@ -75,81 +74,7 @@ def read_artifact(client: MlflowClient, run_id: str, path: str) -> bytes | None:
         return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
 
 
-def read_artifacts(
-    client: MlflowClient, run_id: str, folder: str
-) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """Every file of ``folder``, by its path there, and the paths of those that cannot be had.
-
-    Raises UnreadableRecordError; where no file can be had, whatever MLflow raises.
-    """
-    sizes = dict(walk(client, run_id, folder))
-    if sum(sizes.values()) > MAX_ARTIFACT_BYTES:
-        reason = f"it is larger than {MAX_ARTIFACT_BYTES >> 20} MiB"
-        raise UnreadableRecordError(run_id, reason)
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, no_progress_bar():
-        failed = _download_folder(client, run_id, folder, directory) if sizes else None
-        found = {path: _downloaded(directory, path) for path in sizes}
-        missing = [path for path, content in found.items() if content is None]
-        for path in missing[:_MAX_RETRIES]:
-            found[path] = _download_file(client, run_id, path, directory)
-        known = {path: content for path, content in found.items() if content is not None}
-    # MLflow takes a name with a tab in it for an attack.
-    unread = [path for path in missing if path not in known and path.isprintable()]
-    if failed is not None and unread and not known:
-        raise failed
-    files = {path.removeprefix(f"{folder}/"): content for path, content in known.items()}
-    return files, tuple(path.removeprefix(f"{folder}/") for path in unread)
-
-
-def _download_folder(
-    client: MlflowClient, run_id: str, folder: str, directory: str
-) -> Exception | None:
-    """All in one go: MLflow takes 20 ms for a file by itself. What it raises is returned, as the
-    other files are there nonetheless.
-    """
-    try:
-        client.download_artifacts(run_id, folder, directory)
-    except _store_errors() as error:  # such as a name that MLflow takes for an attack
-        return error
-    return None
-
-
-def _download_file(client: MlflowClient, run_id: str, path: str, directory: str) -> bytes | None:
-    try:
-        return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
-    except _store_errors():
-        return None
-
-
-def _downloaded(directory: str, path: str) -> bytes | None:
-    try:
-        return Path(directory, path).read_bytes()
-    except OSError:
-        return None
-
-
-def walk(client: MlflowClient, run_id: str, folder: str) -> Iterator[tuple[str, int]]:
-    """The path and the size in bytes of every artifact below ``folder``.
-
-    Raises UnreadableRecordError where there are more of them, or deeper, than in any record.
-    """
-    pending, seen = [folder], 0
-    while pending:
-        for entry in client.list_artifacts(run_id, pending.pop()):
-            seen += 1
-            if seen > MAX_ARTIFACTS:
-                reason = f"more than {MAX_ARTIFACTS} files and folders lie in {folder}/"
-                raise UnreadableRecordError(run_id, reason)
-            if not entry.is_dir:
-                yield entry.path, entry.file_size or 0
-            elif entry.path.count("/") > MAX_ARTIFACT_DEPTH:
-                reason = f"folders lie deeper than {MAX_ARTIFACT_DEPTH} in {folder}/"
-                raise UnreadableRecordError(run_id, reason)
-            else:
-                pending.append(entry.path)
-
-
-def _store_errors() -> tuple[type[Exception], ...]:
+def store_errors() -> tuple[type[Exception], ...]:
     """What MLflow's stores raise: its own errors, the network's and those of databases."""
     from mlflow.exceptions import MlflowException
 

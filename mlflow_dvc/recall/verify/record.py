@@ -127,7 +127,7 @@ def find_patch_fault(run: StoredRecord) -> str:
 
 def check_files(run: StoredRecord) -> Iterator[Check]:
     """Every attached file that the snapshot does not name like this, or that is none of DVC's."""
-    if not run.project_files:
+    if not run.project_files or tracking.find_fault(run.snapshot):  # which does not name them
         return
     reading = run.reading
     declared = (path for stage in reading.stages for path in stage.params)
