@@ -194,7 +194,7 @@ def _read_tag(key: str, value: str) -> str:
     if len(value) > MAX_VALUE_CHARACTERS:
         raise ValueError(f"has more than {MAX_VALUE_CHARACTERS} characters")
     prefix = next((one for one in (OUT, DEP) if key.startswith(one)), key)
-    if prefix != key and len(key) == len(prefix):
+    if key in (OUT, DEP):
         raise ValueError("names no path")
     check: Check = _CHECKS.get(prefix, as_text)
     return str(check(value))
