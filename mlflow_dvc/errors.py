@@ -107,6 +107,7 @@ class TrackingUnavailableError(MlflowDvcError):
             "Set MLFLOW_TRACKING_URI to the server that holds the runs",
         )
         self.tracking_uri = tracking_uri
+        self.reason = reason
 
 
 class UnreadableRecordError(MlflowDvcError):

@@ -240,9 +240,10 @@ def _tags_of(part: RunPart, parts: Sequence[RunPart]) -> dict[str, str]:
 
 
 def has_attached(run: Run, tracking_uri: str | None = None) -> bool:
-    """Whether anything lies below ``dvc/``."""
+    """Whether anything lies below ``dvc/``, or may lie there: it cannot be listed."""
     with client_for(tracking_uri) as client:
-        return bool(list_artifacts(client, run, FOLDER))
+        found = _list_record(client, run)
+        return found is None or bool(found)
 
 
 def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:

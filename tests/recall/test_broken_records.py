@@ -285,3 +285,100 @@ def laboratory(pipeline: Project, monkeypatch: pytest.MonkeyPatch) -> Laboratory
 
     monkeypatch.chdir(pipeline.root)
     return Laboratory(pipeline, os.environ["MLFLOW_EXPERIMENT_ID"])
+
+
+def test_others_are_answered(laboratory: Laboratory):
+    """A broken record is a line for its run, which nobody can verify; all other runs are answered.
+
+    The commands that ask about honest data name the broken runs, and go on.
+    """
+    honest = laboratory.call("lineage", laboratory.honest, "--json").stdout
+    small = {name: BROKEN[name] for name in BROKEN if not name.startswith("many")}
+    broken = {laboratory.make(change): name for name, change in small.items()}
+    found = {one.run_id: one for one in mlflow_dvc.verify(all_runs=True)}
+    assert found.pop(laboratory.honest).verdict != "TAMPERED"
+    assert found.keys() == broken.keys()
+    for run_id, name in broken.items():
+        items = {(one.part, one.verdict) for one in found[run_id].items}
+        assert ("record", "UNVERIFIED") in items, name
+        assert found[run_id].verdict == "UNVERIFIED", name
+        shown = mlflow_dvc.show(run_id)
+        assert [line for line in shown.snapshot.warnings if "not readable" in line], name
+    seen = {one.run_id for one in mlflow_dvc.search(laboratory.data)}
+    assert seen == {laboratory.honest, *broken}
+    lines = laboratory.call("lineage", laboratory.data).output.splitlines()
+    for run_id in broken:
+        assert sum("is not readable" in line and run_id in line for line in lines) == 1
+    assert laboratory.call("lineage", laboratory.honest, "--json").stdout == honest
+    for words in (("search", laboratory.data), ("sync",), ("doctor",), ("status",)):
+        laboratory.call(*words, most=60)
+
+
+@pytest.mark.parametrize("name", ["many files", "deep folders"])
+def test_too_many_artifacts(laboratory: Laboratory, name: str):
+    """More artifacts than in any record are not downloaded, and each command says so."""
+    run_id = laboratory.make(ODD[name])
+    [found] = mlflow_dvc.verify(run_id)
+    assert found.verdict == "UNVERIFIED"
+    assert "not listed" in laboratory.call("show", run_id).output
+    for words in (("restore", run_id, "--to", "elsewhere"), ("diff", laboratory.honest, run_id)):
+        done = laboratory.call(*words)
+        assert done.exit_code == 2
+        assert run_id in done.output
+
+
+def test_unreadable_artifacts(laboratory: Laboratory):
+    """Where what is attached cannot be listed, the run is not verified; the others are."""
+    run_id = laboratory.make(lambda files, tags: tags.update({"mlflow.parentRunId": "0" * 32}))
+    folder = Path(mlflow.get_run(run_id).info.artifact_uri.removeprefix("file://"), "dvc")
+    (folder / "x").symlink_to("/nowhere")
+    found = {one.run_id: one for one in mlflow_dvc.verify(all_runs=True)}
+    assert found[run_id].verdict == "UNVERIFIED"
+    assert found[laboratory.honest].verdict != "TAMPERED"
+    laboratory.call("lineage", laboratory.data, most=60)
+    laboratory.call("search", laboratory.data, most=60)
+
+
+def test_artifact_of_no_name(laboratory: Laboratory):
+    """A file that MLflow does not give out is named by verify, and nothing is restored without."""
+    run_id = laboratory.make(lambda files, tags: files.update({"a%2f..%2f..%2fb": b"x"}))
+    [found] = mlflow_dvc.verify(run_id)
+    assert [one for one in found.items if one.name == "a%2f..%2f..%2fb"]
+    assert laboratory.call("restore", run_id, "--to", "elsewhere", most=60).exit_code == 2
+    assert not Path("elsewhere").exists()
+
+
+def test_matrix(laboratory: Laboratory):
+    """A matrix that stands for more stages than anybody runs is named, not filled in."""
+    from mlflow_dvc.recall.stored_record import load_record
+
+    begun = time.monotonic()
+    record = load_record(laboratory.make(ODD["a matrix"]))
+    assert [line for line in record.reading.warnings if "more than 10000 stages" in line]
+    assert time.monotonic() - begun < 60
+
+
+def test_own_matrix(make_project: Callable[..., Project]):
+    """One's own matrix of thousands of stages is read as before."""
+    from mlflow_dvc.dvcfiles.reader import ProjectReader
+
+    axes = "".join(f"      {axis}: [{','.join(map(str, range(71)))}]\n" for axis in "ab")
+    stage = f"stages:\n  train:\n    matrix:\n{axes}    cmd: echo ${{item.a}} ${{item.b}}\n"
+    project = make_project(git=False)
+    project.write("dvc.yaml", stage)
+    reading = ProjectReader(str(project.root)).read()
+    assert len(reading.with_templates().stages) == 71 * 71
+    assert len(reading.with_templates(foreign=True).stages) == 71 * 71
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ODD)
+def test_odd(laboratory: Laboratory, name: str):
+    """Whatever stands in a record, each command ends in time and without a traceback."""
+    run_id = laboratory.make(ODD[name])
+    for words in (
+        ("show", run_id), ("show", run_id, "--json"), ("verify", run_id), ("lineage", run_id),
+        ("diff", laboratory.honest, run_id), ("sync", run_id), ("search", laboratory.data),
+        ("restore", run_id, "--to", "../back"), ("lineage", laboratory.honest),
+    ):  # fmt: skip
+        laboratory.call(*words, most=120 if "many" in name else 30)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.storage.availability import DataRef, find_available
-from mlflow_dvc.errors import RunNotFoundError, UnreadableRecordError
+from mlflow_dvc.errors import RunNotFoundError, TrackingUnavailableError, UnreadableRecordError
 from mlflow_dvc.recall.locate import ProjectLocation, clone_project, locate_project
 from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.stored_record import StoredRecord, load_record_of
@@ -83,9 +83,10 @@ def verify(
     for run in found.values():
         try:
             records.append(load_record_of(run, tracking_uri))
-        except UnreadableRecordError as error:  # one line for this run; the others are answered
-            name, check = run.info.run_name or "", _unverified(run.info.run_id, error.reason)
-            gone.append(_result(run.info.run_id, name, (check,)))
+        except (UnreadableRecordError, TrackingUnavailableError) as error:
+            # One line for this run: the server has answered, and the others can be judged.
+            check = _unverified(run.info.run_id, f"what is attached cannot be had: {error.reason}")
+            gone.append(_result(run.info.run_id, run.info.run_name or "", (check,)))
     with ExitStack() as stack:
         locations = [_locate(one, project, stack) for one in records]
         stores = _ask_stores(records, locations)
