@@ -209,7 +209,7 @@ def _shown_parts(content: bytes) -> Mapping[str, Any]:
 def _from_root(file: str, paths: Iterable[Any]) -> Iterator[str]:
     folder = posixpath.dirname(file)
     for path in paths:
-        if isinstance(path, str):
+        if isinstance(path, str) and "\0" not in path:
             yield posixpath.normpath(posixpath.join(folder, path))
 
 
