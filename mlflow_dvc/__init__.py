@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlflow_dvc.errors import RunNotFoundError as RunNotFoundError
     from mlflow_dvc.errors import TargetExistsError as TargetExistsError
     from mlflow_dvc.errors import TrackingUnavailableError as TrackingUnavailableError
+    from mlflow_dvc.errors import UnreadableRecordError as UnreadableRecordError
     from mlflow_dvc.errors import UntrackedPathError as UntrackedPathError
     from mlflow_dvc.git.history import Commit as Commit
     from mlflow_dvc.git.history import CommitRange as CommitRange
@@ -113,6 +114,7 @@ _MODULES = {
     "SyncVerdict": "recall.sync.result",
     "TargetExistsError": "errors",
     "TrackingUnavailableError": "errors",
+    "UnreadableRecordError": "errors",
     "UntrackedPathError": "errors",
     "Verdict": "recall.verdict",
     "VerifyResult": "recall.verify",

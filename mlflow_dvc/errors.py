@@ -107,6 +107,19 @@ class TrackingUnavailableError(MlflowDvcError):
             "Set MLFLOW_TRACKING_URI to the server that holds the runs",
         )
         self.tracking_uri = tracking_uri
+        self.reason = reason
+
+
+class UnreadableRecordError(MlflowDvcError):
+    """What is attached to the run ``run_id`` cannot be a record: there is too much of it."""
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(
+            f"the record of run {run_id} cannot be read: {reason}",
+            "Look at the run's artifacts below dvc/: what a run records stays far below this",
+        )
+        self.run_id = run_id
+        self.reason = reason
 
 
 class DvcUnavailableError(MlflowDvcError, OSError):

@@ -9,7 +9,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from mlflow_dvc.foreign_values import (
+    Check,
+    as_bool,
+    as_count,
+    as_line,
+    as_list,
+    as_moment,
+    as_name,
+    as_named_lines,
+    as_text,
+    as_texts,
+    checked,
+    one_of,
+    optional,
+    read_json,
+)
+from mlflow_dvc.limits import MAX_STAGE_DEPS
 
 SNAPSHOT_SCHEMA = 1
 
@@ -196,64 +214,73 @@ class Snapshot:
         return raw
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> Snapshot:
+    def from_dict(cls, raw: Any) -> Snapshot:
         """Read :meth:`to_dict` back. Fields of a newer schema are left out.
 
-        Raises ValueError where ``raw`` is no snapshot.
+        Raises ValueError, with a short reason, where ``raw`` is no snapshot: it may be anybody's.
+        In what is returned each value is of its kind, and of a size and with the characters that
+        no reader need guard itself against; see ``foreign_values``. Paths may still lead anywhere.
         """
         try:
-            if not isinstance(raw["schema"], int):
-                raise TypeError("its schema is no number")
-            values = _known(cls, raw)
-            git = values.get("git")
-            if git:
-                git = {**git, "omitted": _texts(git.get("omitted"))}
-                if git.get("uncommitted") is not None:
-                    git["uncommitted"] = _texts(git["uncommitted"])
-            values["git"] = GitState(**_known(GitState, git)) if git else None
-            for name in ("data", "deps"):
-                entries = values.get(name) or ()
-                values[name] = tuple(DataEntry(**_known(DataEntry, entry)) for entry in entries)
-            values["stages"] = tuple(
-                StageNode(str(stage["address"]), _texts(stage.get("deps")))
-                for stage in values.get("stages") or ()
-            )
-            for name in ("warnings", "uncovered", "changed"):
-                values[name] = _texts(values.get(name))
-            return cls(**values)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"not a snapshot: {error}") from error
+            return _snapshot(raw)
+        except ValueError as error:
+            raise ValueError(f"not a snapshot: {error}") from None
 
 
-_TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
-_TEXTS_BY_NAME = "Mapping[str, str] | None"
-# A snapshot may be anybody's: what is not of the kind that a field says would fail much later.
-_KINDS: Mapping[Any, tuple[type, ...]] = {
-    "str": _TEXT, "State": _TEXT, "Certainty": _TEXT, "str | None": _TEXT_OR_NONE,
-    "Role | None": _TEXT_OR_NONE, "State | None": _TEXT_OR_NONE, "Seal | None": _TEXT_OR_NONE,
-    "int | None": (int, type(None)), "float | None": (float, int, type(None)),
-    "bool": (bool,), "bool | None": (bool, type(None)),
-    _TEXTS_BY_NAME: (Mapping, type(None)),
+def read_snapshot(content: bytes) -> Snapshot:
+    """The one of an attached ``snapshot.json``. Raises ValueError."""
+    return Snapshot.from_dict(read_json(content))
+
+
+_CHECKS: Mapping[Any, Check] = {
+    "str": as_text, "str | None": optional(as_text), "bool": as_bool,
+    "bool | None": optional(as_bool), "int | None": optional(as_count),
+    "float | None": optional(as_moment), "tuple[str, ...]": as_texts,
+    "tuple[str, ...] | None": optional(as_texts),
+    "Mapping[str, str] | None": optional(as_named_lines),
+    "State": one_of(get_args(State)), "State | None": optional(one_of(get_args(State))),
+    "Certainty": one_of(get_args(Certainty)), "Role | None": optional(one_of(get_args(Role))),
+    "Seal | None": optional(one_of(get_args(Seal))),
 }  # fmt: skip
 
 
-def _known(cls: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
-    for field in fields(cls):
-        if field.name in raw:
-            value = found[field.name] = raw[field.name]
-            if not isinstance(value, _KINDS.get(field.type, object)):
-                raise TypeError(f"{field.name} is {value!r}")
-            if isinstance(value, Mapping) and field.type == _TEXTS_BY_NAME:
-                _texts(value.values())
+def _checks(cls: type[Any], **others: Check) -> dict[str, Check]:
+    return {one.name: _CHECKS[one.type] for one in fields(cls) if one.type in _CHECKS} | others
+
+
+_OF_GIT = _checks(GitState)
+_OF_ENTRY = _checks(DataEntry, path=as_name, hash=optional(as_line))
+_OF_STAGE = _checks(StageNode, address=as_name)
+_OF_SNAPSHOT = _checks(
+    Snapshot,
+    schema=as_count,
+    git=lambda raw: GitState(**{"sha": None, **checked(_OF_GIT, raw)}) if raw else None,
+    data=lambda raw: _items(DataEntry, _OF_ENTRY, raw),
+    deps=lambda raw: _items(DataEntry, _OF_ENTRY, raw),
+    stages=lambda raw: _items(StageNode, _OF_STAGE, raw),
+)
+
+
+def _snapshot(raw: Any) -> Snapshot:
+    values = checked(_OF_SNAPSHOT, raw)
+    if not values.pop("schema", 0):
+        raise ValueError("its schema is no number")
+    found = Snapshot(**values)
+    if sum(len(stage.deps) for stage in found.stages) > MAX_STAGE_DEPS:
+        raise ValueError(f"its stages have more than {MAX_STAGE_DEPS} dependencies")
     return found
 
 
-def _texts(raw: Iterable[Any] | None) -> tuple[str, ...]:
-    found = tuple(raw or ())
-    if not all(isinstance(text, str) for text in found):
-        raise TypeError(f"not all of {found!r} is text")
-    return found
+def _items(cls: type[Any], checks: Mapping[str, Check], raw: Any) -> tuple[Any, ...]:
+    found = []
+    for number, item in enumerate(as_list(raw)):
+        try:
+            found.append(cls(**checked(checks, item)))
+        except ValueError as error:
+            raise ValueError(f"{number}: {error}") from None
+        except TypeError:  # a field without a default
+            raise ValueError(f"{number}: a field is missing") from None
+    return tuple(found)
 
 
 def with_data_version(snapshot: Snapshot) -> Snapshot:

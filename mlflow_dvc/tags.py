@@ -14,9 +14,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import get_args
 
+from mlflow_dvc.foreign_values import Check, as_line, as_text, encodable, one_of
+from mlflow_dvc.limits import MAX_TAGS
 from mlflow_dvc.paths import parents
-from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, inputs
+from mlflow_dvc.snapshot import DataEntry, GitState, Seal, Snapshot, State, inputs
 
 GIT_SHA = "git_sha"
 GIT_BRANCH = "git_branch"
@@ -66,6 +69,12 @@ MAX_CORE_BYTES = 16_000
 _COMPONENT_BYTES = 250  # a file name has 255 at most, and the file store makes files of keys
 _ILLEGAL = re.compile(r"[^\w./\- ]")
 _SUFFIX_CHARACTERS = 9  # "-" and 8 hex digits
+_MAX_READ_CHARACTERS = 10_000  # MLflow takes 8,000
+_MAX_FAULTS = 5
+_CHECKS: Mapping[str, Check] = {
+    OUT: as_line, DEP: as_line, DATA_VERSION: as_line, LOCK: as_line,
+    DATA_STATUS: one_of(get_args(State)), SEAL: one_of(get_args(Seal)),
+}  # fmt: skip
 _RESPELT = re.compile(r"-[0-9a-f]{8}$")
 
 
@@ -122,8 +131,10 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
     """As much of the Snapshot as the tags hold. Empty (falsy) where they hold none of ours.
 
     Paths are as the keys spell them, which is not always as the project does; the true ones are in
-    the run's ``dvc/snapshot.json``.
+    the run's ``dvc/snapshot.json``. A tag that we would not have written so is left out, and named
+    in ``warnings``: whoever may write to the server may set any.
     """
+    tags, warnings = _readable(tags)
     git = GitState(
         sha=tags.get(GIT_SHA),
         branch=tags.get(GIT_BRANCH),
@@ -157,12 +168,52 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         data=data,
         deps=deps,
         data_version=tags.get(DATA_VERSION),
-        data_status=tags.get(DATA_STATUS),  # type: ignore[arg-type]
+        data_status=tags.get(DATA_STATUS),  # type: ignore[arg-type]  # of the vocabulary: checked
         seal=tags.get(SEAL),  # type: ignore[arg-type]
         lock=tags.get(LOCK),
         uncovered=tuple(filter(None, tags.get(UNCOVERED, "").split("\n"))),
         changed=tuple(filter(None, tags.get(CHANGED, "").split(", "))),
+        warnings=warnings,
     )
+
+
+def _readable(tags: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    found, faults = {}, []
+    for key, value in own_tags(tags).items():
+        try:
+            found[key] = _read_tag(key, value)
+        except ValueError as error:
+            faults.append(f"the tag {encodable(key[:MAX_KEY_CHARACTERS])} is not read: it {error}")
+    if MLFLOW_GIT_URL in tags:
+        found[MLFLOW_GIT_URL] = tags[MLFLOW_GIT_URL]
+    if len(faults) > _MAX_FAULTS:
+        faults[_MAX_FAULTS:] = [f"{len(faults) - _MAX_FAULTS} more tags are not read"]
+    return found, tuple(faults)
+
+
+def _read_tag(key: str, value: str) -> str:
+    if len(value) > MAX_VALUE_CHARACTERS:
+        raise ValueError(f"has more than {MAX_VALUE_CHARACTERS} characters")
+    prefix = next((one for one in (OUT, DEP) if key.startswith(one)), key)
+    if key in (OUT, DEP):
+        raise ValueError("names no path")
+    check: Check = _CHECKS.get(prefix, as_text)
+    return str(check(value))
+
+
+def bounded(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a run of a shared server, as far as they are looked at.
+
+    Each value is cut behind what MLflow takes, and has an escape for what cannot be printed or
+    stored; of ours there are as many as any record has at most.
+    """
+    ours = sorted(own_tags(tags))[MAX_TAGS:]
+    left_out = {*ours, *(key for key in tags if len(key) > MAX_KEY_CHARACTERS)}
+    return {
+        encodable(key): encodable(value[:_MAX_READ_CHARACTERS].replace("\0", "\\x00"))
+        for key, value in tags.items()
+        if key not in left_out
+    }
 
 
 def own_tags(tags: Mapping[str, str]) -> dict[str, str]:

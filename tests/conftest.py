@@ -16,7 +16,7 @@ from typing import NoReturn
 import forkserver.measured
 import pytest
 
-pytest_plugins = ["servers", "remotes"]
+pytest_plugins = ["servers", "remotes", "hunting"]
 
 HOST_PREFIXES = ("MLFLOW_", "DVC_", "GIT_", "CI_", "GITHUB_", "AWS_")
 HOSTS = ("mlflow", "dvc", "dvc-data", "PyYAML", "pathspec")

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from mlflow_dvc.foreign_values import read_json
+from mlflow_dvc.limits import MAX_ARTIFACT_BYTES
 from mlflow_dvc.snapshot import Snapshot
 
 _FILES = "files"
@@ -33,7 +35,7 @@ def dump_frozen(frozen: FrozenRecord) -> bytes:
 
 def load_frozen(content: bytes) -> FrozenRecord:
     """Raises ValueError for what :func:`dump_frozen` did not make."""
-    raw = json.loads(content)
+    raw = read_json(content, MAX_ARTIFACT_BYTES)
     if not isinstance(raw, dict):
         raise ValueError("not a frozen record")
     snapshot = Snapshot.from_dict(raw)

@@ -6,14 +6,16 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlflow_dvc.visible_text import escape_hidden
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+T = TypeVar("T")
 JSON_SCHEMA = 1  # of what ``--json`` prints
+MAX_ROWS = 5_000  # of one table: a terminal needs three seconds for these
 WIDE = 10_000  # a pipe has no width: never cut or fold there
 
 
@@ -63,6 +65,13 @@ def facts(console: Console, facts: Iterable[tuple[str, str | Sequence[str]]]) ->
         lines = [value] if isinstance(value, str) else value
         table.add_row(name, "\n".join(map(plain, lines)))
     console.print(table)
+
+
+def first_rows(console: Console, rows: Sequence[T]) -> Sequence[T]:
+    """As many as a table shows; how many there are besides is said before it."""
+    if (more := len(rows) - MAX_ROWS) > 0:
+        console.print(f"the first {MAX_ROWS} of {len(rows)} rows; --json has the other {more}")
+    return rows[:MAX_ROWS]
 
 
 def grid(*columns: str) -> Any:

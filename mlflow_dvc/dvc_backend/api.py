@@ -86,7 +86,7 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "templates": (
         "templates in dvc.yaml are not filled in",
         (
-            "DataResolver(repo, wdir, d)", "DataResolver.get_keys",
+            "DataResolver(repo, wdir, d)", "DataResolver.definitions", "DataResolver.get_keys",
             "DataResolver.resolve_one(name)", "DataResolver.resolve_datasets", "localfs",
             "parse_yaml(text, path)",
         ),

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc
+from mlflow_dvc.limits import MAX_PARAMS_BYTES
 
 _MAX_SECONDS = 60
 
@@ -16,9 +17,11 @@ _MAX_SECONDS = 60
 def read_params(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
     """By path: the values of the named keys in a text. Raises OSError where DVC cannot be asked.
 
-    A file that DVC cannot read, and a key that it does not have, are not in the answer.
+    A file that DVC cannot read, one that is larger than those that are recorded, and a key that it
+    does not have, are not in the answer.
     """
-    raw = call_dvc(run_params, {"files": files}, _MAX_SECONDS)
+    small = {path: asked for path, asked in files.items() if len(asked[0]) <= MAX_PARAMS_BYTES}
+    raw = call_dvc(run_params, {"files": small}, _MAX_SECONDS)
     return dict(raw)
 
 

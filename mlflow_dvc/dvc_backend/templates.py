@@ -10,8 +10,11 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +22,12 @@ from typing import Any
 from mlflow_dvc import user_cache
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
+from mlflow_dvc.limits import MAX_DVC_BYTES, MAX_DVC_CPU_SECONDS, MAX_GENERATED_STAGES
 
 _VERSION = 3
 _MAX_VARIANTS = 8
 _MAX_SECONDS = 120
+_MAX_STAGES = 200_000  # of the user's own dvc.yaml; DVC takes a minute for these
 _KEYS = ("cmd", "wdir", "deps", "params", "outs", "metrics", "plots")
 
 
@@ -54,24 +59,30 @@ def cached_answer(root: str, file: str, content: bytes) -> ResolvedStages | None
     return None
 
 
-def resolve(root: str, file: str, content: bytes) -> ResolvedStages:
+def resolve(root: str, file: str, content: bytes, *, foreign: bool = False) -> ResolvedStages:
     """Ask DVC, in a child process, about the dvc.yaml ``file`` (relative to ``root``).
 
-    Raises OSError or ValueError where DVC could not be asked.
+    ``foreign``: it is not the user's own, and is resolved within limits. Raises OSError
+    or ValueError where DVC could not be asked.
     """
     if known := cached_answer(root, file, content):
         return known
-    request = {"root": root, "file": file, "text": content.decode("utf-8-sig")}
+    request = {"root": root, "file": file, "text": content.decode("utf-8-sig"), "foreign": foreign}
     resolved = _parsed(call_dvc(run_resolve, request, _MAX_SECONDS))
     key = _key(file, content)
+    if foreign and resolved.faults:  # one's own project may do what a record may not
+        return resolved
     _asked[key] = (resolved,)
     _remember(key, resolved)
     return resolved
 
 
 @api.task("templates")
-def run_resolve(root: str, file: str, text: str) -> dict[str, Any]:
+def run_resolve(root: str, file: str, text: str, foreign: bool) -> dict[str, Any]:
     """The task of the child process. It imports DVC, changes the directory, traces ``open``."""
+    max_stages = MAX_GENERATED_STAGES if foreign else _MAX_STAGES
+    if foreign:
+        _limit_resources()
     os.chdir(root)
     opened: set[str] = set()
     sys.addaudithook(lambda event, args: _note_open(event, args, opened))
@@ -89,6 +100,7 @@ def run_resolve(root: str, file: str, text: str) -> dict[str, Any]:
         # write into the project.
         repo = SimpleNamespace(fs=localfs, config={})
         resolver = resolver_class(repo, os.path.dirname(file), raw)
+        _refuse_many(resolver, max_stages)
         names = list(resolver.get_keys())
     except Exception as error:
         faults.append(describe_dvc_error(error))
@@ -104,6 +116,35 @@ def run_resolve(root: str, file: str, text: str) -> dict[str, Any]:
         path: _digest(root, path) for path in sorted(_inside(root, opened) | _named(file, raw))
     }
     return asdict(ResolvedStages(stages, reads, tuple(faults), datasets))
+
+
+def _refuse_many(resolver: Any, most: int) -> None:
+    """A few lines may stand for 100^5 stages, and DVC would make a list of them."""
+    total = 0
+    for name, definition in resolver.definitions.items():
+        made = getattr(definition, "resolved_iterable", None)
+        if made is None:  # a stage of its own
+            continue
+        is_matrix = hasattr(definition, "matrix_data")
+        total += prod(len(axis) for axis in made.values()) if is_matrix else len(made)
+        if total > most:
+            raise ValueError(f"stage {name}: it stands for more than {most} stages")
+
+
+def _limit_resources() -> None:
+    """A text of a few megabytes can stand for any amount of memory and of time."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    for kind, most in ((resource.RLIMIT_AS, MAX_DVC_BYTES), (resource.RLIMIT_CPU, _cpu_limit())):
+        with suppress(ValueError, OSError):  # not above a limit that is there
+            resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
+
+
+def _cpu_limit() -> int:
+    """What is used already does not count: where processes are forked, that is anything."""
+    return int(time.process_time()) + MAX_DVC_CPU_SECONDS
 
 
 def _resolve_datasets(resolver: Any, faults: list[str]) -> Any:

@@ -171,12 +171,13 @@ def _with_stages(root: str, dvc_file: DvcFile, stages: Mapping[str, Any], datase
     )
 
 
-def resolve_templates(root: str, dvc_file: DvcFile) -> DvcFile:
+def resolve_templates(root: str, dvc_file: DvcFile, *, foreign: bool = False) -> DvcFile:
     """``dvc_file`` with its templates filled in; where DVC cannot, it says so and stays plain."""
     if not dvc_file.pending:
         return dvc_file
     try:
-        return _with_templates(root, dvc_file, resolve(root, dvc_file.file, dvc_file.content))
+        answer = resolve(root, dvc_file.file, dvc_file.content, foreign=foreign)
+        return _with_templates(root, dvc_file, answer)
     except Exception as error:
         fault = f"{dvc_file.file}: DVC could not resolve its templates ({describe_error(error)})"
         return replace(dvc_file, pending=False, faults=(*dvc_file.faults, fault))
@@ -208,7 +209,7 @@ def _shown_parts(content: bytes) -> Mapping[str, Any]:
 def _from_root(file: str, paths: Iterable[Any]) -> Iterator[str]:
     folder = posixpath.dirname(file)
     for path in paths:
-        if isinstance(path, str):
+        if isinstance(path, str) and "\0" not in path:
             yield posixpath.normpath(posixpath.join(folder, path))
 
 

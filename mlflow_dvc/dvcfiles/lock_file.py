@@ -22,16 +22,32 @@ def lock_path(pipeline: str) -> str:
 
 def locked_entry(lock: bytes | None, name: str | None) -> Mapping[str, Any] | None:
     """A stage's part of a lock; None where it has none, or the lock cannot be read."""
+    return stage_entry(locked_stages(lock), name)
+
+
+def locked_stages(lock: bytes | None) -> Mapping[str, Any]:
+    """What a lock says of each stage; empty where it cannot be read."""
     try:
-        entry = yaml12.parse_yaml(lock or b"")["stages"][name]
-    except Exception:  # of an old version of DVC, of a shared server, damaged
-        return None
+        raw = yaml12.parse_yaml(lock or b"")
+    except ValueError:  # of a shared server, damaged
+        return {}
+    found = raw.get("stages") if isinstance(raw, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def stage_entry(stages: Mapping[str, Any], name: str | None) -> Mapping[str, Any] | None:
+    """The part of one of ``stages``; None where it has none."""
+    entry = stages.get(name or "")
     return entry if isinstance(entry, Mapping) else None
 
 
 def entry_digest(entry: Mapping[str, Any] | None) -> str:
     """A stable digest of a lock entry; None has one too."""
-    return md5_of(json.dumps(entry, sort_keys=True, default=str).encode())
+    try:
+        text = json.dumps(entry, sort_keys=True, default=str)
+    except TypeError:  # keys of several kinds have no order
+        text = repr(entry)
+    return md5_of(text.encode("utf-8", "backslashreplace"))
 
 
 def validate_lock(file: str, lock: Any) -> tuple[Raw, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlflow_dvc.dvcfiles.locked_dataset import dataset_name, locked_version
+from mlflow_dvc.foreign_values import as_count
 
 Raw = Mapping[str, Any]
 
@@ -46,10 +47,18 @@ def output_hash(path: str, shown: str, info: Raw) -> tuple[str, Any]:
 def output_size(info: Raw) -> tuple[int | None, int | None]:
     """Bytes, and the number of files in a directory; None for what the file does not say."""
     if files := info.get("files"):
-        sizes = (_with_cloud(file).get("size") for file in files)
+        sizes = (_count(_with_cloud(file).get("size")) for file in files)
         return sum(filter(None, sizes)), len(files)
     merged = _with_cloud(info)
-    return merged.get("size"), merged.get("nfiles")
+    return _count(merged.get("size")), _count(merged.get("nfiles"))
+
+
+def _count(value: Any) -> int | None:
+    """None for a number that nothing has: a record with it would not be read."""
+    try:
+        return as_count(value)
+    except ValueError:
+        return None
 
 
 def is_hash(algorithm: str, value: Any) -> bool:

@@ -20,9 +20,10 @@ from mlflow_dvc.dvcfiles.dvc_file import (
     parse_pipeline,
 )
 from mlflow_dvc.dvcfiles.lock_file import lock_path
-from mlflow_dvc.dvcfiles.reading import MAX_PARAMS_BYTES, ProjectReading
+from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.reading_cache import ReadingInputs, load_reading
 from mlflow_dvc.fingerprint import FileCache, Fingerprint, UnreadableError, describe_error
+from mlflow_dvc.limits import MAX_PARAMS_BYTES
 from mlflow_dvc.paths import parents
 from mlflow_dvc.project import relative
 

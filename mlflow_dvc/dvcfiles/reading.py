@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from mlflow_dvc.dvcfiles.dvc_file import DvcFile, ProjectContent, resolve_templates
@@ -13,9 +15,8 @@ from mlflow_dvc.dvcfiles.reading_cache import CachedReading
 from mlflow_dvc.dvcfiles.stage_graph import overlapping_outputs
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import UnreadableError, md5_of, read_bytes
+from mlflow_dvc.limits import MAX_PARAMS_BYTES, MAX_TEMPLATE_SECONDS
 from mlflow_dvc.visible_text import escape_hidden
-
-MAX_PARAMS_BYTES = 1024 * 1024
 
 
 class ProjectReading:
@@ -90,9 +91,12 @@ class ProjectReading:
             if dvc_file.lock_content is not None
         }
 
-    def with_templates(self) -> ProjectReading:
-        """A copy with every template filled in; DVC is asked where it must be (slow)."""
-        dvc_files = tuple(resolve_templates(self.root, dvc_file) for dvc_file in self.dvc_files)
+    def with_templates(self, *, foreign: bool = False) -> ProjectReading:
+        """A copy with every template filled in; DVC is asked where it must be (slow).
+
+        ``foreign``: these are files out of a record, and limits hold of what DVC may take for them.
+        """
+        dvc_files = tuple(self._resolved(foreign=foreign))
         params = dict(self.content.params)
         for dvc_file in dvc_files:
             reads = dvc_file.answer.reads if dvc_file.answer else {}
@@ -104,6 +108,16 @@ class ProjectReading:
         late = [dvc_file for dvc_file, before in pairs if dvc_file is not before]
         faults = (*self.content.faults, *self._faults_of(late))
         return ProjectReading(self.root, ProjectContent(dvc_files, faults, params))
+
+    def _resolved(self, *, foreign: bool) -> Iterator[DvcFile]:
+        started = time.monotonic()
+        for one in self.dvc_files:
+            is_late = foreign and time.monotonic() - started > MAX_TEMPLATE_SECONDS
+            if is_late and one.pending:
+                fault = f"{one.file}: its templates are not filled in: those before it took long"
+                yield replace(one, pending=False, faults=(*one.faults, fault))
+            else:
+                yield resolve_templates(self.root, one, foreign=foreign)
 
 
 def _read_small(path: str) -> bytes | None:

@@ -122,6 +122,8 @@ class StageParser:
         return self._path(base, _text(wdir, "wdir")) if wdir else base or "."
 
     def _path(self, wdir: str, path: str) -> str:
+        if "\0" in path or "\0" in wdir:
+            raise InvalidDvcFileError("a path has a NUL in it")
         if _is_address(path):
             return path
         if _is_normalized(path) and (wdir == "." or _is_normalized(wdir)):

@@ -13,9 +13,17 @@ from typing import Any, ClassVar
 import yaml
 
 from mlflow_dvc.dvcfiles import yaml_block
-from mlflow_dvc.fingerprint import UnreadableError
+from mlflow_dvc.fingerprint import UnreadableError, describe_error
+from mlflow_dvc.limits import (
+    MAX_PARSED_BYTES,
+    MAX_YAML_LINES,
+    MAX_YAML_TOKENS,
+    MAX_YAML_VALUES,
+)
 
 MAX_SLOW_BYTES = 4 * 1024 * 1024  # characters; PyYAML takes two seconds for these
+_TOKENS_A_CALL = 4
+_MAX_DEPTH = 200
 _BASES = {"0b": 2, "0o": 8, "0x": 16}
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -89,16 +97,77 @@ Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
 def parse_yaml(content: bytes) -> Any:
-    """The one document in ``content``. Raises ``yaml.YAMLError`` or ``UnicodeDecodeError``."""
-    text = content.decode("utf-8-sig")
+    """The one document in ``content``. Raises UnreadableError alone, whatever the bytes are.
+
+    What takes long to read, or stands for more than it says, is refused: a file may be anybody's.
+    """
     try:
-        return yaml_block.parse_block(text, _whole, scalar)
+        return _parse(content.decode("utf-8-sig"))
+    except UnreadableError:
+        raise
+    except Exception as error:  # PyYAML's own, and what a constructor of it makes of odd values
+        raise UnreadableError(describe_error(error)) from None
+
+
+def parse_foreign_yaml(content: bytes) -> Any:
+    """The one document in a file that is attached to a run. Raises UnreadableError."""
+    if len(content) > MAX_PARSED_BYTES:
+        raise UnreadableError(f"larger than {MAX_PARSED_BYTES >> 20} MiB")
+    return parse_yaml(content)
+
+
+def _parse(text: str) -> Any:
+    if text.count("\n") > MAX_YAML_LINES:
+        raise UnreadableError(f"it has more than {MAX_YAML_LINES} lines")
+    try:
+        return yaml_block.parse_block(text, _Parts().read, scalar)
     except (yaml_block.UnsupportedYamlError, ValueError):
         if len(text) > MAX_SLOW_BYTES:
             raise UnreadableError(
                 f"over {MAX_SLOW_BYTES >> 20} MB and not in the form in which DVC writes it"
             ) from None
-    return _whole(text)
+    if _tokens(text) > MAX_YAML_TOKENS:
+        raise UnreadableError(f"it has more than {MAX_YAML_TOKENS} values in an unusual form")
+    value = _whole(text)
+    if "*" in text:
+        _refuse_bombs(value)
+    return value
+
+
+class _Parts:
+    """Values that are given to PyYAML by themselves: that many together take seconds."""
+
+    def __init__(self) -> None:
+        self._left = MAX_YAML_TOKENS
+
+    def read(self, text: str) -> Any:
+        self._left -= _TOKENS_A_CALL + _tokens(text)
+        if self._left < 0:
+            raise yaml_block.UnsupportedYamlError
+        return _whole(text)
+
+
+def _tokens(text: str) -> int:
+    return sum(map(text.count, "\n,[{:"))
+
+
+def _refuse_bombs(value: Any) -> None:
+    """Aliases make much of a little: whoever walks through it would never come to an end."""
+    left = MAX_YAML_VALUES
+    pending = [iter((value,))]
+    while pending:
+        for item in pending[-1]:
+            left -= 1
+            if left < 0 or len(pending) > _MAX_DEPTH:
+                raise UnreadableError("its aliases stand for more than is looked at")
+            if isinstance(item, dict):
+                pending.append(iter(item.values()))
+                break
+            if isinstance(item, list):
+                pending.append(iter(item))
+                break
+        else:
+            pending.pop()
 
 
 def scalar(text: str) -> Any:

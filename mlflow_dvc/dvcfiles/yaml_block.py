@@ -157,14 +157,14 @@ def _has_marker(text: str) -> bool:
 def _fold_lines(place: _Slot, text: str, lines: list[str], at: int, resolve: Read) -> int:
     """A scalar of several lines, each deeper than its key; the line behind it."""
     holder, name, column = place
-    text = text.rstrip(" ")
+    parts = [text.rstrip(" ")]
     while at < len(lines) and _indentation(lines[at]) > column:
         more = _MORE.fullmatch(lines[at])
         if more is None:  # with a blank line, a comment or a key in it
             raise UnsupportedYamlError
-        text += " " + more[1].rstrip(" ")
+        parts.append(more[1].rstrip(" "))
         at += 1
-    holder[name] = resolve(text)
+    holder[name] = resolve(" ".join(parts))
     return at
 
 

@@ -16,11 +16,16 @@ def import_source(run: StoredRecord, entry: DataEntry) -> Origin | None:
     if content is None:
         return None
     try:
-        for dep in yaml12.parse_yaml(content)["deps"]:
-            repo = dep.get("repo")
-            if isinstance(repo, Mapping):
-                rev = repo.get("rev_lock") or repo.get("rev")
-                return Origin(str(repo["url"]), str(rev) if rev else None, str(dep["path"]))
-    except Exception:  # of a shared server: damaged, or no file of DVC's
+        raw = yaml12.parse_foreign_yaml(content)
+    except ValueError:  # of a shared server, damaged
         return None
+    deps = raw.get("deps") if isinstance(raw, Mapping) else None
+    for dep in deps if isinstance(deps, list) else ():
+        repo = dep.get("repo") if isinstance(dep, Mapping) else None
+        if isinstance(repo, Mapping):
+            url, path = repo.get("url"), dep.get("path")
+            rev = repo.get("rev_lock") or repo.get("rev")
+            if isinstance(url, str) and isinstance(path, str) and "\0" not in url + path:
+                return Origin(url, str(rev) if rev else None, path)
+            return None
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mlflow_dvc.dvcfiles import yaml12
@@ -59,7 +60,15 @@ def _lock_entries(content: bytes | None) -> dict[str, Any]:
     """What a lock says, by the name of the stage or dataset; nothing where it cannot be read."""
     try:
         lock = yaml12.parse_yaml(content) if content else {}
-        datasets = {f"{DATASET_SCHEME}{one['name']}": one for one in lock.get("datasets") or ()}
-        return {**(lock.get("stages") or {}), **datasets}
-    except Exception:  # of an old version of DVC, of a shared server, damaged
+    except ValueError:  # of a shared server, damaged
         return {}
+    found = dict(stages) if isinstance(stages := _part(lock, "stages"), Mapping) else {}
+    rows = _part(lock, "datasets")
+    for one in rows if isinstance(rows, list) else ():
+        if isinstance(name := _part(one, "name"), str):
+            found[f"{DATASET_SCHEME}{name}"] = one
+    return found
+
+
+def _part(raw: Any, name: str) -> Any:
+    return raw.get(name) if isinstance(raw, Mapping) else None

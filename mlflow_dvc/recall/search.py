@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
+from mlflow_dvc.guard import warn_once
 from mlflow_dvc.recall.query import (
     Query,
     Scope,
@@ -143,12 +144,10 @@ def _seen(query: Query, scope: Scope) -> Generator[_Seen, None, None]:
 
 def _seen_data(run: Run, query: Query, tracking_uri: str | None) -> tuple[SeenData, ...]:
     """What of the run's data answers the query: by its records, else by its tags."""
-    found = [
-        one
-        for snapshot in load_snapshots(run, tracking_uri)
-        for one in _related(snapshot, run)
-        if query.matches(one)
-    ]
+    snapshots = load_snapshots(run, tracking_uri)
+    for fault in filter(None, map(tracking.find_fault, snapshots)):
+        warn_once(f"run {run.info.run_id}: {fault}; found by its tags alone")
+    found = [one for snapshot in snapshots for one in _related(snapshot, run) if query.matches(one)]
     if not found:
         told = {(one.path, one.hash): one for one in _related(tag.from_tags(run.data.tags), run)}
         by_tags = matching_data(run, query, tracking_uri)

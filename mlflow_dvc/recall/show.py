@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
+from mlflow_dvc.errors import UnreadableRecordError
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.tracking import RunPart
 from mlflow_dvc.tracking.runs import iso_time
@@ -52,6 +53,13 @@ def show(run: str, *, tracking_uri: str | None = None) -> RunRecord:
     found = tracking.get_run(run, tracking_uri)
     experiment_id = found.info.experiment_id
     parts = tracking.load_parts(found, tracking_uri)
+    snapshot = parts[0].snapshot if parts else Snapshot()
+    artifacts: list[str] = []
+    try:
+        artifacts = tracking.list_attached(found, tracking_uri)
+    except UnreadableRecordError as error:
+        warning = f"what is attached is not listed: {error.reason}"
+        snapshot = replace(snapshot, warnings=(*snapshot.warnings, warning))
     return RunRecord(
         run_id=found.info.run_id,
         run_name=found.info.run_name or "",
@@ -59,8 +67,8 @@ def show(run: str, *, tracking_uri: str | None = None) -> RunRecord:
         experiment=tracking.experiment_names({experiment_id}, tracking_uri)[experiment_id],
         started=iso_time(found.info.start_time),
         status=str(found.info.status),
-        snapshot=parts[0].snapshot if parts else Snapshot(),
+        snapshot=snapshot,
         tags=tag.own_tags(found.data.tags),
-        artifacts=tuple(tracking.list_attached(found, tracking_uri)),
+        artifacts=tuple(artifacts),
         later=tuple(parts[1:]),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 import tempfile
@@ -16,10 +15,11 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.dvcfiles.reader import ProjectReader
 from mlflow_dvc.dvcfiles.reading import ProjectReading
-from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError
+from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError, UnreadableRecordError
 from mlflow_dvc.git.uncommitted import PATCH
+from mlflow_dvc.limits import MAX_PARSED_BYTES
 from mlflow_dvc.paths import is_inside
-from mlflow_dvc.snapshot import DataEntry, Snapshot
+from mlflow_dvc.snapshot import DataEntry, Snapshot, read_snapshot
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -58,7 +58,7 @@ class StoredRecord:
 
     ``later`` are the records of the parts in which the run went on with other code or data;
     ``folder`` is where such a part is attached, empty for the first; of those in ``unreadable``
-    there is no snapshot.
+    there is no snapshot; what lies at the paths in ``unread`` could not be had.
     """
 
     run: Run
@@ -67,6 +67,7 @@ class StoredRecord:
     later: tuple[StoredRecord, ...] = ()
     folder: str = ""
     unreadable: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -106,14 +107,24 @@ class StoredRecord:
         return found
 
     @cached_property
+    def parsed_files(self) -> dict[str, bytes]:
+        """Those of the project's files that are read: together they are no larger than allowed."""
+        left, found = MAX_PARSED_BYTES, {}
+        for path, text in sorted(self.project_files.items(), key=lambda item: len(item[1])):
+            left -= len(text)
+            if left >= 0:
+                found[path] = text
+        return found
+
+    @cached_property
     def reading(self) -> ProjectReading:
         """Of the project's files, read as a project's own are."""
         with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
-            files = {path: text for path, text in self.project_files.items() if is_inside(path)}
-            with suppress(FileExistsError, IsADirectoryError, NotADirectoryError):  # odd names
+            files = {path: text for path, text in self.parsed_files.items() if is_inside(path)}
+            with suppress(OSError):  # odd names
                 tracking.write_files(folder, files)
             os.makedirs(os.path.join(folder, ".dvc"), exist_ok=True)
-            reading = ProjectReader(folder).read().with_templates()
+            reading = ProjectReader(folder).read().with_templates(foreign=True)
             return ProjectReading(
                 reading.root, reading.content
             )  # all of it, before the folder goes
@@ -151,33 +162,41 @@ class StoredRecord:
 
 
 def load_record(ref: str, tracking_uri: str | None = None) -> StoredRecord:
-    """By any name of a run. Raises what :func:`~mlflow_dvc.tracking.get_run` raises."""
-    return load_record_of(tracking.get_run(ref, tracking_uri), tracking_uri)
+    """By any name of a run, to bring it back from.
+
+    Raises what :func:`~mlflow_dvc.tracking.get_run` raises, and UnreadableRecordError where there
+    is too much of it, or a part of it cannot be had.
+    """
+    record = load_record_of(tracking.get_run(ref, tracking_uri), tracking_uri)
+    if record.unread:
+        reason = f"{record.unread[0]} is attached, and could not be downloaded"
+        raise UnreadableRecordError(record.run_id, reason)
+    return record
 
 
 def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
-    """The record of ``run``."""
+    """The record of ``run``, as much of it as can be had. Raises UnreadableRecordError."""
     carrier = run_holding_record(run, tracking_uri)
-    files = tracking.read_all_attached(carrier, tracking_uri)
+    files, unread = tracking.read_all_attached(carrier, tracking_uri)
     snapshot = tracking.read_snapshot(carrier, files.get("snapshot.json"), alone=True)
     ordered = part_folders(files, snapshot)
     apart = tuple(f"{folder}/" for folder in ordered)
     named = snapshot.attached or ()
     first = {path: files[path] for path in files if path in named or not path.startswith(apart)}
     if carrier is not run:  # how its parent went on is not this run's
-        return StoredRecord(run, snapshot, first)
+        return StoredRecord(run, snapshot, first, unread=unread)
     later = tuple(_later(run, files, ordered))
     known = {part.folder for part in later}
     unreadable = tuple(folder for folder in ordered if folder not in known)
-    return StoredRecord(run, snapshot, first, later, unreadable=unreadable)
+    return StoredRecord(run, snapshot, first, later, unreadable=unreadable, unread=unread)
 
 
 def _later(run: Run, files: Mapping[str, bytes], folders: Iterable[str]) -> Iterator[StoredRecord]:
     for folder in folders:
         start = f"{folder}/"
         mine = {path.removeprefix(start): files[path] for path in files if path.startswith(start)}
-        with suppress(ValueError, RecursionError):  # not ours, or damaged: it answers nothing
-            snapshot = Snapshot.from_dict(json.loads(mine.get("snapshot.json", b"")))
+        with suppress(ValueError):  # not ours, or damaged: it answers nothing
+            snapshot = read_snapshot(mine.get("snapshot.json", b""))
             yield StoredRecord(run, snapshot, mine, folder=folder)
 
 
@@ -195,7 +214,7 @@ def run_holding_record(run: Run, tracking_uri: str | None) -> Run:
     found = run
     for _ in range(_MAX_PARENTS):
         parent = found.data.tags.get(tag.MLFLOW_PARENT)
-        if not parent or tracking.list_attached(found, tracking_uri):
+        if not parent or tracking.has_attached(found, tracking_uri):
             break
         try:
             above = tracking.get_run(parent, tracking_uri)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from mlflow_dvc.tracking.attached_record import FOLDER as FOLDER
 from mlflow_dvc.tracking.attached_record import RunPart as RunPart
+from mlflow_dvc.tracking.attached_record import find_fault as find_fault
+from mlflow_dvc.tracking.attached_record import has_attached as has_attached
 from mlflow_dvc.tracking.attached_record import list_attached as list_attached
 from mlflow_dvc.tracking.attached_record import load_all as load_all
 from mlflow_dvc.tracking.attached_record import load_later_parts as load_later_parts

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
+from mlflow_dvc.guard import warn_once
 from mlflow_dvc.snapshot import Snapshot
-from mlflow_dvc.tracking.run_artifacts import list_artifacts, read_listed
+from mlflow_dvc.snapshot import read_snapshot as parse_snapshot
+from mlflow_dvc.tracking.run_artifacts import list_artifacts, read_artifacts, read_listed, walk
 from mlflow_dvc.tracking.run_writes import (
     attach_files,
     delete_run_tag,
@@ -23,9 +25,6 @@ from mlflow_dvc.tracking.server import (
     SNAPSHOT,
     client_for,
     client_of,
-    read_artifact,
-    read_artifacts,
-    walk,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from mlflow.entities import FileInfo, Run
 
 FOLDER = "dvc"
+_UNREADABLE = f"{SNAPSHOT} is not readable"
 _LATER = re.compile(r"(?:dvc/)?resume-(\d{1,6})(?:/|$)")
 
 
@@ -59,18 +59,24 @@ def read_snapshot(run: Run, content: bytes | None, *, alone: bool = False) -> Sn
     if content is None:
         return _with_warning(by_tags, f"the run has no {SNAPSHOT}; this is what its tags say")
     try:
-        attached = Snapshot.from_dict(json.loads(content))
-    except (ValueError, RecursionError) as error:
-        return _with_warning(by_tags, f"{SNAPSHOT} is not readable: {error}")
+        attached = parse_snapshot(content)
+    except ValueError as error:
+        return _with_warning(by_tags, f"{_UNREADABLE}: {error}")
     if alone and attached.attached is not None:
         return attached
     # What became known after the start is in the tags alone.
     return replace(
         attached,
+        warnings=(*attached.warnings, *by_tags.warnings),
         data_version=by_tags.data_version or attached.data_version,
         data_status=by_tags.data_status or attached.data_status,
         seal=by_tags.seal or attached.seal,
     )
+
+
+def find_fault(snapshot: Snapshot) -> str:
+    """Why only the tags tell of a run whose attached file is no snapshot; empty where it is one."""
+    return next((line for line in snapshot.warnings[-1:] if line.startswith(_UNREADABLE)), "")
 
 
 @dataclass(frozen=True)
@@ -149,9 +155,14 @@ def _load_later(
 ) -> Iterator[RunPart]:
     folders = {part_number(entry.path): entry.path for entry in listing or () if entry.is_dir}
     for folder in (folders[number] for number in sorted(folders) if number):
-        with suppress(Exception):  # not ours, damaged or gone: it answers nothing
+        with suppress(Exception):  # gone: it answers nothing
             content = read_listed(client, run, f"{folder}/snapshot.json")
-            yield RunPart(folder, Snapshot.from_dict(json.loads(content or b"")))
+            try:
+                part = RunPart(folder, parse_snapshot(content or b""))
+            except ValueError as error:  # not ours, or damaged
+                warn_once(f"run {run.info.run_id}: {folder}/snapshot.json is not readable: {error}")
+            else:
+                yield part
 
 
 def part_number(path: str) -> int:
@@ -168,18 +179,21 @@ def read_attached(
         return None
     with client_for(tracking_uri) as client:
         try:
-            return read_artifact(client, run.info.run_id, f"{folder}/{path}")
+            return read_listed(client, run, f"{folder}/{path}")
         except Exception:  # larger than any record, or its store is gone
             return None
 
 
-def read_all_attached(run: Run, tracking_uri: str | None = None) -> dict[str, bytes]:
-    """Every file of the record, by its path below ``dvc/``; empty where the run has none.
+def read_all_attached(
+    run: Run, tracking_uri: str | None = None
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Every file of the record, by its path below ``dvc/``, and the paths of unreadable ones.
 
-    Raises TrackingUnavailableError where the files cannot be had, or are more than any record.
+    Raises TrackingUnavailableError where no file can be had, and UnreadableRecordError where there
+    are more of them than in any record.
     """
     with client_for(tracking_uri) as client:
-        return read_artifacts(client, run.info.run_id, FOLDER)
+        return read_artifacts(client, run, FOLDER)
 
 
 def update_record(
@@ -225,10 +239,17 @@ def _tags_of(part: RunPart, parts: Sequence[RunPart]) -> dict[str, str]:
     return own | hashes
 
 
-def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:
-    """The paths of every artifact below ``dvc/``."""
+def has_attached(run: Run, tracking_uri: str | None = None) -> bool:
+    """Whether anything lies below ``dvc/``, or may lie there: it cannot be listed."""
     with client_for(tracking_uri) as client:
-        return sorted(path for path, _ in walk(client, run.info.run_id, FOLDER))
+        found = _list_record(client, run)
+        return found is None or bool(found)
+
+
+def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:
+    """The paths of every artifact below ``dvc/``. Raises UnreadableRecordError for too many."""
+    with client_for(tracking_uri) as client:
+        return sorted(path for path, _ in walk(client, run, FOLDER))
 
 
 def _with_warning(snapshot: Snapshot, warning: str) -> Snapshot:

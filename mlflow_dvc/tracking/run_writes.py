@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 import tempfile
@@ -12,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlflow_dvc.snapshot import Snapshot
+from mlflow_dvc.snapshot import read_snapshot
 from mlflow_dvc.tracking.server import SNAPSHOT, client_of, read_artifact
 
 if TYPE_CHECKING:
@@ -195,7 +194,7 @@ def read_changes(tracking_uri: str, run_id: str) -> str | None:
     with _requesting:
         content = read_artifact(client_of(tracking_uri), run_id, SNAPSHOT)
     try:
-        git = Snapshot.from_dict(json.loads(content or b"")).git
+        git = read_snapshot(content or b"").git
     except ValueError:
         return None
     return git.changes if git else None

@@ -31,7 +31,7 @@ def find_runs(
 
     with client_for(tracking_uri) as client:
         experiments = [experiment_id] if experiment_id else list(_experiments(client))
-        yield from _runs(client, filter_string, ViewType.ACTIVE_ONLY, experiments)
+        yield from map(_bounded, _runs(client, filter_string, ViewType.ACTIVE_ONLY, experiments))
 
 
 def recorded_runs(tracking_uri: str | None = None) -> Iterator[Run]:
@@ -94,7 +94,15 @@ def get_run(ref: str, tracking_uri: str | None = None) -> Run:
             raise RunNotFoundError(ref, client.tracking_uri, "not the form of a run id")
         if not run_id:
             raise RunNotFoundError(ref, client.tracking_uri, "that model was not logged in a run")
-        return or_not_found(client, ref, lambda: client.get_run(run_id))
+        return _bounded(or_not_found(client, ref, lambda: client.get_run(run_id)))
+
+
+def _bounded(run: Run) -> Run:
+    """Whoever may write to the server may set tags of any size and with any characters."""
+    kept = tag.bounded(run.data.tags)
+    run.data.tags.clear()
+    run.data.tags.update(kept)
+    return run
 
 
 def _experiments(client: MlflowClient) -> Iterator[str]:

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlflow_dvc.errors import TrackingUnavailableError
 from mlflow_dvc.guard import first_line
+from mlflow_dvc.limits import MAX_ARTIFACT_BYTES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 SNAPSHOT = "dvc/snapshot.json"
 _NO_PATHS = frozenset({"databricks", "databricks-uc", "uc"})
-_SNAPSHOT_BYTES = 100 * 1024 * 1024
 _PROGRESS_BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 _PAGE = 1000  # experiments; more are not looked at
 _SHORT_TIMEOUT_VARIABLES = {
@@ -58,7 +58,7 @@ def client_for(tracking_uri: str | None) -> Iterator[MlflowClient]:
     _refuse_to_create(where)
     try:
         yield client_of(where)
-    except _store_errors() as error:
+    except store_errors() as error:
         raise TrackingUnavailableError(where, first_line(error)) from error
 
 
@@ -68,48 +68,13 @@ def read_artifact(client: MlflowClient, run_id: str, path: str) -> bytes | None:
     sizes = {entry.path: entry.file_size for entry in client.list_artifacts(run_id, folder)}
     if path not in sizes:
         return None
-    if (sizes[path] or 0) > _SNAPSHOT_BYTES:
-        raise ValueError(f"larger than {_SNAPSHOT_BYTES >> 20} MiB")
+    if (sizes[path] or 0) > MAX_ARTIFACT_BYTES:
+        raise ValueError(f"larger than {MAX_ARTIFACT_BYTES >> 20} MiB")
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, no_progress_bar():
         return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
 
 
-def read_artifacts(client: MlflowClient, run_id: str, folder: str) -> dict[str, bytes]:
-    """Every file of ``folder``, by its path there."""
-    sizes = dict(walk(client, run_id, folder))
-    if sum(sizes.values()) > _SNAPSHOT_BYTES:
-        raise OSError(f"{folder} of run {run_id} is larger than {_SNAPSHOT_BYTES >> 20} MiB")
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, no_progress_bar():
-        found = {path: _downloaded(client, run_id, path, directory) for path in sizes}
-        return {
-            path.removeprefix(f"{folder}/"): content
-            for path, content in found.items()
-            if content is not None
-        }
-
-
-def _downloaded(client: MlflowClient, run_id: str, path: str, directory: str) -> bytes | None:
-    """None for a file whose name MLflow takes for an attack, such as one with a tab in it."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
-    except MlflowException:
-        if path.isprintable():
-            raise
-        return None
-
-
-def walk(client: MlflowClient, run_id: str, folder: str) -> Iterator[tuple[str, int]]:
-    """The path and the size in bytes of every artifact below ``folder``."""
-    for entry in client.list_artifacts(run_id, folder):
-        if entry.is_dir:
-            yield from walk(client, run_id, entry.path)
-        else:
-            yield entry.path, entry.file_size or 0
-
-
-def _store_errors() -> tuple[type[Exception], ...]:
+def store_errors() -> tuple[type[Exception], ...]:
     """What MLflow's stores raise: its own errors, the network's and those of databases."""
     from mlflow.exceptions import MlflowException
 

@@ -365,3 +365,19 @@ def test_template(project: Project, text: str):
     snapshot = read(project)
     assert named(snapshot, "dvc.yaml") != []
     assert hashes(snapshot) == {"data.csv": A, "good.csv": D, "extra": B}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("raw.dvc", 'wdir: "\\0"\nouts:\n- path: raw\n'),
+        ("dvc.yaml", 'params: ["\\0"]\n'),
+        ("dvc.yaml", 'stages: {a: {cmd: x, params: [{"\\0": [b]}]}}\n'),
+        ("dvc.yaml", 'stages: {a: {cmd: x, deps: ["\\0"]}}\n'),
+    ],
+)
+def test_no_path(tmp_path: Path, name: str, text: str):
+    """A NUL in a path is no path, and no fault of the reader's."""
+    (tmp_path / name).write_text(text)
+    reading = ProjectReader(str(tmp_path)).read()
+    assert not any("\0" in out.path for stage in reading.stages for out in stage.outs)

@@ -22,7 +22,9 @@ def print_checks(console: Console, items: Sequence[Check]) -> None:
         return
     table = terminal.grid("", "", "", "")
     table.show_header = False
-    for item in items:
+    if len(items) > terminal.MAX_ROWS:  # those first that somebody has to look at
+        items = sorted(items, key=lambda item: item.verdict == "PASS")
+    for item in terminal.first_rows(console, items):
         name = item.name
         if item.part == "commit" and console.width != terminal.WIDE:
             name = short_hash(name)

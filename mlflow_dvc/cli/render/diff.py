@@ -83,7 +83,7 @@ def _table(
         return
     table = terminal.grid(title, *columns)
     table.columns[0].header_style = "bold"
-    for row in rows:
+    for row in terminal.first_rows(console, rows):
         table.add_row(*map(terminal.plain, row))
     console.print()
     console.print(table)
@@ -103,7 +103,7 @@ def _data(console: Console, data: DataDiff) -> None:
     _table(console, "data", ("old", "new", "size"), rows)
     if data.unchanged:
         console.print(f"  [dim]and {data.unchanged} unchanged[/dim]")
-    for one in data.changes:
+    for one in data.changes[: terminal.MAX_ROWS]:
         if one.files or one.reason:
             _folder(console, one)
 

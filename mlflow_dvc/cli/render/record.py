@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
@@ -132,10 +132,10 @@ def _tracked(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield "", "of no stage: the data is what DVC tracked, not what the run read"
 
 
-def _table(console: Console, rows: Iterable[tuple[DataEntry, str]]) -> None:
+def _table(console: Console, rows: Sequence[tuple[DataEntry, str]]) -> None:
     table = terminal.grid("path", "hash", "size", "files", "from", "")
     table.columns[2].justify = table.columns[3].justify = "right"
-    for entry, remark in rows:
+    for entry, remark in terminal.first_rows(console, rows):
         table.add_row(
             terminal.plain(entry.path),
             short_hash(entry.hash),

@@ -68,12 +68,13 @@ def run_contains(
             for name, odb in places:
                 try:
                     content = read_listing_bytes(odb, folder)
+                    rows = _matching(content, md5, paths.get(folder))
                 except FileNotFoundError:
                     continue
                 except Exception as error:
                     tried.append(f"{name}: {describe_dvc_error(error)}")
                     continue
-                if rows := _matching(content, md5, paths.get(folder)):
+                if rows:
                     found[folder] = rows
                 return
             unknown[folder] = "; ".join(tried) or "neither the cache nor a DVC remote lists it"

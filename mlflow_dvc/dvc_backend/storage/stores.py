@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import LEGACY
 from mlflow_dvc.dvc_backend.trust import is_foreign, why_without_credentials
+from mlflow_dvc.foreign_values import read_json
 from mlflow_dvc.paths import holds_repository, is_inside
 
 ListedFile = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``
@@ -51,8 +51,9 @@ def read_listing(odb: Any, value: str) -> list[ListedFile]:
     Raises ValueError where the listing is not the one of that hash, or names a file outside of the
     folder; whatever the store raises where it has none.
     """
-    rows: list[ListedFile] = json.loads(read_listing_bytes(odb, value))
-    if not isinstance(rows, list):
+    content = read_listing_bytes(odb, value)
+    rows: list[ListedFile] = read_json(content, len(content))  # of any size
+    if not isinstance(rows, list) or not all(map(_is_row, rows)):
         raise ValueError("what lies there is no list of files")
     for row in rows:
         if not is_inside(row["relpath"]):
@@ -60,6 +61,11 @@ def read_listing(odb: Any, value: str) -> list[ListedFile]:
     if holds_repository([row["relpath"] for row in rows]):
         raise ValueError("git would take it for a repository, whose settings name programs")
     return rows
+
+
+def _is_row(row: Any) -> bool:
+    is_text = isinstance(row, dict) and all(isinstance(value, str) for value in row.values())
+    return is_text and "relpath" in row
 
 
 def existing_hashes(odb: Any, oids: set[str]) -> set[str]:

@@ -15,6 +15,7 @@ from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.dvc_file import shown_files
 from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.git.uncommitted import PATCH
+from mlflow_dvc.limits import MAX_COMPARED_FILES
 from mlflow_dvc.project import Project, find_project
 from mlflow_dvc.recall.diff import code, data
 from mlflow_dvc.recall.diff.code import CodeDiff, RunCode
@@ -176,17 +177,17 @@ class _LoadedRun:
 
     def _shown(self) -> Iterator[str]:
         """What the pipelines that are attached show: no code."""
-        for path in self._files:
-            is_pipeline = posixpath.basename(path) == PIPELINE_FILE
-            if is_pipeline and is_of_project(path, self.snapshot):
-                content = tracking.read_attached(self._carrier, path, self._uri)
-                yield from shown_files(path, content or b"")
+        named = (path for path in self._files if posixpath.basename(path) == PIPELINE_FILE)
+        pipelines = [path for path in named if is_of_project(path, self.snapshot)]
+        for path in pipelines[:MAX_COMPARED_FILES]:
+            content = tracking.read_attached(self._carrier, path, self._uri)
+            yield from shown_files(path, content or b"")
 
     def params_files(self) -> dict[str, bytes]:
         """The parameter files that are attached, by their path from the DVC root."""
         found = {
             path: tracking.read_attached(self._carrier, path, self._uri)
-            for path in self._params_paths
+            for path in self._params_paths[:MAX_COMPARED_FILES]
         }
         return {path: content for path, content in found.items() if content is not None}
 
@@ -209,6 +210,8 @@ class _LoadedRun:
         if (status := self.snapshot.data_status) not in (None, "clean"):
             yield f"{self._name}: {_STATUS.get(str(status), 'the data is ' + str(status))}"
         yield from (f"{self._name}: {warning}" for warning in self._other_warnings)
+        if (more := len(self._params_paths) - MAX_COMPARED_FILES) > 0:
+            yield f"{self._name}: {more} parameter files were not looked at"
         if self._is_resumed:
             yield f"{self._name}: resumed on other code or data; its first record is compared"
 

@@ -17,6 +17,7 @@ _MAX_SECONDS = 120.0
 _SAME_CODE = {PIPELINE_FILE: runs_the_same}
 _MAX_OMITTED_SHOWN = 20
 _PROGRAMS_ALONE = "one run was before the first commit: of its code only programs are attached"
+_MAX_TEXT_LINES = 40_000  # where few of them differ, to compare these takes seconds
 _MAX_TEXT_BYTES = 1_000_000  # bytes of two patches that are compared line by line
 
 
@@ -176,7 +177,8 @@ def _with_patches(found: CodeDiff, why: str, old: RunCode, new: RunCode) -> Code
     # On one commit two patches are two states of the code. What git refuses tells nothing.
     tells = _sha(old) == _sha(new) and found.gained is None and not found.notes
     differs = True if tells else None
-    if sum(map(len, texts)) > _MAX_TEXT_BYTES:
+    count = sum(text.count(b"\n") for text in texts)
+    if sum(map(len, texts)) > _MAX_TEXT_BYTES or count > _MAX_TEXT_LINES:
         notes += ("the patches differ, and are too large to be compared as texts",)
         return replace(found, differs=differs, notes=notes)
     lines = [text.decode("utf-8", "replace").splitlines(keepends=True) for text in texts]

@@ -12,6 +12,7 @@ from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.recall.stored_record import is_of_project
 from mlflow_dvc.snapshot import Snapshot
 
+_MAX_SHOWN_BYTES = 10_000  # of a file that DVC cannot read
 _SUFFIXES = frozenset({".yaml", ".yml", ".json", ".toml"})
 
 
@@ -61,4 +62,7 @@ def _flatten(value: Any, above: str = "") -> dict[str, str]:
 
 
 def _text(content: bytes | None) -> str | None:
-    return None if content is None else content.decode("utf-8", "replace")
+    if content is None:
+        return None
+    text = content[:_MAX_SHOWN_BYTES].decode("utf-8", "replace")
+    return text if len(content) <= _MAX_SHOWN_BYTES else f"{text} ..."

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
-from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path, locked_entry
+from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path, locked_stages, stage_entry
 from mlflow_dvc.dvcfiles.output_hash import output_hash
+from mlflow_dvc.limits import MAX_PARSED_BYTES
 from mlflow_dvc.paths import parents
 from mlflow_dvc.recall.relation import is_own_output, related_data
 from mlflow_dvc.recall.stored_record import run_holding_record
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class RunEvidence:
     """One record of a run: what it says of stages and data.
 
-    It comes from a shared server: what is not of the form that it should be is passed over.
+    It comes from a shared server: a lock that is not of the form that DVC gives it says nothing.
     """
 
     def __init__(self, run: Run, carrier: Run, part: RunPart, tracking_uri: str | None) -> None:
@@ -34,22 +35,22 @@ class RunEvidence:
         self.snapshot = part.snapshot
         self._folder = part.folder
         self._uri = tracking_uri
-        self._locks: dict[str, bytes | None] = {}
+        self._locks: dict[str, Mapping[str, Any]] = {}
 
     @cached_property
     def data(self) -> dict[str, DataEntry]:
         """Every output that the project had, by its path."""
-        return {entry.path: entry for entry in self.snapshot.data if _is_sound(entry)}
+        return {entry.path: entry for entry in self.snapshot.data}
 
     @cached_property
     def deps(self) -> list[DataEntry]:
         """What the stage of the run declares to read."""
-        return [entry for entry in self.snapshot.deps if _is_sound(entry)]
+        return list(self.snapshot.deps)
 
     @cached_property
     def observed_data(self) -> list[DataEntry]:
         """All data whose hash is a fact about the run."""
-        return [entry for entry in self.snapshot.observed_data if _is_sound(entry)]
+        return list(self.snapshot.observed_data)
 
     @cached_property
     def stages(self) -> dict[str, StageNode]:
@@ -58,8 +59,7 @@ class RunEvidence:
     @property
     def stage(self) -> str | None:
         """The stage that the run is of, by DVC's word or by its script."""
-        found = self.snapshot.stage or self.snapshot.script_stage
-        return found if isinstance(found, str) else None
+        return self.snapshot.stage or self.snapshot.script_stage
 
     @cached_property
     def outs(self) -> list[DataEntry]:
@@ -105,12 +105,14 @@ class RunEvidence:
         path = lock_path(file or "dvc.yaml")
         if path not in self._locks:
             is_there = path in (self.snapshot.locks or {})
-            self._locks[path] = (
+            content = (
                 tracking.read_attached(self._carrier, path, self._uri, self._folder)
                 if is_there
                 else None
             )
-        return locked_entry(self._locks[path], name)
+            is_small = content is not None and len(content) <= MAX_PARSED_BYTES
+            self._locks[path] = locked_stages(content if is_small else None)
+        return stage_entry(self._locks[path], name)
 
     def stage_inputs(self, address: str) -> dict[str, str | None]:
         """Every dependency of a stage, with the hash that it had when the stage ran.
@@ -118,7 +120,7 @@ class RunEvidence:
         None where no lock tells.
         """
         stage = self.stages.get(address)
-        deps = [dep for dep in stage.deps if isinstance(dep, str)] if stage else []
+        deps = stage.deps if stage else ()
         locked = _hashes(self.lock(address), "deps")
         for folder in dict.fromkeys(("", *(above for dep in deps for above in parents(dep)))):
             seen = {posixpath.normpath(posixpath.join(folder, path)): path for path in locked}
@@ -157,8 +159,3 @@ def _hashes(entry: Mapping[str, Any] | None, part: str) -> dict[str, str | None]
                 value = None
             found[row["path"]] = value if isinstance(value, str) else None
     return found
-
-
-def _is_sound(entry: DataEntry) -> bool:
-    texts = (entry.hash, entry.stage, entry.source)
-    return isinstance(entry.path, str) and all(isinstance(one, str | None) for one in texts)

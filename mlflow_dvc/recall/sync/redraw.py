@@ -21,7 +21,7 @@ def redraw_pages(
 
     ``files`` are those that are about to be attached; the others are there already.
     """
-    if not tracking.list_attached(run, tracking_uri):
+    if not tracking.has_attached(run, tracking_uri):
         return {}
     there = {
         name: tracking.read_attached(run, name, tracking_uri, part.folder) for name in SHOWN_FILES

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.storage.availability import DataRef, find_available
-from mlflow_dvc.errors import RunNotFoundError
+from mlflow_dvc.errors import RunNotFoundError, TrackingUnavailableError, UnreadableRecordError
 from mlflow_dvc.recall.locate import ProjectLocation, clone_project, locate_project
 from mlflow_dvc.recall.lock_memory import LockMemory
-from mlflow_dvc.recall.stored_record import StoredRecord, load_record, load_record_of
+from mlflow_dvc.recall.stored_record import StoredRecord, load_record_of
 from mlflow_dvc.recall.verdict import Check, Verdict, overall
 from mlflow_dvc.recall.verify.attached import check_attached, find_witness
 from mlflow_dvc.recall.verify.code import (
@@ -69,16 +69,24 @@ def verify(
     >>> [found.run_name for found in mlflow_dvc.verify(registered=True) if found.verdict != "PASS"]
     []
     """
-    found = [load_record(run, tracking_uri) for run in runs]
+    found = {run.info.run_id: run for run in (tracking.get_run(run, tracking_uri) for run in runs)}
     if all_runs:
-        found += [load_record_of(run, tracking_uri) for run in tracking.recorded_runs(tracking_uri)]
+        found |= {run.info.run_id: run for run in tracking.recorded_runs(tracking_uri)}
     gone: list[VerifyResult] = []
     for model in tracking.registered_model_uris(tracking_uri) if registered else ():
         try:
-            found.append(load_record(model, tracking_uri))
+            run = tracking.get_run(model, tracking_uri)
+            found.setdefault(run.info.run_id, run)
         except RunNotFoundError as error:
             gone.append(_result("", model, (Check("record", model, "FAIL", error.problem),)))
-    records = list({one.run_id: one for one in found}.values())
+    records = []
+    for run in found.values():
+        try:
+            records.append(load_record_of(run, tracking_uri))
+        except (UnreadableRecordError, TrackingUnavailableError) as error:
+            # One line for this run: the server has answered, and the others can be judged.
+            check = _unverified(run.info.run_id, f"what is attached cannot be had: {error.reason}")
+            gone.append(_result(run.info.run_id, run.info.run_name or "", (check,)))
     with ExitStack() as stack:
         locations = [_locate(one, project, stack) for one in records]
         stores = _ask_stores(records, locations)
@@ -128,6 +136,10 @@ def _data_refs(run: StoredRecord) -> dict[str, DataRef]:
     return {one.key: one for entry in run.data() if (one := data_ref(run, entry))}
 
 
+def _unverified(name: str, reason: str) -> Check:
+    return Check("record", name, "UNVERIFIED", reason)
+
+
 def _result(run_id: str, name: str, items: tuple[Check, ...]) -> VerifyResult:
     return VerifyResult(run_id, name, overall(items), items)
 
@@ -146,8 +158,9 @@ def _checks(
             if one not in said:
                 said.add(one)
                 yield one
+    yield from (_unverified(path, "it could not be downloaded") for path in run.unread)
     for folder in run.unreadable:
-        yield Check("record", f"{folder}/snapshot.json", "UNVERIFIED", "it is not readable")
+        yield _unverified(f"{folder}/snapshot.json", "it is not readable")
     data = list(check_data(run, location, stores, unconfirmed))
     yield from data or [Check("data", "", "UNVERIFIED", _NO_DATA)]
 

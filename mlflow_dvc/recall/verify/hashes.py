@@ -50,7 +50,7 @@ def _no_code(run: StoredRecord) -> set[str]:
     for stage in reading.stages:
         found.update(stage.params)
         found.update(out.path for out in stage.outs)
-    for path, content in run.project_files.items():
+    for path, content in run.parsed_files.items():
         if posixpath.basename(path) == PIPELINE_FILE:
             found.update(shown_files(path, content))
     return found
@@ -59,7 +59,7 @@ def _no_code(run: StoredRecord) -> set[str]:
 def unconfirmed_paths(run: StoredRecord, witness: Witness) -> set[str]:
     """The paths of the data whose hash no attached file has, and no file of DVC's in git."""
     said, named = _said(run)
-    files = [parse(content) for path, content in run.project_files.items() if _is_of_dvc(path)]
+    files = [parse(content) for path, content in run.parsed_files.items() if _is_of_dvc(path)]
     found = set()
     for entry in run.snapshot.observed_data:
         value = entry.hash or ""

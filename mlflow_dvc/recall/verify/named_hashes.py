@@ -22,8 +22,8 @@ def names_hash(parsed: Any, path: str, value: str) -> bool:
 def parse(content: bytes) -> Any:
     """What the file says; None where it cannot be read. What is a comment is not said."""
     try:
-        return yaml12.parse_yaml(content)
-    except Exception:  # of a shared server, damaged
+        return yaml12.parse_foreign_yaml(content)
+    except ValueError:  # of a shared server, damaged
         return None
 
 

@@ -12,6 +12,7 @@ from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
+from mlflow_dvc.limits import MAX_PARSED_BYTES
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
 from mlflow_dvc.snapshot import DataEntry, Snapshot, inputs, with_data_version
@@ -44,8 +45,7 @@ def _lack(run: StoredRecord) -> str:
     """Why tags alone tell of the run; empty where they do not."""
     if "snapshot.json" not in run.files:
         return "it is not attached"
-    unread = f"{tracking.SNAPSHOT} is not readable"
-    return next((line for line in run.snapshot.warnings[-1:] if line.startswith(unread)), "")
+    return tracking.find_fault(run.snapshot)
 
 
 def _version_fault(snapshot: Snapshot) -> str:
@@ -127,7 +127,7 @@ def find_patch_fault(run: StoredRecord) -> str:
 
 def check_files(run: StoredRecord) -> Iterator[Check]:
     """Every attached file that the snapshot does not name like this, or that is none of DVC's."""
-    if not run.project_files:
+    if not run.project_files or tracking.find_fault(run.snapshot):  # which does not name them
         return
     reading = run.reading
     declared = (path for stage in reading.stages for path in stage.params)
@@ -145,6 +145,9 @@ def check_files(run: StoredRecord) -> Iterator[Check]:
             yield Check("file", path, "TAMPERED", reason)
         elif fault := _single_fault(run, path):
             yield Check("file", path, "TAMPERED", fault)
+        elif path not in run.parsed_files:
+            reason = f"too large to be read: beyond {MAX_PARSED_BYTES >> 20} MiB of attached files"
+            yield Check("file", path, "UNVERIFIED", reason)
 
 
 def _is_named(run: StoredRecord, path: str) -> bool:
