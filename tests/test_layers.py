@@ -29,6 +29,7 @@ LAYERS = [
         "mlflow_api",
         "entry_script",
     ],
+    ["secrets"],
     ["guard", "project"],
     ["snapshot"],
     ["tags"],
@@ -40,7 +41,18 @@ LAYERS = [
     ["record", "recall"],
     ["cli"],
 ]
-SLOW = {"dvc", "dvc_data", "pandas", "rich", "git", "pygit2", "dulwich", "scmrepo", "mlflow"}
+SLOW = {
+    "dvc",
+    "dvc_data",
+    "pandas",
+    "rich",
+    "git",
+    "pygit2",
+    "dulwich",
+    "scmrepo",
+    "mlflow",
+    "detect_secrets",
+}
 MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if "demo" not in path.relative_to(PACKAGE).parts
 )

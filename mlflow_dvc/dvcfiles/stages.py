@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow_dvc.dvcfiles.output_hash import SCHEMES, Raw, is_hash, output_hash, output_size
-from mlflow_dvc.git.head import without_credentials
+from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import DataEntry
 
 PARAMS = "params.yaml"
@@ -202,10 +202,10 @@ def _import_source(deps: Sequence[Raw]) -> str | None:
     for dep in deps:
         if repo := dep.get("repo"):
             rev = repo.get("rev_lock") or repo.get("rev")
-            url = without_credentials(repo["url"])
+            url = public_url(repo["url"])
             return f"{url}@{rev}" if rev else url
         if dep.get("path"):
-            return without_credentials(dep["path"])
+            return public_url(dep["path"])
     return None
 
 
