@@ -13,6 +13,7 @@ from mlflow_dvc.dvcfiles.reading_cache import CachedReading
 from mlflow_dvc.dvcfiles.stage_graph import overlapping_outputs
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import UnreadableError, escape_unprintable, md5_of, read_bytes
+from mlflow_dvc.secrets.urls import public_text
 
 MAX_PARAMS_BYTES = 1024 * 1024
 
@@ -78,7 +79,7 @@ class ProjectReading:
     def warnings(self) -> tuple[str, ...]:
         named = [fault for dvc_file in self.dvc_files for fault in dvc_file.faults]
         found = (*self.content.faults, *named, *overlapping_outputs(self.stages))
-        return tuple(dict.fromkeys(escape_unprintable(fault) for fault in found))
+        return tuple(dict.fromkeys(public_text(escape_unprintable(fault)) for fault in found))
 
     @cached_property
     def locks(self) -> dict[str, str]:

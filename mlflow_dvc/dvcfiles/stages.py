@@ -18,6 +18,7 @@ from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import DataEntry
 
 PARAMS = "params.yaml"
+_ALIKE = "several of its dependencies differ in the query of an address alone, and have no hash: {}"
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,15 @@ class StageParser:
             cached = flags.get("cache") is not False
             outs.append(self._entry(path, wdir, info, address, cached=cached))
         declared = [_text(dep, "a dependency") for dep in _list(raw.get("deps"), "deps")]
-        deps = tuple(self._path(wdir, dep) for dep in declared)
+        shown = [self._path(wdir, dep) for dep in declared]
+        deps = tuple(dict.fromkeys(shown))
+        if alike := _told_apart_by_query(shown, declared):
+            self.faults.append(f"{address}: {_ALIKE.format(', '.join(alike))}")
         infos = {dep.get("path"): dep for dep in (locked or {}).get("deps") or ()}
         locked_deps = {
-            shown: self._locked_hash(path, shown, infos[self._as_locked(wdir, path)])
-            for path, shown in zip(declared, deps, strict=True)
-            if self._as_locked(wdir, path) in infos
+            seen: self._locked_hash(path, seen, infos[self._as_locked(wdir, path)])
+            for path, seen in zip(declared, shown, strict=True)
+            if self._as_locked(wdir, path) in infos and seen not in alike
         }
         params = tuple(self._path(wdir, path) for path in _params_files(raw.get("params")))
         return Stage(address, file, name, wdir, deps, params, tuple(outs), locked_deps)
@@ -123,7 +127,7 @@ class StageParser:
 
     def _path(self, wdir: str, path: str) -> str:
         if _is_address(path):
-            return path
+            return public_url(path)
         if _is_normalized(path) and (wdir == "." or _is_normalized(wdir)):
             return path if wdir == "." else f"{wdir}/{path}"
         full = os.path.normpath(os.path.join(self.root, wdir, path))
@@ -136,6 +140,14 @@ class StageParser:
         if os.path.isabs(path) and (inside := _relative_to_root(path, self.root)) is not None:
             return posixpath.relpath(inside, wdir)
         return path
+
+
+def _told_apart_by_query(shown: Sequence[str], declared: Sequence[str]) -> list[str]:
+    """The addresses that stand for several, which differ in what is not shown."""
+    raw: dict[str, set[str]] = {}
+    for path, given in zip(shown, declared, strict=True):
+        raw.setdefault(path, set()).add(given)
+    return sorted(path for path, all_ in raw.items() if len(all_) > 1 and "://" in path)
 
 
 def templated_stages(content: bytes, stages: Raw) -> frozenset[str]:

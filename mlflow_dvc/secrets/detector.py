@@ -23,7 +23,19 @@ _UNUSED = frozenset(
 )  # fmt: skip
 _WEAK = frozenset({"ArtifactoryDetector"})  # its rules fit many names of classes
 _KEYWORD = re.compile(r"(?i)key|pass|pwd|secret|contrase")
-_MAX_LINE = 5000  # characters of a line that is looked at as a whole
+# A line with none of these, and with no long word, holds nothing that any rule is about.
+_HINTS = (
+    "pass", "pwd", "secret", "token", "key", "credential", "webhook", "dsn", "bearer", "auth",
+    "conn", "sas", "sig", "://", "==", "contrase", "code=", "jwt", "curl", "wget", "http", "mysql", "mongo",
+    "docker", "podman", "redis-cli", "smbclient", "lftp", "login",
+)  # fmt: skip
+_LONG_WORD = re.compile(r"[A-Za-z0-9_.:/+=-]{20}")
+_HASH = re.compile(
+    r"[+ -]*\"?(?:md5|etag|checksum|sha\w*)\"?: [\"']?[0-9a-f]{8,64}(?:\.dir)?[\"']?,?"
+)
+# Of an image in a notebook: longer than any secret.
+_DATA = re.compile(r"[A-Za-z0-9+/]{2000,}={0,2}")
+_PIECE, _OVERLAP = 8000, 1000  # characters that are looked at as a whole
 
 
 def find_secrets(path: str, text: str) -> list[Span] | None:
@@ -33,7 +45,26 @@ def find_secrets(path: str, text: str) -> list[Span] | None:
     """
     if PRIVATE_KEY.search(text):
         return None
-    return _merged([*find_by_rules(path, text), *_find_by_plugins(text)])
+    text = _DATA.sub(lambda match: " " * len(match[0]), text)
+    found: list[Span] = []
+    for at, piece in _pieces(text):
+        spans = (*find_by_rules(path, piece), *_find_by_plugins(piece))
+        found += ((at + start, at + end) for start, end in spans)
+    return _merged(found)
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that may hold something, a long one in parts, each with its offset."""
+    at = 0
+    for line in text.split("\n"):
+        for start in range(0, max(len(line), 1), _PIECE):
+            piece = line[start : start + _PIECE + _OVERLAP]
+            if _HASH.fullmatch(piece):
+                continue
+            lower = piece.lower()
+            if any(hint in lower for hint in _HINTS) or _LONG_WORD.search(piece):
+                yield at + start, piece
+        at += len(line) + 1
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:
@@ -46,34 +77,25 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
     return found
 
 
-def _find_by_plugins(text: str) -> Iterator[Span]:
+def _find_by_plugins(line: str) -> Iterator[Span]:
     plugins, keywords = _plugins()
     for plugin in plugins:
+        if not any(rule.search(line) for rule in plugin.denylist):
+            continue
         is_weak = type(plugin).__name__ in _WEAK
-        for rule in plugin.denylist:
-            for match in rule.finditer(text):
-                line, at = _line_around(text, match.start())
-                for value in set(plugin.analyze_string(line)):
-                    if value and not is_placeholder(value) and not (is_weak and not is_key(value)):
-                        yield from _spans(line, value, at)
-    for match in re.finditer(r"[^\n]+", text) if _KEYWORD.search(text) else ():
-        line = match[0]
-        if len(line) <= _MAX_LINE and _KEYWORD.search(line):
-            for value in set(keywords.analyze_string(line)):
-                if is_password(value) and is_key(value):
-                    yield from _spans(line, value, match.start())
+        for value in set(plugin.analyze_string(line)):
+            if value and not is_placeholder(value) and not (is_weak and not is_key(value)):
+                yield from _spans(line, value)
+    if _KEYWORD.search(line):
+        for value in set(keywords.analyze_string(line)):
+            if is_password(value) and is_key(value):
+                yield from _spans(line, value)
 
 
-def _line_around(text: str, at: int) -> tuple[str, int]:
-    start = max(text.rfind("\n", 0, at) + 1, at - _MAX_LINE)
-    end = text.find("\n", at)
-    return text[start : min(end if end >= 0 else len(text), at + _MAX_LINE)], start
-
-
-def _spans(line: str, value: str, at: int) -> Iterator[Span]:
+def _spans(line: str, value: str) -> Iterator[Span]:
     start = line.find(value)
     while start >= 0:
-        yield at + start, at + start + len(value)
+        yield start, start + len(value)
         start = line.find(value, start + len(value))
 
 
@@ -84,6 +106,6 @@ def _plugins() -> tuple[list[Any], Any]:
     from detect_secrets.plugins.base import RegexBasedDetector
     from detect_secrets.plugins.keyword import KeywordDetector
 
-    kinds = get_mapping_from_secret_type_to_class().values()
+    kinds: Iterable[Any] = get_mapping_from_secret_type_to_class().values()
     used = [kind for kind in kinds if kind.__name__ not in _UNUSED]
     return [kind() for kind in used if issubclass(kind, RegexBasedDetector)], KeywordDetector()

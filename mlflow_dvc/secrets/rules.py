@@ -22,9 +22,9 @@ _TOKEN = re.compile(
     r"(?:gh[pousr]_|github_pat_|gl(?:pat|rt|dt|soat|ptt|ft|imt|agent|cbt)-|xox[abeoprs]-|xapp-|hf_|sk-"
     r"|[rs]k_(?:live|test)_|whsec_|pypi-|npm_|dapi|AIza|ya29\.|GOCSPX-|AKIA|ASIA|ABIA|ACCA|LTAI|AKID"
     r"|SG\.|dop_v1_|doo_v1_|dp\.(?:pt|st)\.|shp(?:at|ss|ca|pa)_|sq0(?:atp|csp)-|EAAAE|nvapi-|r8_|gsk_"
-    r"|pplx-|xai-|lin_api_|ntn_|secret_|ATATT3|ATCTT3|dckr_(?:pat|oat)_|pul-|hvs\.|hvb\.|tfp_|PMAK-|NRAK-"
+    r"|pplx-|xai-|lin_api_|ntn_|ATATT3|ATCTT3|dckr_(?:pat|oat)_|pul-|hvs\.|hvb\.|tfp_|PMAK-|NRAK-"
     r"|glsa_|rubygems_|sntr[ysu]{1,2}_|figd_|fio-u-|phc_|phx_|pscale_(?:tkn|pw|oauth)_|AGE-SECRET-KEY-1"
-    r"|dckr_|CFPAT-|sbp_|vercel_|rnd_|fo1_|patf?)"
+    r"|CFPAT-|sbp_|vercel_)"
     r"[A-Za-z0-9_.+/=-]{16,400}"
     r"|[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{40,90}"
     r"|eyJ[A-Za-z0-9_-]{8,4000}\.eyJ[A-Za-z0-9_-]{8,4000}(?:\.[A-Za-z0-9_-]{8,1000})?)"
@@ -36,7 +36,6 @@ _HOOK = re.compile(
     r"|(?i:api\.telegram\.org/(?:file/)?)(?P<telegram>bot\d{5,12}:[\w-]{20,60})"
     r"|(?i:hooks\.zapier\.com/hooks/catch/)(?P<zapier>\d{3,12}/[A-Za-z0-9]{4,40})"
     r"|(?i:events\.pagerduty\.com/integration/)(?P<pagerduty>[0-9a-f]{32})"
-    r"|(?i:@?(?:o\d{1,12}\.)?ingest\.(?:us\.|de\.)?sentry\.io/)(?P<sentry>\d{1,20})(?!\d)"
 )
 # A value of a query that lets in whoever has it.
 _QUERY = re.compile(
@@ -92,16 +91,20 @@ _ABOUT = re.compile(
     r"|arn|fields?|embeddings?|prob(?:s|ability)?|idx|index|indices|limit|policy|refs?|masks?|class(?:es)?"
     r"|pattern|regex|headers?|prefix|suffix|hash(?:es)?|manager|version|scopes?|expiry|expires|ttl|loc"
     r"|location|dir|folder|key_?name|providers?|list|set|format|style|method|mode|logits?|loss|acc|level"
-    r"|list|classification|backend|store|rotation|required|enabled|map|callback|func|fn))$"
+    r"|list|classification|backend|store|rotation|required|enabled|map|callback|func|fn|stdin))$"
 )
-_OPTION_BEFORE = re.compile(r"(?:^|[\s\"'=\[(,])--?[\w-]{0,40}$")
+_OPTION_BEFORE = re.compile(
+    r"(?:(?:^|[\s\"'=\[(,])--?[\w-]{0,40}|\b(?:set|setx|setenv|config|add)\s{1,3}[\w.-]{0,40})$"
+)
 # Where what stands behind a name without quotes is a text, and no name of the program.
 _SETTINGS = frozenset(
     {".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".config", ".env", ".properties", ".sh",
      ".bash", ".zsh", ".ps1", ".bat", ".cmd", ".lock", ".dvc", ".txt", ".mk", ".tf", ".tfvars",
      ".json", ".envrc", ".sbatch", ".slurm", ".fish", ""}
 )  # fmt: skip
-_IN_COMMENT = re.compile(r"(?:#|//|!|%|\bexport |\benv |\bset )")
+_IN_COMMENT = re.compile(r"#|//")
+_IN_SHELL = re.compile(r"!|%env |\bexport |\benv |\bset |`")
+_MIN_IN_COMMENT = 20  # characters of what could be a name as well
 _MAX_LINE_BEFORE = 120
 
 
@@ -166,5 +169,7 @@ def _assigned(text: str, word: re.Match[str], *, is_settings: bool) -> Span | No
     if is_settings or is_option:
         ok = judge(value, bare=is_settings)
     else:  # of a program: only what can be no name in it
-        ok = is_key(value) and not value.isidentifier() and bool(_IN_COMMENT.search(before))
+        is_text = not value.isidentifier() or len(value) >= _MIN_IN_COMMENT
+        is_comment = is_text and _IN_COMMENT.search(before)
+        ok = is_key(value) and bool(is_comment or _IN_SHELL.search(before))
     return (at, at + len(value)) if ok else None

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 MAX_SEARCH_SECONDS = 20.0
 HIDDEN = "***"
@@ -110,13 +111,13 @@ def _ask(rows: Sequence[tuple[str, str]], seconds: float) -> list[Findings]:
     return found + [Findings(fault=fault)] * (len(rows) - len(found))
 
 
-def _run(question: object, answer: object, seconds: float) -> str:
+def _run(question: IO[bytes], answer: IO[bytes], seconds: float) -> str:
     """Why there is no answer about what was not answered."""
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow_dvc.secrets"],
-            stdin=question,  # type: ignore[arg-type]
-            stdout=answer,  # type: ignore[arg-type]
+            stdin=question,
+            stdout=answer,
             stderr=subprocess.DEVNULL,
             # Python looks for modules in the working directory first: not in the user's.
             cwd=Path(__file__).resolve().parents[2],

@@ -13,9 +13,9 @@ _PLACEHOLDER = re.compile(
 )
 _TEMPLATE = re.compile(r"\$\{\w|\{\{|\$\(|%\(\w+\)s|<[a-z_ -]+>|\{[a-z_.]*\}|os\.environ|getenv")
 _ORDINARY = frozenset(
-    {"password", "passwd", "passphrase", "secret", "secrets", "token", "key", "string", "str",
-     "text", "none", "null", "nil", "true", "false", "yes", "no", "required", "optional", "env",
-     "environ", "environment", "default", "prompt", "hidden", "redacted", "changeme", "example",
+    {"password", "passwd", "pass", "passphrase", "secret", "secrets", "token", "key", "string",
+     "str", "text", "none", "null", "nil", "true", "false", "yes", "no", "required", "optional",
+     "env", "environ", "environment", "default", "prompt", "hidden", "redacted", "changeme", "example",
      "dummy", "test", "your_password", "your-password", "mypassword", "placeholder", "undefined",
      "empty", "unset", "int", "bool", "bytes", "any", "self", "auto", "value", "username", "user",
      "admin", "root", "basic", "bearer", "oauth", "oauth2", "jwt", "ssh", "login", "credential",
