@@ -127,6 +127,12 @@ class RunCapture:
         of_data = self.checked.warnings if self.checked else self.data_capture.warnings
         return tuple(map(public_text, (*self.faults, *missing, *of_data)))
 
+    @property
+    def withheld_lines(self) -> tuple[str, ...]:
+        """A line for each file of which it is known by now that it is not attached."""
+        known = self.withheld or {}
+        return tuple(f"{path} is not attached: {why}" for path, why in known.items())
+
     @cached_property
     def tags(self) -> dict[str, str]:
         """What the run is tagged with."""

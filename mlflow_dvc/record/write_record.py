@@ -143,7 +143,7 @@ def _later_tags(record: RunRecordState, mine: Mapping[str, str]) -> dict[str, st
 
 def log_warnings(capture: RunCapture) -> None:
     """One line about everything that could not be read or is not clear."""
-    if warnings := capture.snapshot.remarks:
+    if warnings := (*capture.warnings, *capture.withheld_lines):
         more = len(warnings) - _MAX_WARNINGS
         tail = f" (and {more} more: run `mlflow-dvc status`)" if more > 0 else ""
         warn_once("; ".join(warnings[:_MAX_WARNINGS]) + tail)

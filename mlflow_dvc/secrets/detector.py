@@ -26,8 +26,8 @@ _KEYWORD = re.compile(r"(?i)key|pass|pwd|secret|contrase")
 # A line with none of these, and with no long word, holds nothing that any rule is about.
 _HINTS = (
     "pass", "pwd", "secret", "token", "key", "credential", "webhook", "dsn", "bearer", "auth",
-    "conn", "sas", "sig", "://", "==", "contrase", "code=", "jwt", "curl", "wget", "http", "mysql", "mongo",
-    "docker", "podman", "redis-cli", "smbclient", "lftp", "login",
+    "conn", "sas", "sig", "://", "==", "contrase", "code=", "jwt", "curl", "wget", "http", "mysql",
+    "mongo", "docker", "podman", "redis-cli", "smbclient", "lftp", "login",
 )  # fmt: skip
 _LONG_WORD = re.compile(r"[A-Za-z0-9_.:/+=-]{20}")
 _HASH = re.compile(
@@ -35,6 +35,7 @@ _HASH = re.compile(
 )
 # Of an image in a notebook: longer than any secret.
 _DATA = re.compile(r"[A-Za-z0-9+/]{2000,}={0,2}")
+_MIN_PART = 12  # characters
 _PIECE, _OVERLAP = 8000, 1000  # characters that are looked at as a whole
 
 
@@ -80,16 +81,25 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
 def _find_by_plugins(line: str) -> Iterator[Span]:
     plugins, keywords = _plugins()
     for plugin in plugins:
-        if not any(rule.search(line) for rule in plugin.denylist):
+        matches = [match for rule in plugin.denylist for match in rule.finditer(line)]
+        if not matches or not any(plugin.analyze_string(line)):  # some look twice
             continue
         is_weak = type(plugin).__name__ in _WEAK
-        for value in set(plugin.analyze_string(line)):
-            if value and not is_placeholder(value) and not (is_weak and not is_key(value)):
-                yield from _spans(line, value)
+        for start, end in map(_secret_part, matches):
+            value = line[start:end]
+            if not is_placeholder(value) and not (is_weak and not is_key(value)):
+                yield start, end
     if _KEYWORD.search(line):
         for value in set(keywords.analyze_string(line)):
             if is_password(value) and is_key(value):
                 yield from _spans(line, value)
+
+
+def _secret_part(match: re.Match[str]) -> Span:
+    """The longest group, unless that is but the beginning that a rule knows a token by."""
+    groups = range(1, (match.re.groups or 0) + 1)
+    longest = max((match.span(n) for n in groups), key=lambda s: s[1] - s[0], default=(0, 0))
+    return longest if longest[1] - longest[0] >= _MIN_PART else match.span()
 
 
 def _spans(line: str, value: str) -> Iterator[Span]:

@@ -15,12 +15,12 @@ _TEMPLATE = re.compile(r"\$\{\w|\{\{|\$\(|%\(\w+\)s|<[a-z_ -]+>|\{[a-z_.]*\}|os\
 _ORDINARY = frozenset(
     {"password", "passwd", "pass", "passphrase", "secret", "secrets", "token", "key", "string",
      "str", "text", "none", "null", "nil", "true", "false", "yes", "no", "required", "optional",
-     "env", "environ", "environment", "default", "prompt", "hidden", "redacted", "changeme", "example",
-     "dummy", "test", "your_password", "your-password", "mypassword", "placeholder", "undefined",
-     "empty", "unset", "int", "bool", "bytes", "any", "self", "auto", "value", "username", "user",
-     "admin", "root", "basic", "bearer", "oauth", "oauth2", "jwt", "ssh", "login", "credential",
-     "credentials", "password1", "file", "keyring", "manager", "md5", "sha256", "bcrypt",
-     "argon2", "plain", "utf-8", "utf8"}
+     "env", "environ", "environment", "default", "prompt", "hidden", "redacted", "changeme",
+     "example", "dummy", "test", "your_password", "your-password", "mypassword", "placeholder",
+     "undefined", "empty", "unset", "int", "bool", "bytes", "any", "self", "auto", "value",
+     "username", "user", "admin", "root", "basic", "bearer", "oauth", "oauth2", "jwt", "ssh",
+     "login", "credential", "credentials", "password1", "file", "keyring", "manager", "md5",
+     "sha256", "bcrypt", "argon2", "plain", "utf-8", "utf8"}
 )  # fmt: skip
 _NO_SECRET = re.compile(
     r"(?:[a-z][a-z0-9+.-]{0,20}:)?//.*|\.{0,2}/[\w./-]*|~/.*|[\w./-]+\.(?:json|ya?ml|toml|txt|pem|key|env|py"
@@ -76,9 +76,9 @@ def is_key(value: str, *, bare: bool = False) -> bool:
 
 def is_token(value: str) -> bool:
     """Of what begins as tokens of a service do."""
-    return (
-        any(char.isdigit() for char in value) and not is_placeholder(value) and _bits(value) > 2.5
-    )
+    has_digit = any(char.isdigit() for char in value)
+    is_name = is_placeholder(value) or _WORDS.fullmatch(value)
+    return has_digit and not is_name and _bits(value) >= _MIN_BITS
 
 
 def _bits(value: str) -> float:
