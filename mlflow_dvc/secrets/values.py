@@ -11,7 +11,9 @@ _PLACEHOLDER = re.compile(
     r"\{[^}]*\}+|\$\w+|\$\{.*|\$\(.*|\$\{\{.*|%s|%[A-Z_]+%|%\(\w+\)s|<[^>]*>?|\[[^\]]*\]|\*+|[xX.\-_#]+"
     r"|!?\w*(?:env|vault|file|secret):.*|@\w.*\.\w{2,5}|"
 )
-_TEMPLATE = re.compile(r"\$\{\w|\{\{|\$\(|%\(\w+\)s|<[a-z_ -]+>|\{[a-z_.]*\}|os\.environ|getenv")
+_TEMPLATE = re.compile(
+    r"\$\{\w|\{\{|\$\(|%\(\w+\)s|<[a-z_ -]+>|\{(?:[A-Za-z_][\w.]*)?\}|os\.environ|getenv"
+)
 _ORDINARY = frozenset(
     {"password", "passwd", "pass", "passphrase", "secret", "secrets", "token", "key", "string",
      "str", "text", "none", "null", "nil", "true", "false", "yes", "no", "required", "optional",
