@@ -10,10 +10,10 @@ import pytest
 from conftest import Project
 
 from mlflow_dvc.git.head import describe, read_head
-from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.git.history import GitHistory
 from mlflow_dvc.git.inspection import GitInspection
 from mlflow_dvc.git.repository import Repository
+from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import GitState
 
 
