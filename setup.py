@@ -41,6 +41,7 @@ setup(
         "click>=8.1.7",
         "rich>=13.3.5",
         "grandalf>=0.8",
+        "detect-secrets>=1.5.0",
     ],
     extras_require={
         "test": [

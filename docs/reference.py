@@ -23,6 +23,7 @@ MODULES = re.compile(r"(?<=<!-- modules -->\n).*?(?=<!-- end of modules -->)", r
 # Lowest first, as tests/test_layers.py has them.
 FOLDERS = {
     "": "For all layers",
+    "secrets": "What must not leave the machine",
     "git": "Git",
     "dvc_backend": "DVC, in a process of its own",
     "dvcfiles": "DVC's files, without DVC",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from mlflow_dvc import settings
+from mlflow_dvc.secrets.urls import public_text
 
 _logger = logging.getLogger("mlflow_dvc")
 _said: set[str] = set()
@@ -63,4 +64,4 @@ def warn_once(message: str, cause: str = "") -> None:
         return
     if len(_said) < _MAX_SAID:
         _said.add(key)
-    _logger.warning("mlflow-dvc: %s", message)
+    _logger.warning("mlflow-dvc: %s", public_text(message))

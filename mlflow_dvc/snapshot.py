@@ -155,8 +155,9 @@ class Snapshot:
     be read. ``uncovered`` names the DVC files and the tracked paths of which nothing is known, each
     with the reason (``PATH: REASON``). ``changed`` names what the stage declares to read, and what
     was another at its end than when the run began. ``execution`` is equal for the runs of one
-    execution of a stage, as far as that can be told. ``attached`` maps the path of each attached
-    file of the project to the md5 of its bytes; None in a record of before.
+    execution of a stage, as far as that can be told. ``attached`` maps the path of each file of
+    the project that belongs to the record to the md5 of its bytes; None in a record of before.
+    Those of them that ``withheld`` names, each with the reason, are not attached: git has them.
     """
 
     git: GitState | None = None
@@ -182,6 +183,7 @@ class Snapshot:
     changed: tuple[str, ...] = ()
     execution: str | None = None
     attached: Mapping[str, str] | None = None
+    withheld: Mapping[str, str] | None = None
 
     def __bool__(self) -> bool:
         """Whether there is anything to record: a git repository or a DVC project."""
@@ -198,6 +200,12 @@ class Snapshot:
         paths = {entry.path for entry in self.claimed_outputs}
         read = (dep for dep in self.deps if dep.role == "input" and dep.is_observed)
         return (*self.claimed_outputs, *(dep for dep in read if dep.path not in paths))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """In words what could not be read, and which files of the project are not attached."""
+        withheld = (self.withheld or {}).items()
+        return (*self.warnings, *(f"{path} is not attached: {why}" for path, why in withheld))
 
     def paths_in_state(self, state: State) -> tuple[str, ...]:
         """The paths of all tracked data, and of what the stage reads, that is ``state``."""

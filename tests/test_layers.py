@@ -31,6 +31,7 @@ LAYERS = [
         "entry_script",
         "limits",
     ],
+    ["secrets"],
     ["guard", "project", "addresses", "foreign_values"],
     ["snapshot"],
     ["tags"],
@@ -43,7 +44,18 @@ LAYERS = [
     ["record", "recall"],
     ["cli"],
 ]
-SLOW = {"dvc", "dvc_data", "pandas", "rich", "git", "pygit2", "dulwich", "scmrepo", "mlflow"}
+SLOW = {
+    "dvc",
+    "dvc_data",
+    "pandas",
+    "rich",
+    "git",
+    "pygit2",
+    "dulwich",
+    "scmrepo",
+    "mlflow",
+    "detect_secrets",
+}
 MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if "demo" not in path.relative_to(PACKAGE).parts
 )

@@ -20,11 +20,13 @@ from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.guard import warn_once
 from mlflow_dvc.project import Project
+from mlflow_dvc.secrets.urls import public_text, public_values
 from mlflow_dvc.snapshot import GitState, Snapshot
 from mlflow_dvc.tags import data_tags, git_tags
 
 _MAX_ATTACHED_BYTES = 50 * 1024 * 1024
 _MAX_DVC_FILES = 100
+_NOT_SEARCHED = "it was not searched for credentials"
 # MLflow's local store lies in the project by default, and DVC reads every dvc.yaml there is.
 _DVCIGNORE = b"# Attached by mlflow-dvc: copies, not part of a pipeline.\n*\n"
 
@@ -93,6 +95,8 @@ class RunCapture:
 
     :func:`~mlflow_dvc.capture.workspace.add_slow_facts` adds what takes longer. ``checked`` is the
     data after the disk check, ``sealed_locks`` are the locks, by path, that DVC is about to write.
+    ``withheld`` names the files of the project that are not to be attached, each with the reason;
+    None before they were searched: then none is.
     """
 
     data_capture: DataCapture
@@ -101,6 +105,7 @@ class RunCapture:
     patch: Patch | None = None
     checked: Snapshot | None = None
     sealed_locks: Mapping[str, bytes] = field(default_factory=dict)
+    withheld: Mapping[str, str] | None = None
 
     @property
     def project(self) -> Project:
@@ -120,16 +125,23 @@ class RunCapture:
         omitted = self.patch.omitted if self.patch else ()
         missing = (f"uncommitted code: {line}" for line in omitted)
         of_data = self.checked.warnings if self.checked else self.data_capture.warnings
-        return (*self.faults, *missing, *of_data)
+        return tuple(map(public_text, (*self.faults, *missing, *of_data)))
+
+    @property
+    def withheld_lines(self) -> tuple[str, ...]:
+        """A line for each file of which it is known by now that it is not attached."""
+        known = self.withheld or {}
+        return tuple(f"{path} is not attached: {why}" for path, why in known.items())
 
     @cached_property
     def tags(self) -> dict[str, str]:
         """What the run is tagged with."""
         if self.is_empty:
             return {}
-        return git_tags(self.git) | (
+        found = git_tags(self.git) | (
             data_tags(self.checked) if self.checked else self.data_capture.tags
         )
+        return {key: public_text(value) for key, value in found.items()}
 
     def with_data(self, data: Snapshot, sealed: Mapping[str, bytes] | None = None) -> RunCapture:
         """A copy with what became known of its data; ``sealed`` are new locks."""
@@ -148,7 +160,9 @@ class RunCapture:
         if told.stage:
             told = replace(told, execution=stage_execution())
         files = {**self.project_files, **self.sealed_locks}
-        return replace(told, attached={path: md5_of(files[path]) for path in _placed(files)})
+        attached = {path: md5_of(files[path]) for path in _placed(files)}
+        withheld = {path: why for path, why in self._withheld(files).items() if path in attached}
+        return replace(told, attached=attached, withheld=withheld or None)
 
     def lock_at_start(self, stage: Stage) -> Mapping[str, Any] | None:
         """What the lock said of the stage when the run started."""
@@ -164,11 +178,16 @@ class RunCapture:
         return _dvc_files(self.reading) if self.reading is not None else {}
 
     @property
+    def shown_files(self) -> Mapping[str, bytes]:
+        """Of the files, those of the project that may be attached, the locks as they are sealed."""
+        return self._less_withheld({**self.project_files, **self.sealed_locks})
+
+    @property
     def late_files(self) -> dict[str, bytes]:
         """Of the files, those that tell what became known since the start."""
-        raw = {**self.snapshot.to_dict(), "mlflow_dvc": __version__}
+        raw = public_values({**self.snapshot.to_dict(), "mlflow_dvc": __version__})
         text = json.dumps(raw, indent=1, ensure_ascii=True)
-        return {"snapshot.json": text.encode(), **self.sealed_locks}
+        return {"snapshot.json": text.encode(), **self._less_withheld(self.sealed_locks)}
 
     @property
     def all_files(self) -> dict[str, bytes]:
@@ -178,8 +197,17 @@ class RunCapture:
             ours[".dvcignore"] = _DVCIGNORE
         if self.patch:
             ours |= self.patch.files
-        found = self.project_files
+        found = self._less_withheld(self.project_files)
         return _limit_size(ours | {path: found[path] for path in found if path not in ours})
+
+    def _less_withheld(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        withheld = self._withheld(files)
+        return {path: files[path] for path in files if path not in withheld}
+
+    def _withheld(self, files: Mapping[str, bytes]) -> Mapping[str, str]:
+        if self.data_capture.frozen:
+            return {}
+        return dict.fromkeys(files, _NOT_SEARCHED) if self.withheld is None else self.withheld
 
 
 def cache_key(project: Project) -> list[str | None]:

@@ -11,6 +11,7 @@ from mlflow_dvc.capture import evidence, frozen_record
 from mlflow_dvc.capture.code_facts import add_code_facts
 from mlflow_dvc.capture.frozen_record import FrozenRecord
 from mlflow_dvc.capture.run_capture import DataCapture, RunCapture, cache_key
+from mlflow_dvc.capture.withheld_files import withhold_files
 from mlflow_dvc.dvc_backend import hashing as disk
 from mlflow_dvc.dvcfiles.reader import ProjectReader
 from mlflow_dvc.dvcfiles.reading import ProjectReading
@@ -110,7 +111,8 @@ def add_slow_facts(capture: RunCapture, since: float | None = None) -> RunCaptur
     """Add to a capture what takes too long for the start of a run.
 
     Templates of dvc.yaml are resolved by DVC, in a child process and once for each version of
-    them; git is asked for the nearest tag and for what is not committed. Code that has changed
+    them; git is asked for the nearest tag and for what is not committed, and all that may be
+    attached is searched for secrets. Code that has changed
     ``since`` then, in seconds since 1970, is named in the warnings.
     """
     data_capture = capture.data_capture
@@ -118,7 +120,8 @@ def add_slow_facts(capture: RunCapture, since: float | None = None) -> RunCaptur
         return capture
     if data_capture.reading is not None and data_capture.reading.pending:
         data_capture = DataCapture(capture.project, data_capture.reading.with_templates())
-    return add_code_facts(replace(capture, data_capture=data_capture), since)
+    found = add_code_facts(replace(capture, data_capture=data_capture), since)
+    return withhold_files(found)
 
 
 def save_cache(capture: RunCapture) -> None:

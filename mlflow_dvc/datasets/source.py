@@ -23,6 +23,7 @@ from mlflow_dvc.git import head
 from mlflow_dvc.guard import guard
 from mlflow_dvc.paths import parents
 from mlflow_dvc.project import Project, find_project, relative, running_script
+from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import DataEntry
 
 _SCHEME = "dvc://"
@@ -138,7 +139,7 @@ def resolve_source(
             raise UntrackedPathError(path, where, reason=found)
         entry = DataEntry(found.path, found.algorithm, found.hash, found.size, found.nfiles)
         if repo is not None:
-            shown_repo = head.without_credentials(repo)
+            shown_repo = public_url(repo)
             return DvcDatasetSource(entry.path, entry.algorithm, found.hash, shown_repo, rev), entry
         return _source(entry, project, rev), entry
     reading = workspace.read_project(root or "")

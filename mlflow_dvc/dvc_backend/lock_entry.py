@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import DvcProcess, describe_dvc_error
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
+from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import DataEntry
 
 _DATASET = "dataset"  # DVC's word for a dependency whose path is `ds://NAME`
@@ -69,7 +71,7 @@ def run_seal(root: str, file: str, name: str, address: str, max_bytes: int) -> d
             return {
                 "lock": _locked(repo, stage),
                 "outs": list(_rows(stage.outs, root, address, role="output")),
-                "deps": list(_rows(stage.deps, root, address, role=None)),
+                "deps": _told_apart(list(_rows(stage.deps, root, address, role=None))),
                 "datasets": dict(_datasets(stage.deps)),
             }
     except Exception as error:  # an output is missing, say: then the stage has not done its work
@@ -129,6 +131,12 @@ def _rows(
         }
 
 
+def _told_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Less those whose addresses differ in the query alone: it is not known whose hash is whose."""
+    paths = Counter(row["path"] for row in rows)
+    return [row for row in rows if paths[row["path"]] == 1]
+
+
 def _datasets(deps: Iterable[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for dep in deps:
         if dep.hash_name == _DATASET:
@@ -137,7 +145,7 @@ def _datasets(deps: Iterable[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _path(out: Any, root: str) -> str:
     if "://" in out.def_path:
-        return str(out.def_path)
+        return public_url(str(out.def_path))
     inside = os.path.relpath(out.fs_path, root)
     outside = inside == os.pardir or inside.startswith(os.pardir + os.sep)
     absolute = outside and os.path.isabs(out.def_path)

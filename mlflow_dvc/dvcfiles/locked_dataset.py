@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow_dvc.fingerprint import md5_of
-from mlflow_dvc.git.head import without_credentials
 from mlflow_dvc.paths import DATASET_SCHEME
+from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import SIZES, DataEntry
 
 Raw = Mapping[str, Any]
@@ -91,7 +91,7 @@ def locked_version(info: Raw) -> tuple[str, str | None]:
     Together they are equal exactly where the data is: the same revision of another part of the
     repository is other data.
     """
-    kind, url = info.get("type"), without_credentials(str(info.get("url")))
+    kind, url = info.get("type"), public_url(str(info.get("url")))
     if kind == "dvc":
         part, rev = info.get("path"), info.get("rev_lock")
         return f"rev:{part}" if part else "rev", str(rev) if _REV.fullmatch(str(rev)) else None
@@ -131,7 +131,7 @@ def _definition(row: Raw) -> tuple[Any, ...]:
 
 
 def _source(info: Raw, version: str | None) -> str:
-    url = without_credentials(str(info.get("url")))
+    url = public_url(str(info.get("url")))
     if version is None or info.get("type") == "url":
         return url
     if info.get("type") in _DATACHAIN:

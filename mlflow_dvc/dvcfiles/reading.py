@@ -16,6 +16,7 @@ from mlflow_dvc.dvcfiles.stage_graph import overlapping_outputs
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.fingerprint import UnreadableError, md5_of, read_bytes
 from mlflow_dvc.limits import MAX_PARAMS_BYTES, MAX_TEMPLATE_SECONDS
+from mlflow_dvc.secrets.urls import public_text
 from mlflow_dvc.visible_text import escape_hidden
 
 
@@ -80,7 +81,7 @@ class ProjectReading:
     def warnings(self) -> tuple[str, ...]:
         named = [fault for dvc_file in self.dvc_files for fault in dvc_file.faults]
         found = (*self.content.faults, *named, *overlapping_outputs(self.stages))
-        return tuple(dict.fromkeys(escape_hidden(fault) for fault in found))
+        return tuple(dict.fromkeys(public_text(escape_hidden(fault)) for fault in found))
 
     @cached_property
     def locks(self) -> dict[str, str]:

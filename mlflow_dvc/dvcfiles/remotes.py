@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mlflow_dvc.fingerprint import UnreadableError
 from mlflow_dvc.git.config import read_settings
-from mlflow_dvc.git.head import without_credentials
+from mlflow_dvc.secrets.urls import public_url
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def read_remotes(root: str) -> Remotes:
                 elif (setting.section, setting.key) == ("remote", "url"):
                     urls[setting.name] = _url(setting.value, os.path.dirname(path))
                 elif (setting.section, setting.key) == ("remote", "endpointurl"):
-                    endpoints[setting.name] = without_credentials(setting.value)
+                    endpoints[setting.name] = public_url(setting.value)
     return Remotes({name: _remote(url, endpoints.get(name)) for name, url in urls.items()}, default)
 
 
@@ -65,7 +65,7 @@ def _remote(url: str, endpoint: str | None) -> Remote:
 
 def _url(value: str, folder: str) -> str:
     if "://" in value:
-        return without_credentials(value)
+        return public_url(value)
     return os.path.normpath(os.path.join(folder, value))
 
 

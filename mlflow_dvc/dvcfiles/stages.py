@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow_dvc.dvcfiles.output_hash import SCHEMES, Raw, is_hash, output_hash, output_size
-from mlflow_dvc.git.head import without_credentials
+from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import DataEntry
 
 PARAMS = "params.yaml"
+_ALIKE = "several of its dependencies differ in the query of an address alone, and have no hash: {}"
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,15 @@ class StageParser:
             cached = flags.get("cache") is not False
             outs.append(self._entry(path, wdir, info, address, cached=cached))
         declared = [_text(dep, "a dependency") for dep in _list(raw.get("deps"), "deps")]
-        deps = tuple(self._path(wdir, dep) for dep in declared)
+        shown = [self._path(wdir, dep) for dep in declared]
+        deps = tuple(dict.fromkeys(shown))
+        if alike := _told_apart_by_query(shown, declared):
+            self.faults.append(f"{address}: {_ALIKE.format(', '.join(alike))}")
         infos = {dep.get("path"): dep for dep in (locked or {}).get("deps") or ()}
         locked_deps = {
-            shown: self._locked_hash(path, shown, infos[self._as_locked(wdir, path)])
-            for path, shown in zip(declared, deps, strict=True)
-            if self._as_locked(wdir, path) in infos
+            seen: self._locked_hash(path, seen, infos[self._as_locked(wdir, path)])
+            for path, seen in zip(declared, shown, strict=True)
+            if self._as_locked(wdir, path) in infos and seen not in alike
         }
         params = tuple(self._path(wdir, path) for path in _params_files(raw.get("params")))
         return Stage(address, file, name, wdir, deps, params, tuple(outs), locked_deps)
@@ -125,7 +129,7 @@ class StageParser:
         if "\0" in path or "\0" in wdir:
             raise InvalidDvcFileError("a path has a NUL in it")
         if _is_address(path):
-            return path
+            return public_url(path)
         if _is_normalized(path) and (wdir == "." or _is_normalized(wdir)):
             return path if wdir == "." else f"{wdir}/{path}"
         full = os.path.normpath(os.path.join(self.root, wdir, path))
@@ -138,6 +142,14 @@ class StageParser:
         if os.path.isabs(path) and (inside := _relative_to_root(path, self.root)) is not None:
             return posixpath.relpath(inside, wdir)
         return path
+
+
+def _told_apart_by_query(shown: Sequence[str], declared: Sequence[str]) -> list[str]:
+    """The addresses that stand for several, which differ in what is not shown."""
+    raw: dict[str, set[str]] = {}
+    for path, given in zip(shown, declared, strict=True):
+        raw.setdefault(path, set()).add(given)
+    return sorted(path for path, all_ in raw.items() if len(all_) > 1 and "://" in path)
 
 
 def templated_stages(content: bytes, stages: Raw) -> frozenset[str]:
@@ -204,10 +216,10 @@ def _import_source(deps: Sequence[Raw]) -> str | None:
     for dep in deps:
         if repo := dep.get("repo"):
             rev = repo.get("rev_lock") or repo.get("rev")
-            url = without_credentials(repo["url"])
+            url = public_url(repo["url"])
             return f"{url}@{rev}" if rev else url
         if dep.get("path"):
-            return without_credentials(dep["path"])
+            return public_url(dep["path"])
     return None
 
 

@@ -20,9 +20,9 @@ from mlflow_dvc.git.notebook import (
 )
 from mlflow_dvc.git.run import GitTimeoutError
 from mlflow_dvc.git.run_results import RunResults
-from mlflow_dvc.git.secrets import is_secret_name
 from mlflow_dvc.git.work_tree import WorkTree
 from mlflow_dvc.paths import parents
+from mlflow_dvc.secrets.names import is_secret_name
 
 MAX_PATCH_BYTES = 10 * 1024 * 1024
 

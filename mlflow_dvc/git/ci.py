@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from mlflow_dvc.git.head import is_sha, without_credentials
+from mlflow_dvc.git.head import is_sha
+from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import GitState
 
 
@@ -46,4 +47,4 @@ def _url(name: str) -> str | None:
     url = os.environ.get(name)
     if url and name == "GITHUB_REPOSITORY":  # OWNER/NAME
         url = f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{url}"
-    return without_credentials(url) if url else None
+    return public_url(url) if url else None

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from mlflow_dvc.fingerprint import read_bytes
 from mlflow_dvc.git.config import read_settings
 from mlflow_dvc.git.run import git_output
+from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import GitState
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -63,20 +64,7 @@ def remote_url(common: str, branch: str | None) -> str | None:
     url = urls.get(upstream or "origin") or urls.get("origin")
     if url is None and len(urls) == 1:
         url = next(iter(urls.values()))
-    return without_credentials(url) if url else None
-
-
-def without_credentials(url: str) -> str:
-    """``url`` less the ``user:password@`` or ``token@`` of a web address."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return re.sub(r"//[^/]*@", "//", url)
-    if not parts.scheme or "@" not in parts.netloc:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    keep = f"{user}@" if parts.scheme in ("ssh", "git+ssh") and ":" not in user else ""
-    return urlunsplit(parts._replace(netloc=keep + host))
+    return public_url(url) if url else None
 
 
 def is_same_remote(one: str, other: str) -> bool:

@@ -7,18 +7,18 @@ import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mlflow_dvc.fingerprint import describe_error
 from mlflow_dvc.git.changed_code import ChangedCode, PatchOptions
 from mlflow_dvc.git.code_files import are_ignores_of_dvc
+from mlflow_dvc.git.patch_secrets import SecretFilter
 from mlflow_dvc.git.run import GitTimeoutError
-from mlflow_dvc.git.secrets import contains_secret, redact
 from mlflow_dvc.git.work_tree import WorkTree
 
 PATCH = "code.patch"
 _MAX_PATHS_AT_ONCE = 500
 _TOO_LARGE = "the patch is too large"
-_HOLDS_CREDENTIALS = "it holds credentials"
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,14 @@ class UncommittedCode:
             self._omit(path, f"git cannot take it in ({describe_error(error)})")
         for path, content in notebooks.items():
             self.tree.put(path, content)
-        parts = dict(self._fitting_parts(paths))
-        text = b"".join(parts[path] for path in sorted(parts))
+        found = SecretFilter(self._omit)
+        found.parts |= self._fitting_parts(paths)
+        found.contents |= self._binary_contents(found.parts)
         plain = [path for path in paths if path not in notebooks and self.changed.is_file(path)]
-        files = dict(self._filtered_files(plain))
+        found.files |= self._filtered_files(plain)
+        parts, whole = found.clean()
+        text = b"".join(parts[path] for path in sorted(parts))
+        files = {f"code/{path}": content for path, content in whole.items()}
         self._note_edits_after_start(paths)
         return Patch({PATCH: text, **files} if text else files, tuple(self.omitted))
 
@@ -101,7 +105,7 @@ class UncommittedCode:
                 path = _path_of_chunk(part)
                 found[path] = found.get(path, b"") + part
             for path in batch:
-                part = self._clean(found.get(path, b""), path)
+                part = self._less_data(found.get(path, b""), path)
                 if part and self._budget.take(len(part)):
                     yield path, part
                 elif part:
@@ -124,27 +128,16 @@ class UncommittedCode:
             for path in paths:
                 yield from self._diff([path])
 
-    def _clean(self, part: bytes, path: str) -> bytes:
-        """Less what is DVC's own, and less credentials."""
-        if posixpath.basename(path) == ".gitignore" and self._is_of_dvc(part, path):
-            return b""
-        if b"\nGIT binary patch\n" in part:
-            old, new = self.tree.blob(self.sha, path), self._content(path)
-            if new is None:
-                return b""
-            if contains_secret(old) or contains_secret(new):
-                self._omit(path, _HOLDS_CREDENTIALS)
-                return b""
-            return part
-        lines = part.splitlines(keepends=True)
-        kept = b"".join(line for line in lines if not line.startswith(b"+"))
-        if redact(part) is None or redact(kept) != kept:
-            self._omit(path, _HOLDS_CREDENTIALS)
-            return b""
-        clean = b"".join((redact(line) or b"") if line.startswith(b"+") else line for line in lines)
-        if clean != part:
-            self._omit(path, "credentials were taken out")
-        return clean
+    def _less_data(self, part: bytes, path: str) -> bytes:
+        """Less what is DVC's own."""
+        is_ignore = posixpath.basename(path) == ".gitignore"
+        return b"" if is_ignore and self._is_of_dvc(part, path) else part
+
+    def _binary_contents(self, parts: Mapping[str, bytes]) -> Iterator[tuple[str, Any]]:
+        """What stands in files of which a patch is no text; without those that cannot be read."""
+        for path in [path for path, part in parts.items() if b"\nGIT binary patch\n" in part]:
+            new = self._content(path)
+            yield path, (self.tree.blob(self.sha, path), new or b"")
 
     def _is_of_dvc(self, part: bytes, path: str) -> bool:
         """Whether all that changed in a ``.gitignore`` is lines that DVC keeps for outputs."""
@@ -164,10 +157,8 @@ class UncommittedCode:
             content = self._content(path)
             if content is None:
                 continue
-            if contains_secret(content):
-                self._omit(path, _HOLDS_CREDENTIALS)
-            elif self._budget.take(len(content)):
-                yield f"code/{path}", content
+            if self._budget.take(len(content)):
+                yield path, content
             else:
                 self._omit(path, _TOO_LARGE)
 

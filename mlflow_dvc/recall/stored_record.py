@@ -183,6 +183,7 @@ def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
     apart = tuple(f"{folder}/" for folder in ordered)
     named = snapshot.attached or ()
     first = {path: files[path] for path in files if path in named or not path.startswith(apart)}
+    first = _less_withheld(first, snapshot)
     if carrier is not run:  # how its parent went on is not this run's
         return StoredRecord(run, snapshot, first, unread=unread)
     later = tuple(_later(run, files, ordered))
@@ -197,7 +198,13 @@ def _later(run: Run, files: Mapping[str, bytes], folders: Iterable[str]) -> Iter
         mine = {path.removeprefix(start): files[path] for path in files if path.startswith(start)}
         with suppress(ValueError):  # not ours, or damaged: it answers nothing
             snapshot = read_snapshot(mine.get("snapshot.json", b""))
-            yield StoredRecord(run, snapshot, mine, folder=folder)
+            yield StoredRecord(run, snapshot, _less_withheld(mine, snapshot), folder=folder)
+
+
+def _less_withheld(files: Mapping[str, bytes], snapshot: Snapshot) -> dict[str, bytes]:
+    """A file may have come to hold a secret after it was attached: what is there is an old one."""
+    withheld = snapshot.withheld or {}
+    return {path: text for path, text in files.items() if path not in withheld}
 
 
 def load_snapshots(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:

@@ -17,6 +17,7 @@ from mlflow_dvc.guard import first_line, warn_once
 from mlflow_dvc.record import stage_seal, write_record
 from mlflow_dvc.record.lifecycle import registry, worker
 from mlflow_dvc.record.run_registry import RunRecordState
+from mlflow_dvc.secrets.urls import public_url
 
 _SOURCE_TYPE = "mlflow.source.type"
 _REUSE_WINDOW_SECONDS = 0.02
@@ -91,7 +92,7 @@ def prepare_run(
     given = dict(call.arguments.get("tags") or {})
     if given.get(_SOURCE_TYPE) == "PROJECT":
         return None  # `mlflow run` makes the run here; the process that resumes it saw the data
-    theirs = without_record(given)
+    theirs = _less_credentials(without_record(given))
     if tag.has_record(given) and tag.identity(given).items() <= theirs.items():
         return None  # a copy of another run, made by a tool: that run's record is in it
     looked = time.time_ns()
@@ -108,6 +109,12 @@ def prepare_run(
     return PendingRun(
         capture, looked, {key: mine[key] for key in mine if key not in theirs}, call, bare
     )
+
+
+def _less_credentials(tags: dict[str, Any]) -> dict[str, Any]:
+    """MLflow takes the query of a git remote, and with it a token, into its own tag."""
+    url = tags.get(tag.MLFLOW_GIT_URL)
+    return tags | {tag.MLFLOW_GIT_URL: public_url(url)} if isinstance(url, str) else tags
 
 
 def without_record(tags: Mapping[str, Any]) -> dict[str, Any]:

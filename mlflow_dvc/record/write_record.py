@@ -8,6 +8,7 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.run_capture import RunCapture
+from mlflow_dvc.capture.withheld_files import withhold_files
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record import disk_check, known_parts
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, is_same_identity
@@ -73,7 +74,8 @@ def write_update(
     record: RunRecordState, data: Snapshot, sealed: Mapping[str, bytes] | None = None
 ) -> None:
     """Give a run what became known of its data since it was attached; ``sealed`` are new locks."""
-    record.capture = record.capture.with_data(data, sealed)
+    capture = record.capture.with_data(data, sealed)
+    record.capture = withhold_files(capture) if sealed else capture
     sync_tags(record)
     if record.folder is not None:
         _upload(record, record.capture.late_files, record.folder)
@@ -85,7 +87,7 @@ def write_reports(record: RunRecordState) -> None:
     if record.folder is None or capture.is_empty or record.drawn is capture:
         return
     patch = capture.patch.files if capture.patch else {}
-    files = {**capture.project_files, **capture.sealed_locks, **patch}
+    files = {**capture.shown_files, **patch}
     later = _later_parts(record) if record.later is None else []
     pages = record_pages(capture.snapshot, files, record.experiment_id, later)
     _upload(record, pages, record.folder)
@@ -141,7 +143,7 @@ def _later_tags(record: RunRecordState, mine: Mapping[str, str]) -> dict[str, st
 
 def log_warnings(capture: RunCapture) -> None:
     """One line about everything that could not be read or is not clear."""
-    if warnings := capture.warnings:
+    if warnings := (*capture.warnings, *capture.withheld_lines):
         more = len(warnings) - _MAX_WARNINGS
         tail = f" (and {more} more: run `mlflow-dvc status`)" if more > 0 else ""
         warn_once("; ".join(warnings[:_MAX_WARNINGS]) + tail)

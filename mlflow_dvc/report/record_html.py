@@ -47,7 +47,7 @@ def _parts(snapshot: Snapshot, texts: Mapping[str, str]) -> Iterator[str]:
     makers = maker_names(snapshot)
     yield from _table(deps_title(snapshot), snapshot.deps, makers)
     yield from _table(data_title(snapshot), snapshot.data, makers)
-    yield from warnings_list(snapshot.warnings)
+    yield from warnings_list(snapshot.remarks)
     for name, text in texts.items():
         yield f"<h2>{safe(name)}</h2>"
         yield f'<div class="wide" tabindex="0" role="region" aria-label="{safe(name)}"><pre>'

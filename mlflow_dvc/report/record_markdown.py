@@ -58,11 +58,11 @@ def _lines(title: str, snapshot: Snapshot, experiment_id: str | None) -> Iterato
     if links.are_there:
         yield ""
         yield _LINKS_NOTE
-    if snapshot.warnings:
+    if snapshot.remarks:
         yield ""
         yield "## What could not be told"
         yield ""
-        yield from (f"- {_text(warning)}" for warning in snapshot.warnings)
+        yield from (f"- {_text(warning)}" for warning in snapshot.remarks)
 
 
 def _table(

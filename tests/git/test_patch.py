@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from mlflow_dvc.git import patch
 from mlflow_dvc.git.changed_code import PatchOptions
 from mlflow_dvc.git.patch import make_patch
-from mlflow_dvc.git.secrets import is_secret_name, redact
 from mlflow_dvc.git.uncommitted import Patch
 
 CODE = {
@@ -270,64 +269,6 @@ def test_nothing_is_given_away(repository: Project, tracked: bool):
     assert b"https://***@host/x" in everything
     assert any("url.py" in line for line in found.omitted)
     assert any("key.py" in line for line in found.omitted)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "https://{user}:{password}@host", "ssh://git@host/x", "a://$U:$P@h", "b://u:${P}@h",
-        "c://u:%s@h", "d://u:%(password)s@h", "http://host/a@b", "password = get_password()",
-        "token = os.environ['TOKEN']", "x.password = args.password", "sk-learn", "passwords: 3",
-        'secret = "a plain sentence"', "user@host", "SECRET=$SECRET",
-    ],
-)  # fmt: skip
-def test_no_secret(text: str):
-    """What only looks like a secret stays: the code would not be the code without."""
-    assert redact(text.encode()) == text.encode()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "https://me:planted@host/x", "postgresql://u:pl%40nted@db/x", "mysql://u:planted$1@db",
-        "postgres://u:plan@ted@db/x", "https://u:p{lanted@h", "https://planted0planted0planted0@h",
-        "ghp_planted14planted14planted14plant", "sk-ant-planted0planted0planted0",
-        "AIzaplanted0planted0planted0planted0", "AKIAPLANTED0PLANTED0", "ASIAPLANTED0PLANTED0",
-        "npm_planted0planted0planted0planted0", "dapiplanted0planted0planted0",
-        'aws_secret_access_key = "planted0/x+planted"', "MLFLOW_TRACKING_PASSWORD=planted0",
-        "password: 'planted-0'", "glpat-planted0planted0plan", 'DB_PASSWORD = "planted-0"',
-    ],
-)  # fmt: skip
-def test_secrets(text: str):
-    """Passwords in URLs, tokens of known services and literals of such names are taken out."""
-    clean = redact(text.encode())
-    assert clean is not None
-    assert b"***" in clean
-    assert b"lanted" not in clean
-
-
-@pytest.mark.parametrize("text", [b"password", b"A_", b"://a@", b"sk-", b"'password='", b"a1="])
-def test_repetitions(text: bytes):
-    """A text of 5 MB that keeps beginning to look like a secret is searched like any other."""
-    assert redact(text * (5_000_000 // len(text)))
-
-
-@pytest.mark.parametrize(
-    "name",
-    [".env", "prod.env", ".env.local", "secrets_prod.yaml", "secrets/prod.yaml", "token.yaml",
-     "passwords.ini", "api_keys.py", "id_rsa", "a.pem", ".netrc", "aws_credentials", "mlflow.db"],
-)  # fmt: skip
-def test_names_of_secrets(name: str):
-    """Files are left out by their names alone."""
-    assert is_secret_name(f"conf/{name}")
-
-
-@pytest.mark.parametrize(
-    "name", ["tokenizer.py", "environment.yml", "keys.py", "model.py", "secretary.py"]
-)
-def test_names_of_code(name: str):
-    """Names that only begin so are code."""
-    assert not is_secret_name(f"src/{name}")
 
 
 def test_a_filter_hides(repository: Project):

@@ -35,7 +35,7 @@ def status_json(project: Project, snapshot: Snapshot) -> dict[str, Any]:
             {name: getattr(entry, name) for name in _STATUS_FIELDS} for entry in snapshot.data
         ],
         "tags": tag.to_tags(snapshot),
-        "warnings": list(snapshot.warnings),
+        "warnings": list(snapshot.remarks),
     }
 
 
@@ -50,7 +50,7 @@ def print_status(project: Project, snapshot: Snapshot) -> None:
     console = terminal.console_of()
     terminal.facts(console, [*_code(snapshot.git, project), *_data(snapshot)])
     _print_data(console, snapshot)
-    terminal.warn(snapshot.warnings)
+    terminal.warn(snapshot.remarks)
 
 
 def print_record(record: RunRecord) -> None:
@@ -69,7 +69,7 @@ def print_record(record: RunRecord) -> None:
     ]
     terminal.facts(console, facts)
     _print_data(console, snapshot)
-    terminal.warn(snapshot.warnings)
+    terminal.warn(snapshot.remarks)
     for part in record.later:
         console.print()
         then = f"{part.name}: from here the run went on with other code or data"
@@ -77,7 +77,7 @@ def print_record(record: RunRecord) -> None:
         facts = [("then", then), *_code(told.git), *_data(told), *_tracked(told)]
         terminal.facts(console, facts)
         _print_data(console, part.snapshot)
-        terminal.warn(part.snapshot.warnings)
+        terminal.warn(part.snapshot.remarks)
 
 
 def _print_data(console: Console, snapshot: Snapshot) -> None:

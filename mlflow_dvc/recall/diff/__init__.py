@@ -260,10 +260,22 @@ def _compare_params(was: _LoadedRun, now: _LoadedRun) -> Iterator[ChangedValue]:
     if not (was.snapshot and now.snapshot):
         return
     known = {(one.key, one.old, one.new) for one in logged}
-    for key, old, new in compare_params(was.params_files(), now.params_files()):
+    yield from _compare_withheld(was.snapshot, now.snapshot)
+    apart = {*(was.snapshot.withheld or ()), *(now.snapshot.withheld or ())}
+    files = (side.params_files().items() for side in (was, now))
+    old_files, new_files = ({p: text for p, text in one if p not in apart} for one in files)
+    for key, old, new in compare_params(old_files, new_files):
         inside = key.partition(":")[2]
         if not {(name, old, new) for name in (inside, inside.rpartition(".")[2])} & known:
             yield ChangedValue(key, old, new)
+
+
+def _compare_withheld(was: Snapshot, now: Snapshot) -> Iterator[ChangedValue]:
+    """Parameter files that are not attached to one of the runs, told apart by their md5."""
+    for path in sorted({*(was.withheld or ()), *(now.withheld or ())}):
+        old, new = ((side.attached or {}).get(path) for side in (was, now))
+        if old != new and is_params_file(path, now):
+            yield ChangedValue(path, *(f"md5 {md5}" if md5 else None for md5 in (old, new)))
 
 
 def _compare_values(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[ChangedValue]:

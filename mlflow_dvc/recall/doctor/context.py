@@ -22,10 +22,10 @@ from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.errors import TrackingUnavailableError
-from mlflow_dvc.git.head import without_credentials
 from mlflow_dvc.git.inspection import GitInspection
 from mlflow_dvc.project import Project, find_git_root
 from mlflow_dvc.recall.doctor.find_files import dvc_files
+from mlflow_dvc.secrets.urls import public_url
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -132,7 +132,7 @@ class DoctorContext:
             with tracking.short_timeouts():
                 runs = list(islice(tracking.find_runs(_FINISHED, uri), _MAX_RUNS))
         except TrackingUnavailableError as error:
-            return FinishedRuns(fault=error.problem.replace(uri, without_credentials(uri)))
+            return FinishedRuns(fault=error.problem.replace(uri, public_url(uri)))
         return FinishedRuns(tuple(self._of_this_project(runs)))
 
     def _of_this_project(self, runs: list[Run]) -> Iterator[Run]:

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mlflow_dvc import tags as tag
-from mlflow_dvc.git.head import without_credentials
 from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.finding import Violation
+from mlflow_dvc.secrets.urls import public_url
 
 _UNSEALED = ("provisional", "none")
 
 
 def server_unreachable(context: DoctorContext) -> Iterator[Violation]:
     if fault := context.finished.fault:
-        where = without_credentials(context.tracking_uri or "")
+        where = public_url(context.tracking_uri or "")
         yield Violation(where, fault, "Set MLFLOW_TRACKING_URI to one that answers")
 
 

@@ -15,6 +15,7 @@ from mlflow_dvc.recall.restore.target import RestoreTarget, plan_target, prepare
 from mlflow_dvc.recall.stored_record import StoredRecord, load_record
 from mlflow_dvc.recall.verdict import Check, Verdict, overall
 from mlflow_dvc.recall.verify.record import check_record
+from mlflow_dvc.recall.withheld import fill_withheld
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def restore_record(
     target = plan_target(run, location, to, at)
     try:
         prepare_target(target)
+        target.run = fill_withheld(run, target.repository if target.sha else None)
         items = [check_record(run), *_steps(target, outputs), *check_drift(target)]
     except GitError as error:
         remedy = f"Remove {target.directory}, call `git worktree prune`, and try again"

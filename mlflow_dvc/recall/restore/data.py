@@ -20,6 +20,7 @@ from mlflow_dvc.recall.verify.data import check_unknown
 from mlflow_dvc.recall.verify.hashes import check_code
 from mlflow_dvc.recall.verify.record import check_files, check_locks
 from mlflow_dvc.recall.verify.witness import Witness
+from mlflow_dvc.recall.withheld import check_withheld
 from mlflow_dvc.snapshot import DataEntry
 
 _OUTSIDE = "it leads out of the tree"
@@ -48,7 +49,7 @@ def _file_checks(target: RestoreTarget, run: StoredRecord, memory: LockMemory) -
         witness = Witness(run, target.repository, memory)
         found = (*check_attached(run, witness), *check_code(run, witness))
         denied = {item.name: item for item in found if item.verdict == "TAMPERED"}
-    for item in (*check_locks(run), *check_files(run)):
+    for item in (*check_locks(run), *check_withheld(run), *check_files(run)):
         if item.verdict != "PASS" or item.name not in denied:
             denied.pop(item.name, None)
             yield item

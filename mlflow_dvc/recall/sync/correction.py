@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mlflow_dvc import tracking
 from mlflow_dvc.capture import evidence
+from mlflow_dvc.capture.withheld_files import reasons_to_withhold
 from mlflow_dvc.dvc_backend.lock_entry import LockedStage
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.recall.sync.candidate import Candidate
@@ -66,7 +67,7 @@ def correct_record(
     tracking.update_record(run, part, after, {**files, **pages}, uri)
     if not part.is_first:
         redraw_first_page(run, uri)
-    differences = tuple(_differences(before, after)) if files else ()
+    differences = tuple(_differences(before, after)) if lock is not None else ()
     return replace(result, changed=True, differences=differences)
 
 
@@ -84,7 +85,10 @@ def _take_over(
     sealed = LockedStage(lock.content, stage.outs, deps, datasets)
     at = before.sealed_at or time.time()
     after = evidence.apply_stage_result(before, sealed, stage.file, at)
-    return after, {locks.path: lock.content}
+    withheld = reasons_to_withhold({locks.path: lock.content})
+    others = {path: why for path, why in (before.withheld or {}).items() if path != locks.path}
+    after = replace(after, withheld={**others, **withheld} or None)
+    return after, {} if withheld else {locks.path: lock.content}
 
 
 def _store_output(candidate: Candidate, reading: ProjectReading) -> str:

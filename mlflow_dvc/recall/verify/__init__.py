@@ -27,6 +27,7 @@ from mlflow_dvc.recall.verify.data import (
 )
 from mlflow_dvc.recall.verify.hashes import check_code, unconfirmed_paths
 from mlflow_dvc.recall.verify.record import check_record
+from mlflow_dvc.recall.withheld import fill_withheld
 
 _NO_DATA = "the record names no data: nothing to verify"
 
@@ -89,6 +90,10 @@ def verify(
             gone.append(_result(run.info.run_id, run.info.run_name or "", (check,)))
     with ExitStack() as stack:
         locations = [_locate(one, project, stack) for one in records]
+        records = [
+            fill_withheld(one, location.repository)
+            for one, location in zip(records, locations, strict=True)
+        ]
         stores = _ask_stores(records, locations)
         memory = LockMemory()
         return [
@@ -177,6 +182,8 @@ def _check_part(
             yield check_patch(run, location.repository)
     with ExitStack() as stack:
         witness = find_witness(run, location, memory, stack)
+        run = fill_withheld(run, witness.repository)
+        witness = replace(witness, run=run)
         yield from check_attached(run, witness)
         yield from check_code(run, witness)
         unconfirmed |= unconfirmed_paths(run, witness)

@@ -14,6 +14,7 @@ from mlflow_dvc.recall.verdict import Check
 from mlflow_dvc.recall.verify.code import known_remotes
 from mlflow_dvc.recall.verify.record import check_files, check_locks
 from mlflow_dvc.recall.verify.witness import Witness
+from mlflow_dvc.recall.withheld import check_withheld
 
 
 def check_attached(run: StoredRecord, witness: Witness) -> Iterator[Check]:
@@ -21,6 +22,7 @@ def check_attached(run: StoredRecord, witness: Witness) -> Iterator[Check]:
     for lock in check_locks(run):
         confirmed = lock.verdict == "PASS"
         yield Check("lock", lock.name, *witness.lock_verdict(lock.name)) if confirmed else lock
+    yield from check_withheld(run)
     tampered = list(check_files(run))
     yield from tampered
     names = {one.name for one in tampered}

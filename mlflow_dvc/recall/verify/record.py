@@ -190,6 +190,8 @@ def check_locks(run: StoredRecord) -> Iterator[Check]:
     wrong = dict(_contradicted(run))
     for path, digest in recorded.items():
         content = run.files.get(path)
+        if content is None and path in (run.snapshot.withheld or {}):
+            continue  # `check_withheld` tells of it
         if content is None:
             yield Check("lock", path, "UNVERIFIED", "it is not attached")
             continue
