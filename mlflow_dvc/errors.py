@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mlflow_dvc.visible_text import escape_hidden
+
 
 class MlflowDvcError(Exception):
     """Something asked for could not be done.
@@ -55,12 +57,19 @@ class DataNotFoundError(MlflowDvcError):
 
     def __init__(self, path: str, hash_: str, tried: list[str]) -> None:
         super().__init__(
-            f"{path} with the hash {hash_} could not be fetched: " + "; ".join(tried),
+            escape_hidden(f"{path} with the hash {hash_} could not be fetched: {'; '.join(tried)}"),
             "Call `dvc push` where the data is, or name a place that has it",
         )
         self.path = path
         self.hash = hash_
         self.tried = tried
+
+
+class UnreadableSourceError(MlflowDvcError, ValueError):
+    """The source of a dataset, as a run has it, is none of DVC data."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the source of the dataset is none of DVC data: {reason}")
 
 
 class RunNotFoundError(MlflowDvcError):

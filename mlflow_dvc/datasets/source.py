@@ -18,7 +18,13 @@ from mlflow_dvc.dvc_backend.hash_query import HashQuery
 from mlflow_dvc.dvc_backend.storage import fetch
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.remotes import default_remote
-from mlflow_dvc.errors import DataNotFoundError, NoDvcProjectError, UntrackedPathError
+from mlflow_dvc.errors import (
+    DataNotFoundError,
+    NoDvcProjectError,
+    UnreadableSourceError,
+    UntrackedPathError,
+)
+from mlflow_dvc.foreign_values import Check, as_line, as_name, checked, optional, read_json
 from mlflow_dvc.git import head
 from mlflow_dvc.guard import guard
 from mlflow_dvc.paths import parents
@@ -28,6 +34,11 @@ from mlflow_dvc.snapshot import DataEntry
 
 _SCHEME = "dvc://"
 _MAX_FILES = 10_000
+_OPTIONAL = optional(as_line)
+_FIELDS: dict[str, Check] = {
+    "path": as_name, "algorithm": as_line, "hash": as_line, "repo": _OPTIONAL, "rev": _OPTIONAL,
+    "remote": _OPTIONAL, "subdir": _OPTIONAL, "endpoint": _OPTIONAL,
+}  # fmt: skip
 _RARE = ("subdir", "endpoint")  # in the source's JSON only where they say something
 
 
@@ -113,9 +124,21 @@ class DvcDatasetSource(DatasetSource):  # type: ignore[misc, unused-ignore]
         return {key: value for key, value in vars(self).items() if value or key not in _RARE}
 
     @classmethod
+    def from_json(cls, source_json: str) -> DvcDatasetSource:
+        """Raises UnreadableSourceError where it is none."""
+        try:
+            raw = read_json(source_json.encode("utf-8", "replace"))
+        except ValueError as error:
+            raise UnreadableSourceError(str(error)) from error
+        return cls.from_dict(raw)
+
+    @classmethod
     def from_dict(cls, source_dict: Mapping[str, Any]) -> DvcDatasetSource:
-        names = ("path", "algorithm", "hash", "repo", "rev", "remote", *_RARE)
-        return cls(**{name: source_dict[name] for name in names if name in source_dict})
+        """Raises UnreadableSourceError where it is none: it comes from a shared server."""
+        try:
+            return cls(**checked(_FIELDS, source_dict))
+        except (ValueError, TypeError) as error:
+            raise UnreadableSourceError(str(error)) from error
 
 
 def resolve_source(

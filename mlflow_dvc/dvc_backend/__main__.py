@@ -7,10 +7,12 @@ import sys
 from importlib import import_module
 
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED, HostChangedError, require
-from mlflow_dvc.dvc_backend.child_process import TASK_FAILED, describe_dvc_error
+from mlflow_dvc.dvc_backend.child_process import OUT_OF_TIME, TASK_FAILED, describe_dvc_error
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
+    if hasattr(signal, "SIGXCPU"):  # not on Windows
+        signal.signal(signal.SIGXCPU, lambda *_: sys.exit(OUT_OF_TIME))
     if "idle" in sys.argv and hasattr(os, "nice"):  # not on Windows
         os.nice(19)
     module, _, name = sys.argv[1].partition(":")

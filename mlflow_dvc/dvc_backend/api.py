@@ -25,6 +25,7 @@ _OBJECTS = {
     "Config": "dvc.config:Config",
     "DataCloud": "dvc.data_cloud:DataCloud",
     "DataResolver": "dvc.parsing:DataResolver",
+    "LocalFileSystem": "dvc.fs:LocalFileSystem",
     "Lockfile": "dvc.dvcfile:Lockfile",
     "Output": "dvc.output:Output",
     "Remote": "dvc.data_cloud:Remote",
@@ -120,6 +121,7 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
             "Config(dvc_dir, validate)", "Config.load_one(level)", "Config.files", "Config.fs",
             "Config.dvc_dir", "Config.local_dvc_dir",
             "get_cloud_fs(repo_config)", "get_fs_config(config)", "output_module.get_cloud_fs",
+            "LocalFileSystem",
         ),
     ),
     "share": (

@@ -15,7 +15,8 @@ from typing import Any
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED
 from mlflow_dvc.errors import DvcUnavailableError
 
-TASK_FAILED = 4  # the exit code where the answer says what was wrong
+# Exit codes: the answer says what was wrong; the limit that a task has set itself is reached.
+TASK_FAILED, OUT_OF_TIME = 4, 5
 _CLEAN_UP_SECONDS = 0.5
 _MAX_SAID_CHARACTERS = 500
 _PLUGIN = re.compile(r"\bdvc-(\w+)")
@@ -63,6 +64,8 @@ class DvcProcess:
         code = self._process.wait()
         with self._answer:
             self._answer.seek(0)
+            if code == OUT_OF_TIME:
+                raise DvcUnavailableError("it needs more time than other people's input may take")
             if code not in (0, HOST_CHANGED, TASK_FAILED):
                 raise DvcUnavailableError(f"its process ended with the exit code {code}")
             try:

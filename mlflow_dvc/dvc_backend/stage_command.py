@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
+from mlflow_dvc.dvc_backend.resource_limits import limit_resources
 
 _MAX_SECONDS = 600.0
 
@@ -37,6 +38,7 @@ def stage_command(root: str, address: str) -> StageCommand | str:
 @api.task("repo", "stage", "trust")
 def run_command(root: str, address: str) -> dict[str, object]:
     """The task of the child process. It imports DVC and changes the working directory."""
+    limit_resources()
     try:
         with open_read_only(root, foreign=True) as repo:
             (stage,) = repo.stage.collect(address)

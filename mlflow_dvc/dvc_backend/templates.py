@@ -10,9 +10,7 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -22,7 +20,8 @@ from typing import Any
 from mlflow_dvc import user_cache
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
-from mlflow_dvc.limits import MAX_DVC_BYTES, MAX_DVC_CPU_SECONDS, MAX_GENERATED_STAGES
+from mlflow_dvc.dvc_backend.resource_limits import limit_resources
+from mlflow_dvc.limits import MAX_GENERATED_STAGES
 
 _VERSION = 3
 _MAX_VARIANTS = 8
@@ -82,7 +81,7 @@ def run_resolve(root: str, file: str, text: str, foreign: bool) -> dict[str, Any
     """The task of the child process. It imports DVC, changes the directory, traces ``open``."""
     max_stages = MAX_GENERATED_STAGES if foreign else _MAX_STAGES
     if foreign:
-        _limit_resources()
+        limit_resources()
     os.chdir(root)
     opened: set[str] = set()
     sys.addaudithook(lambda event, args: _note_open(event, args, opened))
@@ -129,22 +128,6 @@ def _refuse_many(resolver: Any, most: int) -> None:
         total += prod(len(axis) for axis in made.values()) if is_matrix else len(made)
         if total > most:
             raise ValueError(f"stage {name}: it stands for more than {most} stages")
-
-
-def _limit_resources() -> None:
-    """A text of a few megabytes can stand for any amount of memory and of time."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    for kind, most in ((resource.RLIMIT_AS, MAX_DVC_BYTES), (resource.RLIMIT_CPU, _cpu_limit())):
-        with suppress(ValueError, OSError):  # not above a limit that is there
-            resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
-
-
-def _cpu_limit() -> int:
-    """What is used already does not count: where processes are forked, that is anything."""
-    return int(time.process_time()) + MAX_DVC_CPU_SECONDS
 
 
 def _resolve_datasets(resolver: Any, faults: list[str]) -> Any:

@@ -124,7 +124,7 @@ def _withhold_settings(trust: Trust) -> None:
 
 def _is_on_disk(config: Any) -> bool:
     """Whether the settings of its project are files, and not in a commit."""
-    return bool(config.fs.protocol == "local")
+    return isinstance(config.fs, api.LocalFileSystem)
 
 
 def _refuse_odd_file(path: str) -> None:

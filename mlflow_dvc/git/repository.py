@@ -17,7 +17,7 @@ from functools import cached_property
 from mlflow_dvc.addresses import Address, OwnAddresses, why_anonymous
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.git.commit_files import blob_names
-from mlflow_dvc.git.credentials import git_access, is_foreign
+from mlflow_dvc.git.credentials import GitAccess, git_access, is_foreign
 from mlflow_dvc.git.head import common_dir, find_git_dir, is_relative_path, is_same_remote, is_sha
 from mlflow_dvc.git.links import links_out
 from mlflow_dvc.git.run import GitTimeoutError, fault_line, run_git
@@ -32,6 +32,10 @@ RESTORED = "mlflow-dvc-restore.json"  # in the git directory of a tree that was 
 _ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_NO_LAZY_FETCH": "0"}
 _MAX_TIPS = 1000
 _FOREIGN_SECONDS = 600.0  # for one question to an address that a record names
+_LISTING_SECONDS = 8.0
+# Of these addresses, whether they have answered to this process; none is waited for twice.
+_answering: set[str] = set()
+_silent: set[str] = set()
 _SHA256_DIGITS = 64  # digits
 _INDEX_LINE = re.compile(rb"^index [0-9a-f]+\.\.([0-9a-f]+)", re.MULTILINE)
 _APPLY_WORDS = ("apply", "--cached", "--binary", "--whitespace=nowarn", "-")
@@ -62,6 +66,7 @@ class Repository:
     def __init__(self, root: str, own: OwnAddresses | None = None) -> None:
         self.root = root
         self._own = own
+        self._access = GitAccess()
 
     @classmethod
     def create(cls, root: str, sha: str, own: OwnAddresses, *options: str) -> Repository:
@@ -310,7 +315,12 @@ class Repository:
         """A remote or a URL; of one that the user has not configured without credentials."""
         url = self.url_of(source)
         with git_access(self.root, url, self.own) as access:
-            limit = _FOREIGN_SECONDS if access.is_anonymous else None
+            limit = None
+            if access.is_anonymous:
+                limit = _FOREIGN_SECONDS
+                if self._own is not None:
+                    self._access = access  # what it lacks, git asks for by itself later
+                self._refuse_endless(url, access)
             done = self._call(words, settings=access.settings, env=dict(access.env), seconds=limit)
         try:
             return _output(words, done)
@@ -318,6 +328,20 @@ class Repository:
             if not access.is_anonymous:
                 raise
             raise GitError(f"{error} ({why_anonymous(Address.of(url))})") from error
+
+    def _refuse_endless(self, url: str, access: GitAccess) -> None:
+        """A server that only a record names first lists what it has, and that in time."""
+        if url in _answering:
+            return
+        words = ("ls-remote", "--heads", "--quiet", "--", url)
+        if url not in _silent:
+            _silent.add(url)
+            env = dict(access.env)
+            self._call(words, settings=access.settings, env=env, seconds=_LISTING_SECONDS)
+            _silent.discard(url)
+            _answering.add(url)
+            return
+        raise GitError(f"{url} has not answered in {_LISTING_SECONDS:g} s")
 
     def _succeeds(self, *words: str) -> bool:
         return self._call(words).returncode == 0
@@ -336,8 +360,8 @@ class Repository:
                 self.root,
                 *words,
                 given=given,
-                settings=(*_SETTINGS, *settings),
-                env=_ENVIRONMENT | (env or {}),
+                settings=(*_SETTINGS, *self._access.settings, *settings),
+                env={**_ENVIRONMENT, **self._access.env, **(env or {})},
                 seconds=seconds,
             )
         except GitTimeoutError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 
 # What `git rev-parse --local-env-vars` names, and what changes what a word means. In a hook of a
 # linked work tree, git says by these that every question is about its own repository. Settings that
@@ -48,18 +50,36 @@ def run_git(
     """
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     options = [word for setting in (*_SETTINGS, *settings) for word in ("-c", setting)]
+    command = ["git", *options, *words]
+    process = subprocess.Popen(
+        command,
+        cwd=root,
+        env={**kept, **_ENVIRONMENT, **(env or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=seconds is not None,
+    )
     try:
-        return subprocess.run(
-            ["git", *options, *words],
-            cwd=root,
-            env={**kept, **_ENVIRONMENT, **(env or {})},
-            input=given,
-            capture_output=True,
-            check=False,
-            timeout=seconds,
-        )
+        out, err = process.communicate(given, seconds)
     except subprocess.TimeoutExpired as error:
         raise GitTimeoutError(f"git needs more than {seconds:g} s") from error
+    finally:
+        if process.poll() is None:
+            _kill(process, with_children=seconds is not None)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _kill(process: subprocess.Popen[bytes], *, with_children: bool) -> None:
+    """Git has programs of its own, such as the one that asks a web server."""
+    if with_children and hasattr(os, "killpg"):  # not on Windows
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            stream.close()
 
 
 def git_output(root: str, *words: str, seconds: float | None = None) -> bytes:

@@ -23,7 +23,8 @@ def list_submodules(repository: Repository, tree: str) -> list[Submodule]:
     links = [row.partition(b"\t") for row in rows if row.startswith(b"160000 ")]
     urls = _urls(repository, tree) if links else {}
     found = ((os.fsdecode(path), head.split()[2].decode()) for head, _, path in links)
-    return [Submodule(path, sha, urls.get(path)) for path, sha in found]
+    # As git: a path that begins so looks like an option to a command.
+    return [Submodule(path, sha, urls.get(path)) for path, sha in found if path[:1] != "-"]
 
 
 def _urls(repository: Repository, tree: str) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import re
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
+from mlflow_dvc.fingerprint import hash_file
 from mlflow_dvc.paths import is_address
 from mlflow_dvc.project import find_project, relative
 from mlflow_dvc.snapshot import DataEntry
@@ -180,11 +180,3 @@ def _path_variants(path: str) -> tuple[str, ...]:
         if not inside.startswith("../") and os.path.lexists(path):
             spellings.insert(0, inside)
     return tuple(dict.fromkeys(spellings))
-
-
-def hash_file(path: str) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

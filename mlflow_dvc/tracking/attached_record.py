@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.guard import warn_once
+from mlflow_dvc.limits import MAX_PARTS
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.snapshot import read_snapshot as parse_snapshot
 from mlflow_dvc.tracking.run_artifacts import list_artifacts, read_artifacts, read_listed, walk
@@ -154,7 +155,10 @@ def _load_later(
     client: MlflowClient, run: Run, listing: list[FileInfo] | None
 ) -> Iterator[RunPart]:
     folders = {part_number(entry.path): entry.path for entry in listing or () if entry.is_dir}
-    for folder in (folders[number] for number in sorted(folders) if number):
+    ordered = [folders[number] for number in sorted(folders) if number]
+    if len(ordered) > MAX_PARTS:
+        warn_once(f"run {run.info.run_id}: only the first {MAX_PARTS} of its parts are looked at")
+    for folder in ordered[:MAX_PARTS]:
         with suppress(Exception):  # gone: it answers nothing
             content = read_listed(client, run, f"{folder}/snapshot.json")
             try:
@@ -199,18 +203,19 @@ def read_all_attached(
 def update_record(
     run: Run,
     part: RunPart,
-    after: Snapshot,
+    parts: Sequence[RunPart],
     files: Mapping[str, bytes],
     tracking_uri: str | None = None,
-) -> None:
-    """Let a part of ``run`` say ``after``; ``files`` replace what is attached of it.
+) -> list[RunPart]:
+    """Let ``run`` have ``part`` in place of the one of ``parts`` in this folder; all parts then.
 
-    What the user has put under a name of ours stays. Models logged in the run get the same tags.
+    ``files`` replace what is attached of it. What the user has put under a name of ours stays.
+    Models logged in the run get the same tags.
     """
-    there = run.data.tags
-    parts = load_parts(run, tracking_uri)
-    now = [replace(one, snapshot=after) if one.folder == part.folder else one for one in parts]
-    old, new = _tags_of(part, parts), _tags_of(replace(part, snapshot=after), now)
+    there, after = run.data.tags, part.snapshot
+    [before] = [one for one in parts if one.folder == part.folder]
+    now = [part if one is before else one for one in parts]
+    old, new = _tags_of(before, parts), _tags_of(part, now)
     late = {key: new[key] for key in new if there.get(key) in (None, old.get(key))}
     late = {key: value for key, value in late.items() if there.get(key) != value}
     gone = [key for key in old if key not in new and there.get(key) == old[key]]
@@ -224,6 +229,7 @@ def update_record(
         outputs = getattr(run, "outputs", None)
         for model in getattr(outputs, "model_outputs", None) or ():
             set_model_tags(where, model.model_id, late)
+    return now
 
 
 def _tags_of(part: RunPart, parts: Sequence[RunPart]) -> dict[str, str]:

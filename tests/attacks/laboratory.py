@@ -182,7 +182,8 @@ def build(root: Path, prepared: Path, listener: Listener, own: Listener) -> Labo
                   f"username=canary; echo password={PASSWORD}")  # fmt: skip
     config_home(lab)
     source = lab.project.root
-    lab.project.run("git", "clone", "--quiet", str(source), str(lab.attacker.root), cwd=root)
+    words = ("git", "clone", "--quiet", "--no-hardlinks", str(source), str(lab.attacker.root))
+    lab.project.run(*words, cwd=root)
     lab.attacker.git("config", "user.name", "Mallory")
     lab.attacker.git("config", "user.email", "mallory@localhost")
     return lab

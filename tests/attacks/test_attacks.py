@@ -40,8 +40,12 @@ TARGETS = ("restored", "cloned", "again", "loaded")
 
 
 def parameters() -> Iterator[Any]:
+    """Some in the fast suite, of the others every third in the suite of attacks."""
+    slow = sorted(RECORDS.keys() - FAST)
     for name in sorted(RECORDS):
-        yield pytest.param(name, marks=() if name in FAST else pytest.mark.attacks)
+        is_third = name in slow and slow.index(name) % 3 == 0
+        mark = pytest.mark.attacks if is_third else pytest.mark.long
+        yield pytest.param(name, marks=() if name in FAST else mark)
 
 
 @pytest.mark.parametrize("name", parameters())

@@ -28,6 +28,10 @@ _WEB_SECONDS = 30
 _ABSENT = (404, 410)
 
 
+# Where it is, some of what is missing, and how much that is.
+Found = tuple[list[str], list[tuple[str, str]], int]
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where imported data came from: what lies at ``path`` of a repository at a revision."""
@@ -86,16 +90,28 @@ def run_exists(root: str, sought: Sequence[Mapping[str, Any]], own: str | None) 
     """The task of the child process. It imports DVC and changes the working directory."""
     asked = [DataRef(**{**row, "origin": _origin(row.get("origin"))}) for row in sought]
     unasked: list[str] = []
-    found: dict[str, tuple[list[str], list[tuple[str, str]], int]] = {}
     trust_only(own)
+    try:
+        found = _find_in_stores(root, own, asked, unasked)
+    except Exception as error:  # of one project; the others are asked all the same
+        unasked.append(describe_dvc_error(error))
+        found = {one.key: ([], [("", one.hash)], 1) for one in asked}
+    for one in asked:
+        if found[one.key][2] and (name := _available_at_source(one, own, unasked)):
+            found[one.key] = ([name], [], 0)
+    return {"found": found, "unasked": list(dict.fromkeys([*read_faults(), *unasked]))}
+
+
+def _find_in_stores(
+    root: str, own: str | None, asked: Sequence[DataRef], unasked: list[str]
+) -> dict[str, Found]:
+    """In the cache and the remotes of the project."""
+    found: dict[str, Found] = {}
     with open_read_only(root, foreign=root != own) as repo:
         for algorithm in dict.fromkeys(one.algorithm for one in asked):
             mine = [one for one in asked if one.algorithm == algorithm]
             found |= _Search(repo, algorithm, unasked).all(mine)
-        for one in asked:
-            if found[one.key][2] and (name := _available_at_source(one, own, unasked)):
-                found[one.key] = ([name], [], 0)
-    return {"found": found, "unasked": list(dict.fromkeys([*read_faults(), *unasked]))}
+    return found
 
 
 class _Search:

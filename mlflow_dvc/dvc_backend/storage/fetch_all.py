@@ -58,6 +58,7 @@ def run_fetch_all(
         sources.enter_context(_exclusive(root))
         if shared:
             _share(root, shared)
+        _clear_folders(order["target"] for order in orders)
         return [_fetch_one(root, order, sources) for order in orders]
 
 
@@ -77,10 +78,15 @@ def _exclusive(root: str) -> Iterator[None]:
         os.close(folder)
 
 
+def _clear_folders(targets: Iterable[str]) -> None:
+    """Of what an attempt has left there that was broken off."""
+    for folder in {os.path.dirname(target) for target in targets}:
+        for left in glob.glob(os.path.join(glob.escape(folder), f"{UNFINISHED}*")):
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _fetch_one(root: str, order: Mapping[str, Any], sources: OpenStores) -> list[str] | None:
     target = order["target"]
-    for left in glob.glob(os.path.join(glob.escape(os.path.dirname(target)), f"{UNFINISHED}*")):
-        shutil.rmtree(left, ignore_errors=True)  # of an attempt that was broken off
     wanted = FetchRequest(order["path"], order["algorithm"], order["hash"], root)
     path, tried = fetch_into(wanted, target, sources)
     if path is None and (origin := order["origin"]):

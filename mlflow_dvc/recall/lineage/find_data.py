@@ -6,13 +6,14 @@ import os
 import re
 from dataclasses import dataclass, field
 
+from mlflow_dvc.fingerprint import hash_file
 from mlflow_dvc.recall.lineage.directories import (
     DirectoryHit,
     DirectorySearch,
     find_directories_containing,
 )
 from mlflow_dvc.recall.lineage.downstream import MAX_RUNS
-from mlflow_dvc.recall.query import Query, Seen, find_runs_with, hash_file, parse_query
+from mlflow_dvc.recall.query import Query, Seen, find_runs_with, parse_query
 
 _MD5 = re.compile(r"[0-9a-f]{8,32}")  # shorter ones begin too many of a hundred thousand files
 

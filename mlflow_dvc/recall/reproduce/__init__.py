@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _CONTEXT = "MLFLOW_RUN_CONTEXT"  # tags for every run that MLflow starts, as JSON
 _STDERR = 2
+_MAX_FAULTS = 20
 _NOT_INHERITED = (
     "MLFLOW_RUN", "MLFLOW_EXPERIMENT", "MLFLOW_DVC_SNAPSHOT", "MLFLOW_DVC_ROOT",
     "MLFLOW_DVC_ENABLED", "DVC_", "GIT_",
@@ -115,7 +116,10 @@ def plan(
     found = restore_record(record, location, to, at=at, outputs=False)
     faults = [item for item in found.items if _forbids(item, at)]
     if faults:
-        lines = "\n".join(f"  {item.part} {item.name}: {item.reason}" for item in faults)
+        named = [f"  {item.part} {item.name}: {item.reason}" for item in faults[:_MAX_FAULTS]]
+        if (more := len(faults) - len(named)) > 0:
+            named.append(f"  and {more} more")
+        lines = "\n".join(named)
         raise MlflowDvcError(
             f"what was restored in {found.directory} is not what the run saw:\n{lines}\n",
             "`mlflow-dvc verify` tells what is lost for good",

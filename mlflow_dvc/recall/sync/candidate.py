@@ -31,7 +31,7 @@ class Candidate:
     """A run of the stage, or the part of one that was.
 
     ``entry`` is the stage's part of the sealed lock, ``before`` the digest of what the lock said of
-    the stage when the run started.
+    the stage when the run started. ``parts`` are all of the run, as they are by now.
     """
 
     run: Run
@@ -40,6 +40,7 @@ class Candidate:
     tracking_uri: str | None
     entry: Mapping[str, Any] | None
     before: str | None
+    parts: list[RunPart]
 
     @property
     def snapshot(self) -> Snapshot:
@@ -114,9 +115,10 @@ def find_candidates(
     """The runs of the stage that did not fail, newest first."""
     runs = tracking.find_runs_of_stage(stage.address, tracking_uri)
     for run in islice(_of_project(project, runs), _MAX_RUNS):
-        for part in reversed(tracking.load_parts(run, tracking_uri)):
+        parts = tracking.load_parts(run, tracking_uri)
+        for part in reversed(parts):
             if part.snapshot.stage == stage.address and not _has_failed(run, part):
-                yield _candidate(run, part, stage, tracking_uri)
+                yield _candidate(run, part, parts, stage, tracking_uri)
 
 
 def _has_failed(run: Run, part: RunPart) -> bool:
@@ -126,13 +128,15 @@ def _has_failed(run: Run, part: RunPart) -> bool:
     return run.info.status in ("FAILED", "KILLED") and part.snapshot.seal == "none"
 
 
-def _candidate(run: Run, part: RunPart, stage: Stage, tracking_uri: str | None) -> Candidate:
+def _candidate(
+    run: Run, part: RunPart, parts: list[RunPart], stage: Stage, tracking_uri: str | None
+) -> Candidate:
     path = lock_path(stage.file)
     lock = tracking.read_attached(run, path, tracking_uri, part.folder)
     entry = locked_entry(lock, stage.name)
     if part.snapshot.seal == "none":  # what is attached is of the start
-        return Candidate(run, part, stage, tracking_uri, None, entry_digest(entry))
-    return Candidate(run, part, stage, tracking_uri, entry, part.snapshot.stage_before)
+        return Candidate(run, part, stage, tracking_uri, None, entry_digest(entry), parts)
+    return Candidate(run, part, stage, tracking_uri, entry, part.snapshot.stage_before, parts)
 
 
 def _of_project(project: Project, runs: Iterable[Run]) -> Iterator[Run]:

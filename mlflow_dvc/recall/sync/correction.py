@@ -62,11 +62,11 @@ def correct_record(
             files[f"contradicted/{locks.path}"] = wrong  # nothing is lost
     seal: SealTag = "contradicted" if verdict == "contradicted" else "confirmed"
     after = replace(after, seal=seal)
-    part = candidate.part
-    pages = redraw_pages(run, replace(part, snapshot=after), files, uri)
-    tracking.update_record(run, part, after, {**files, **pages}, uri)
+    part, parts = replace(candidate.part, snapshot=after), candidate.parts
+    pages = redraw_pages(run, part, parts, files, uri)
+    parts[:] = tracking.update_record(run, part, parts, {**files, **pages}, uri)
     if not part.is_first:
-        redraw_first_page(run, uri)
+        redraw_first_page(run, parts, uri)
     differences = tuple(_differences(before, after)) if lock is not None else ()
     return replace(result, changed=True, differences=differences)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tracking
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def redraw_pages(
-    run: Run, part: RunPart, files: Mapping[str, bytes], tracking_uri: str | None
+    run: Run,
+    part: RunPart,
+    parts: Sequence[RunPart],
+    files: Mapping[str, bytes],
+    tracking_uri: str | None,
 ) -> dict[str, bytes]:
     """The pages that tell of ``part``; none for a run that has no record attached.
 
@@ -27,13 +31,13 @@ def redraw_pages(
         name: tracking.read_attached(run, name, tracking_uri, part.folder) for name in SHOWN_FILES
     }
     known = {name: content for name, content in there.items() if content is not None}
-    later = tracking.load_later_parts(run, tracking_uri) if part.is_first else []
+    later = parts[1:] if part.is_first else []
     return record_pages(part.snapshot, {**known, **files}, run.info.experiment_id, later)
 
 
-def redraw_first_page(run: Run, tracking_uri: str | None) -> None:
+def redraw_first_page(run: Run, parts: Sequence[RunPart], tracking_uri: str | None) -> None:
     """Let the page of the run's record tell of a later part that has changed."""
-    first, *later = tracking.load_parts(run, tracking_uri)
+    first, *later = parts
     page = record_md(first.snapshot, run.info.experiment_id, later).encode()
     where = tracking.uri(tracking_uri)
     tracking.attach_files(where, run.info.run_id, {"record.md": page}, first.folder)

@@ -90,7 +90,7 @@ def many_sources(run: Forgery) -> None:
 
 
 SOURCES: dict[str, object] = {
-    "nested": "[" * 100_000,
+    "nested": "[" * 60_000,
     "list": [],
     "null": None,
     "numbers": {"path": 5, "algorithm": 6, "hash": 7, "repo": 8},
