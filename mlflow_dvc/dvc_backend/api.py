@@ -121,7 +121,7 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
             "Config(dvc_dir, validate)", "Config.load_one(level)", "Config.files", "Config.fs",
             "Config.dvc_dir", "Config.local_dvc_dir",
             "get_cloud_fs(repo_config)", "get_fs_config(config)", "output_module.get_cloud_fs",
-            "LocalFileSystem",
+            "LocalFileSystem(fs)",
         ),
     ),
     "share": (

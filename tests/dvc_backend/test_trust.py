@@ -83,6 +83,7 @@ def asked_at(server: Server, remote: str, own: Project | None = None) -> tuple[b
     return path is not None, " ".join(tried)
 
 
+@pytest.mark.hosts
 def test_a_bucket_of_the_record(server: Server, cloud: None):
     """A bucket that only a record names is asked without the user's credentials."""
     asked_at(server, "s3://bucket/data")
@@ -109,6 +110,7 @@ def test_a_bucket_of_the_project(server: Server, cloud: None, pipeline: Project)
     assert server.secrets == []
 
 
+@pytest.mark.hosts
 def test_a_password_by_name(server: Server, pipeline: Project, tmp_path: Path):
     """A password in the user's settings is for the address that the user's project gives its
     remote, not for the one that a commit gives a remote of that name."""
@@ -162,6 +164,7 @@ SETTINGS = """\
 """
 
 
+@pytest.mark.hosts
 def test_settings_of_a_commit(pipeline: Project, tmp_path: Path):
     """Of the settings of a commit only where its remotes are is followed: nothing is written where
     they say."""
