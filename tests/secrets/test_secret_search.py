@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from mlflow_dvc.secrets import search as search_module
 from mlflow_dvc.secrets.search import Findings, decode, search
 
 TOKEN = "g" + "hp_" + "aB3" * 12
@@ -57,3 +58,17 @@ def test_remembered(monkeypatch: pytest.MonkeyPatch):
     search({"src/a.py": text})
     monkeypatch.setattr(sys, "executable", "/opt/app/train")
     assert search({"old/a.py": text})["old/a.py"].is_clean
+
+
+def test_remembered_by_the_next(monkeypatch: pytest.MonkeyPatch):
+    """A process starts no other for texts in which one before found nothing; a text that is new,
+    or in which something was found, is searched."""
+    clean = {path: os.urandom(8).hex().encode() for path in ("a.py", "b.py")}
+    dirty = {"c.py": f"x = '{TOKEN}'\n".encode()}
+    assert all(one.is_clean for one in search(clean).values())
+    assert not search(dirty)["c.py"].is_clean
+    monkeypatch.setattr(search_module, "_known", {})
+    monkeypatch.setattr(sys, "executable", "/opt/app/train")
+    assert all(one.is_clean for one in search(clean).values())
+    assert not search(dirty)["c.py"].is_clean
+    assert not search({**clean, "d.py": os.urandom(8)})["d.py"].is_clean
