@@ -257,7 +257,7 @@ def test_a_yes_runs_nothing(project: Project, tmp_path: Path, answer: str):
     run_id, _ = runs_of(project)[0]
     done = answered(project, answer, run_id, "--to", str(tmp_path / "again"))
     assert done.returncode == 2
-    assert f"Type the run's id ({run_id[:8]}) to run this: " in done.stderr
+    assert f"Type the run's id ({run_id[:8]}) to run this:" in done.stderr
     assert "nothing was run" in done.stderr
     assert done.stdout == ""
     assert not (tmp_path / "again/metrics.json").exists()
