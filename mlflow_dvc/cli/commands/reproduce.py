@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from mlflow_dvc.cli.options import (
@@ -71,10 +73,12 @@ def _ask(run_id: str, stage: str) -> None:
     """By name: a yes is typed without reading. Raises MlflowDvcError on any other answer."""
     short = run_id[:_SHORT]
     question = f"Type the run's id ({escape_hidden(short)}) to run this"
-    try:
-        answer = click.prompt(question, default="", show_default=False, err=True).strip()
-    except click.Abort:  # nobody is there to answer
-        raise MlflowDvcError("nothing was run", "Say --yes to run it without being asked") from None
+    click.echo(f"{question}: ", nl=False, err=True)  # older clicks ask on stdout in part
+    line = sys.stdin.readline()
+    if not line:  # nobody is there to answer
+        click.echo(err=True)
+        raise MlflowDvcError("nothing was run", "Say --yes to run it without being asked")
+    answer = line.strip()
     if answer not in {short, run_id, stage} or answer.lower() in _YES_WORDS:
         remedy = f"Type {short}, or the name of its stage, when you are asked"
         raise MlflowDvcError("nothing was run: that is not the id of the run", remedy)
