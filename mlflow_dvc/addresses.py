@@ -89,8 +89,7 @@ def why_anonymous(address: Address) -> str:
 
 def _allowed() -> Iterator[Address]:
     """What the user allows by name."""
-    for url in settings.trusted_addresses():
-        yield Address.of(url, "") if urlsplit(url).scheme in _BUCKETS else Address.of(url)
+    yield from map(Address.of, settings.trusted_addresses())
 
 
 def _host(url: str) -> str:

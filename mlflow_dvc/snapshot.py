@@ -7,7 +7,7 @@ back. Standard library only, so that it can be read anywhere.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -204,8 +204,7 @@ class Snapshot:
     @property
     def remarks(self) -> tuple[str, ...]:
         """In words what could not be read, and which files of the project are not attached."""
-        withheld = (self.withheld or {}).items()
-        return (*self.warnings, *(f"{path} is not attached: {why}" for path, why in withheld))
+        return (*self.warnings, *withheld_lines(self.withheld or {}))
 
     def paths_in_state(self, state: State) -> tuple[str, ...]:
         """The paths of all tracked data, and of what the stage reads, that is ``state``."""
@@ -289,6 +288,11 @@ def _items(cls: type[Any], checks: Mapping[str, Check], raw: Any) -> tuple[Any, 
         except TypeError:  # a field without a default
             raise ValueError(f"{number}: a field is missing") from None
     return tuple(found)
+
+
+def withheld_lines(withheld: Mapping[str, str]) -> Iterator[str]:
+    """A line for each file that is not attached, of its path and the reason."""
+    return (f"{path} is not attached: {why}" for path, why in withheld.items())
 
 
 def with_data_version(snapshot: Snapshot) -> Snapshot:

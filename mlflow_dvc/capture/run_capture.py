@@ -21,7 +21,7 @@ from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.guard import warn_once
 from mlflow_dvc.project import Project
 from mlflow_dvc.secrets.urls import public_text, public_values
-from mlflow_dvc.snapshot import GitState, Snapshot
+from mlflow_dvc.snapshot import GitState, Snapshot, withheld_lines
 from mlflow_dvc.tags import data_tags, git_tags
 
 _MAX_ATTACHED_BYTES = 50 * 1024 * 1024
@@ -130,8 +130,7 @@ class RunCapture:
     @property
     def withheld_lines(self) -> tuple[str, ...]:
         """A line for each file of which it is known by now that it is not attached."""
-        known = self.withheld or {}
-        return tuple(f"{path} is not attached: {why}" for path, why in known.items())
+        return tuple(withheld_lines(self.withheld or {}))
 
     @cached_property
     def tags(self) -> dict[str, str]:

@@ -11,9 +11,7 @@ from dataclasses import replace
 
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.secrets.names import is_secret_name
-from mlflow_dvc.secrets.search import HOLDS_KEY, Findings, search
-
-HOLDS_CREDENTIALS = "it holds credentials"
+from mlflow_dvc.secrets.search import Findings, search
 
 
 def withhold_files(capture: RunCapture) -> RunCapture:
@@ -30,12 +28,8 @@ def withhold_files(capture: RunCapture) -> RunCapture:
 def reasons_to_withhold(files: Mapping[str, bytes]) -> dict[str, str]:
     """Which of ``files`` must not be attached, each with the reason."""
     answers = search(files)
-    return {path: _reason(one) for path, one in answers.items() if _is_secret(path, one)}
+    return {path: one.reason for path, one in answers.items() if _is_secret(path, one)}
 
 
 def _is_secret(path: str, one: Findings) -> bool:
     return not one.is_clean or is_secret_name(path)
-
-
-def _reason(one: Findings) -> str:
-    return HOLDS_CREDENTIALS if one.fault in ("", HOLDS_KEY) else one.fault

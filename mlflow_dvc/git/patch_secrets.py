@@ -6,9 +6,8 @@ import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from mlflow_dvc.secrets.search import HIDDEN, HOLDS_KEY, Findings, decode, encode, search
+from mlflow_dvc.secrets.search import HIDDEN, Findings, decode, encode, search
 
-_HOLDS_CREDENTIALS = "it holds credentials"
 _TAKEN_OUT = "credentials were taken out"
 _PATCH, _OLD, _NEW, _FILE = "patch", "old", "new", "file"
 
@@ -48,7 +47,7 @@ class SecretFilter:
     def _is_whole(self, path: str, found: Mapping[str, Findings]) -> bool:
         one = found[posixpath.join(_FILE, path)]
         if not one.is_clean:
-            self.omit(path, _reason(one))
+            self.omit(path, one.reason)
         return one.is_clean
 
     def _clean_part(self, path: str, found: Mapping[str, Findings]) -> bytes:
@@ -57,20 +56,16 @@ class SecretFilter:
             old, new = (found[posixpath.join(kind, path)] for kind in (_OLD, _NEW))
             if old.is_clean and new.is_clean:
                 return part
-            self.omit(path, _reason(new if old.is_clean else old))
+            self.omit(path, (new if old.is_clean else old).reason)
             return b""
         one = found[posixpath.join(_PATCH, path)]
         clean = part if one.is_clean else _without(part, one)
         if clean is None:
-            self.omit(path, _reason(one))
+            self.omit(path, one.reason)
             return b""
         if clean != part:
             self.omit(path, _TAKEN_OUT)
         return clean
-
-
-def _reason(one: Findings) -> str:
-    return _HOLDS_CREDENTIALS if one.fault in ("", HOLDS_KEY) else one.fault
 
 
 def _plain(content: bytes) -> bytes:

@@ -11,7 +11,8 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 from mlflow_dvc.addresses import Address, OwnAddresses, why_anonymous
@@ -54,6 +55,18 @@ def object_in_patch(patch: bytes) -> str:
     """The name of an object that a patch is about, which tells the kind of its repository."""
     found = _INDEX_LINE.search(patch)
     return found[1].decode() if found else ""
+
+
+@dataclass(frozen=True)
+class CodeTree:
+    """A tree by its name, and where each link leads to that is left out of it.
+
+    ``fault`` says why the patch does not apply; empty where it does.
+    """
+
+    name: str
+    links_out: Mapping[str, str]
+    fault: str = ""
 
 
 class Repository:
@@ -246,10 +259,16 @@ class Repository:
         No commit, an empty text, is a tree without a file. Raises GitError where the patch does not
         apply.
         """
-        return self.tree_without_links(sha, patch)[0]
+        return self._tree_and_links(sha, patch)[0]
 
-    def tree_without_links(self, sha: str, patch: bytes) -> tuple[str, dict[str, str]]:
-        """:meth:`tree`, and where each link leads to that is left out."""
+    def code_tree(self, sha: str, patch: bytes) -> CodeTree:
+        """:meth:`tree`, without the patch where that does not apply."""
+        try:
+            return CodeTree(*self._tree_and_links(sha, patch))
+        except GitError as error:
+            return CodeTree(*self._tree_and_links(sha, b""), str(error))
+
+    def _tree_and_links(self, sha: str, patch: bytes) -> tuple[str, dict[str, str]]:
         with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
             index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
             self.git("read-tree", sha or "--empty", env=index)

@@ -23,6 +23,7 @@ from mlflow_dvc import user_cache
 MAX_SEARCH_SECONDS = 20.0
 HIDDEN = "***"
 HOLDS_KEY = "it holds a private key"
+HOLDS_CREDENTIALS = "it holds credentials"
 _KIND = "secrets"  # of what a process keeps for the next: that nothing was found
 _NO_PYTHON = "it was not searched for credentials: {!r} is no Python"
 _TOO_LONG = "it could not be searched for credentials within {:g} s"
@@ -45,6 +46,11 @@ class Findings:
     @property
     def is_clean(self) -> bool:
         return not self.spans and not self.fault
+
+    @property
+    def reason(self) -> str:
+        """Why a text with these is not attached."""
+        return HOLDS_CREDENTIALS if self.fault in ("", HOLDS_KEY) else self.fault
 
 
 # By the digest of name and text: a sweep of a thousand runs searches its code once.

@@ -42,11 +42,6 @@ def print_plan(plan: Plan) -> None:
     console.print(f"\nAll of it: {terminal.plain(clip(_pipeline(plan), _LOCATION_CHARACTERS))}\n")
 
 
-def short_id(plan: Plan) -> str:
-    """What is typed to run it; beside it the name of the stage is."""
-    return short_hash(plan.run.run_id)
-
-
 def _facts(plan: Plan) -> Iterator[tuple[str, list[str]]]:
     known = plan.provenance
     yield "run", [f"{plan.run.run_id}  {plan.run.name}"]

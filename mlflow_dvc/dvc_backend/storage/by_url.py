@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from mlflow_dvc.addresses import environment_endpoint
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.hash_query import LEGACY
-
-# https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
 def open_remote_url(url: str, algorithm: str, endpoint: str | None = None) -> Any:
@@ -18,8 +15,7 @@ def open_remote_url(url: str, algorithm: str, endpoint: str | None = None) -> An
     Credentials are those of the environment, and so is the server of a bucket where it names one:
     the same server may have another address there. Else it is ``endpoint``.
     """
-    named = any(os.environ.get(name) for name in _ENDPOINTS)
-    where = {"endpointurl": endpoint} if endpoint and not named else {}
+    where = {"endpointurl": endpoint} if endpoint and not environment_endpoint("s3") else {}
     cls, config, path = api.get_cloud_fs({}, url=url, **where)
     fs = cls(**config)
     # As dvc.data_cloud lays a remote out.

@@ -24,10 +24,16 @@ from mlflow_dvc.dvc_backend.hashing import run_hashing
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
 from mlflow_dvc.dvc_backend.storage.by_url import open_remote_url
 from mlflow_dvc.dvc_backend.storage.repositories import open_repository, own_repositories
-from mlflow_dvc.dvc_backend.storage.stores import ListedFile, copy_object, open_stores, read_listing
+from mlflow_dvc.dvc_backend.storage.stores import (
+    ListedFile,
+    check_names,
+    copy_object,
+    open_stores,
+    read_listing,
+)
 from mlflow_dvc.dvc_backend.trust import trust_only, why_without_credentials
 from mlflow_dvc.fingerprint import hash_file
-from mlflow_dvc.paths import holds_repository, is_inside
+from mlflow_dvc.paths import is_inside
 
 _MAX_SECONDS = 24 * 3600.0
 _MAX_THREADS = 16
@@ -284,10 +290,7 @@ def _copy_from_project(fs: Any, path: str, target: str) -> None:
         fs.get_file(path, target)
         return
     names = [posixpath.relpath(one, fs.abspath(path)) for one in map(fs.abspath, fs.find(path))]
-    if odd := next((name for name in names if not is_inside(name)), None):
-        raise ValueError(f"it names a file outside of itself, or of git's: {odd!r}")
-    if holds_repository(names):
-        raise ValueError("git would take it for a repository, whose settings name programs")
+    check_names(names)
     os.mkdir(target)
     for name in names:
         where = os.path.join(target, name)

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from mlflow_dvc.addresses import OwnAddresses
@@ -39,6 +40,7 @@ def open_repository(url: str, rev: str | None, own: OwnAddresses) -> Iterator[An
             yield repo
 
 
+@cache
 def own_repositories(root: str | None) -> OwnAddresses:
     """The remotes of the git repository that the user's project at ``root`` is in."""
     found = Repository(root).top_level() if root else None

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,16 @@ def read_listing(odb: Any, value: str) -> list[ListedFile]:
     rows: list[ListedFile] = read_json(content, len(content))  # of any size
     if not isinstance(rows, list) or not all(map(_is_row, rows)):
         raise ValueError("what lies there is no list of files")
-    for row in rows:
-        if not is_inside(row["relpath"]):
-            raise ValueError(f"it names a file outside of itself, or of git's: {row['relpath']}")
-    if holds_repository([row["relpath"] for row in rows]):
-        raise ValueError("git would take it for a repository, whose settings name programs")
+    check_names([row["relpath"] for row in rows])
     return rows
+
+
+def check_names(names: Collection[str]) -> None:
+    """Raises ValueError where files of these names cannot be written into a folder."""
+    if odd := next((name for name in names if not is_inside(name)), None):
+        raise ValueError(f"it names a file outside of itself, or of git's: {odd!r}")
+    if holds_repository(names):
+        raise ValueError("git would take it for a repository, whose settings name programs")
 
 
 def _is_row(row: Any) -> bool:

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlflow_dvc.git.repository import GitError, Repository
+from mlflow_dvc.git.repository import Repository
 from mlflow_dvc.git.submodules import Submodule, list_submodules
 from mlflow_dvc.paths import is_inside, safe_join
 from mlflow_dvc.recall.restore.target import RestoreTarget
@@ -54,21 +54,19 @@ class _CodeRestorer:
         """What is attached lies in ``folder`` of the record; ``location`` is a checkout of it."""
         patch = self._run.patch(folder) if self._patched else b""
         name = posixpath.join(folder, "code.patch")
-        try:
-            tree, links = repository.tree_without_links(sha, patch)
-            if patch:
-                yield Check("patch", name, "PASS")
-        except GitError as error:
-            yield Check("patch", name, "FAIL", f"it does not apply: {error}")
-            tree, links = repository.tree_without_links(sha, b"")
-        repository.check_out(tree, sha)
-        for path, where in links.items():
+        tree = repository.code_tree(sha, patch)
+        if tree.fault:
+            yield Check("patch", name, "FAIL", f"it does not apply: {tree.fault}")
+        elif patch:
+            yield Check("patch", name, "PASS")
+        repository.check_out(tree.name, sha)
+        for path, where in tree.links_out.items():
             reason = f"a link to {where!r}, out of the tree; it was not written"
             yield Check("file", path, "UNVERIFIED" if is_inside(path) else "TAMPERED", reason)
         for path, content in self._run.raw(folder).items() if self._patched else ():
             yield _written(repository.root, path, content)
         if folder.count(SUBMODULES) < _MAX_SUBMODULE_DEPTH:
-            for one in list_submodules(repository, tree):
+            for one in list_submodules(repository, tree.name):
                 yield from self._submodule(repository, one, folder, location)
         repository.leave_uncommitted()
 

@@ -14,7 +14,7 @@ from mlflow_dvc.dvc_backend.hash_query import HashQuery
 from mlflow_dvc.dvc_backend.hashing import hash_now
 from mlflow_dvc.git.code_files import is_program
 from mlflow_dvc.git.notebook import SUFFIX
-from mlflow_dvc.git.repository import GitError, Repository
+from mlflow_dvc.git.repository import Repository
 from mlflow_dvc.git.submodules import list_submodules
 from mlflow_dvc.recall.restore.target import RestoreTarget
 from mlflow_dvc.recall.stored_record import SUBMODULES
@@ -70,10 +70,7 @@ def _changed(target: RestoreTarget, repository: Repository, sha: str, folder: st
 def _tree(target: RestoreTarget, repository: Repository, sha: str, folder: str = "") -> str:
     """The tree as it was restored; a patch that failed or is forged was reported then."""
     patch = b"" if find_patch_fault(target.run) else target.run.patch(folder)
-    try:
-        return repository.tree(sha, patch)
-    except GitError:
-        return repository.tree(sha)
+    return repository.code_tree(sha, patch).name
 
 
 def _patched(target: RestoreTarget) -> set[str]:

@@ -17,7 +17,6 @@ from mlflow_dvc.errors import CommitLostError, MlflowDvcError, TargetExistsError
 from mlflow_dvc.git.head import common_dir, find_git_dir
 from mlflow_dvc.git.repository import (
     RESTORED,
-    GitError,
     Repository,
     full_sha_or_none,
     object_in_patch,
@@ -77,10 +76,7 @@ class RestoreTarget:
     @cached_property
     def _links_out(self) -> Set[str]:
         """The links of the code that were not written."""
-        try:
-            return self.repository.tree_without_links(self.sha, self.run.patch())[1].keys()
-        except GitError:
-            return self.repository.tree_without_links(self.sha, b"")[1].keys()
+        return self.repository.code_tree(self.sha, self.run.patch()).links_out.keys()
 
     def run_step(self, step: str, work: Callable[[], Iterator[Check]]) -> list[Check]:
         """What ``work`` has found, now or in an attempt before."""
