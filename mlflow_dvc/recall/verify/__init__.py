@@ -127,8 +127,10 @@ def _ask_stores(
     for run, location in zip(runs, locations, strict=True):
         if location.dvc_root:
             wanted.setdefault(location.dvc_root, {}).update(_data_refs(run))
-    own = next((location.own_root for location in locations), None)
-    stores = {root: find_available(root, mine.values(), own=own) for root, mine in wanted.items()}
+    own = {location.dvc_root: location.own_root for location in locations}
+    stores = {
+        root: find_available(root, mine.values(), own=own[root]) for root, mine in wanted.items()
+    }
     for run, location in zip(runs, locations, strict=True):
         if location.dvc_root and not location.untrusted:
             kept, _ = stores[location.dvc_root]
