@@ -526,3 +526,27 @@ def test_broken_record_is_of_one_run_alone(records: Records):
     assert {name for name in bad if found[ids[name]].verdict == "PASS"} == set()
     hits = mlflow_dvc.search(MODEL)
     assert good in {one.run_id for one in hits}
+
+
+def test_several_projects(
+    make_project: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Of several projects in one repository each has its own settings, wherever it is asked."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/both.db")
+    repository = make_project(dvc=False)
+    for name in ("a", "b"):
+        inside = Project(repository.root / name)
+        inside.root.mkdir()
+        inside.dvc("init", "--quiet", "--subdir")
+        inside.dvc("config", "cache.dir", str(tmp_path / "caches" / name))
+        inside.write("raw.csv", f"of {name}\n")
+        inside.dvc("add", "--quiet", "raw.csv")
+        inside.write("run.py", "import mlflow\nwith mlflow.start_run():\n    pass\n")
+    repository.commit("both")
+    for name in ("a", "b"):
+        repository.python("run.py", cwd=repository.root / name)
+    for name in ("a", "b"):
+        monkeypatch.chdir(repository.root / name)
+        found = mlflow_dvc.verify(all_runs=True)
+        data = [item for one in found for item in one.items if item.part == "data"]
+        assert [(item.verdict, item.reason) for item in data] == [("PASS", "cache")] * 2
