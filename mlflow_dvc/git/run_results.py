@@ -37,7 +37,7 @@ _OF_RESULTS = re.compile(
 )
 
 
-class _Listing(NamedTuple):
+class _FolderContent(NamedTuple):
     files: frozenset[str]
     folders: frozenset[str]
 
@@ -48,7 +48,7 @@ class RunResults:
     def __init__(self, root: str, known: Set[str]) -> None:
         self._root = root
         self._known = known
-        self._listings: dict[str, _Listing] = {}
+        self._listings: dict[str, _FolderContent] = {}
 
     def has(self, path: str) -> bool:
         """Whether the file ``path``, which git does not know, was left by a run."""
@@ -90,7 +90,7 @@ class RunResults:
             yield folder
             folder = posixpath.dirname(folder)
 
-    def _list(self, folder: str) -> _Listing:
+    def _list(self, folder: str) -> _FolderContent:
         if folder not in self._listings:
             rows: list[tuple[str, bool]] = []
             with (
@@ -99,7 +99,9 @@ class RunResults:
             ):
                 rows = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
             files = frozenset(name for name, is_folder in rows if not is_folder)
-            self._listings[folder] = _Listing(files, frozenset(n for n, inner in rows if inner))
+            self._listings[folder] = _FolderContent(
+                files, frozenset(n for n, inner in rows if inner)
+            )
         return self._listings[folder]
 
 

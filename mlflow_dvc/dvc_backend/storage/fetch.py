@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -21,17 +21,15 @@ from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS, HashQuery
 from mlflow_dvc.dvc_backend.hashing import run_hashing
-from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
-from mlflow_dvc.dvc_backend.storage.by_url import open_remote_url
-from mlflow_dvc.dvc_backend.storage.repositories import open_repository, own_repositories
+from mlflow_dvc.dvc_backend.readonly_repo import scratch_store
+from mlflow_dvc.dvc_backend.storage.sources import OpenStores
 from mlflow_dvc.dvc_backend.storage.stores import (
     ListedFile,
     check_names,
     copy_object,
-    open_stores,
     read_listing,
 )
-from mlflow_dvc.dvc_backend.trust import trust_only, why_without_credentials
+from mlflow_dvc.dvc_backend.trust import why_without_credentials
 from mlflow_dvc.fingerprint import hash_file
 from mlflow_dvc.paths import is_inside
 
@@ -156,80 +154,6 @@ def run_locate(path: str, root: str | None, repo: str | None, rev: str | None) -
         return {"fault": describe_dvc_error(error)}
 
 
-class OpenStores(ExitStack):
-    """Projects, remotes and repositories, each opened once.
-
-    ``own`` is the project whose settings are the user's; of another one the settings are
-    ``config``.
-    """
-
-    def __init__(self, own: str | None, config: Mapping[str, Any] | None = None) -> None:
-        super().__init__()
-        self._own = own
-        self._config = config
-        self._stores: dict[tuple[int, str], _Stores] = {}
-        self._opened: dict[tuple[str | None, ...], Any] = {}
-
-    def trust(self) -> None:
-        trust_only(self._own)
-
-    def project(self, root: str) -> Any:
-        is_foreign = root != self._own
-        config = self._config if is_foreign else None
-
-        def opened() -> Any:
-            return self.enter_context(open_read_only(root, foreign=is_foreign, config=config))
-
-        return self._once((root,), opened)
-
-    def remote(self, url: str, algorithm: str, endpoint: str | None) -> Any:
-        return self._once(
-            (url, algorithm, endpoint), lambda: open_remote_url(url, algorithm, endpoint)
-        )
-
-    def repository(self, url: str, rev: str | None) -> Any:
-        def opened() -> Any:
-            return self.enter_context(open_repository(url, rev, own_repositories(self._own)))
-
-        return self._once((url, rev), opened)
-
-    def stores(
-        self, repo: Any, wanted: FetchRequest, tried: list[str]
-    ) -> Iterator[tuple[str, Copy]]:
-        """The cache of a project and all its remotes, the default one first."""
-        known = self._stores.setdefault((id(repo), wanted.algorithm), _Stores(repo, wanted))
-        for name, odb in known.opened():
-            yield name, partial(_copy_object, odb, wanted)
-        tried += known.faults
-
-    def _once(self, key: tuple[str | None, ...], open_it: Callable[[], Any]) -> Any:
-        """What could not be opened is not tried again: its error is raised each time."""
-        if key not in self._opened:
-            try:
-                self._opened[key] = open_it()
-            except Exception as error:
-                self._opened[key] = error
-        found = self._opened[key]
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-
-class _Stores:
-    """Those of one project, each opened when it is first needed, and once."""
-
-    def __init__(self, repo: Any, wanted: FetchRequest) -> None:
-        self.faults: list[str] = []
-        self._known: list[tuple[str, Any]] = []
-        self._rest = open_stores(repo, wanted.algorithm, self.faults.append)
-
-    def opened(self) -> Iterator[tuple[str, Any]]:
-        yield from self._known
-        for one in self._rest:
-            self._known.append(one)
-            yield one
-
-
 def _places(
     wanted: FetchRequest, sources: OpenStores, tried: list[str]
 ) -> Iterator[tuple[str, Copy]]:
@@ -246,7 +170,7 @@ def _places(
         here = os.path.join(wanted.root, wanted.path)
         if _is_readable(wanted):
             yield f"work tree {here}", lambda target: _copy_tree(here, target)
-        yield from sources.stores(repo, wanted, tried)
+        yield from _of_repo(repo, wanted, sources, tried)
     if wanted.remote:
         about = (wanted.remote, wanted.algorithm, wanted.endpoint)
         if odb := opened(wanted.remote, sources.remote, *about):
@@ -256,9 +180,16 @@ def _places(
     if wanted.repo:
         name = f"{wanted.repo}@{wanted.rev}" if wanted.rev else wanted.repo
         if clone := opened(name, sources.repository, wanted.repo, wanted.rev):
-            yield from sources.stores(clone, wanted, tried)
+            yield from _of_repo(clone, wanted, sources, tried)
             inside = os.path.normpath(os.path.join(wanted.subdir or "", wanted.path))
             yield name, lambda target: _copy_from_project(clone.dvcfs, inside, target)
+
+
+def _of_repo(
+    repo: Any, wanted: FetchRequest, sources: OpenStores, tried: list[str]
+) -> Iterator[tuple[str, Copy]]:
+    for name, odb in sources.stores(repo, wanted.algorithm, tried):
+        yield name, partial(_copy_object, odb, wanted)
 
 
 def _in_work_tree(wanted: FetchRequest) -> str | None:

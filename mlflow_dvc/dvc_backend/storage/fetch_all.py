@@ -13,7 +13,8 @@ from typing import Any
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc
 from mlflow_dvc.dvc_backend.storage.availability import Origin
-from mlflow_dvc.dvc_backend.storage.fetch import UNFINISHED, FetchRequest, OpenStores, fetch_into
+from mlflow_dvc.dvc_backend.storage.fetch import UNFINISHED, FetchRequest, fetch_into
+from mlflow_dvc.dvc_backend.storage.sources import OpenStores
 from mlflow_dvc.dvc_backend.trust import trust_only
 
 _MAX_SECONDS = 7 * 24 * 3600.0
