@@ -112,7 +112,6 @@ def fetch_into(
     if target is None and (here := _in_work_tree(wanted)):
         return here, []
     api.require("repo", "hash", "stores", "trust")
-    sources.trust()
     if target is not None and os.path.lexists(target):
         if _hash(target, wanted.algorithm) == wanted.hash:
             return target, []

@@ -27,9 +27,6 @@ class OpenStores(ExitStack):
         self._stores: dict[tuple[int, str], _Stores] = {}
         self._opened: dict[tuple[str | None, ...], Any] = {}
 
-    def trust(self) -> None:
-        trust_only(self._own)
-
     def project(self, root: str) -> Any:
         is_foreign = root != self._own
         config = self._config if is_foreign else None
@@ -59,6 +56,7 @@ class OpenStores(ExitStack):
     def _once(self, key: tuple[str | None, ...], open_it: Callable[[], Any]) -> Any:
         """What could not be opened is not tried again: its error is raised each time."""
         if key not in self._opened:
+            trust_only(self._own)
             try:
                 self._opened[key] = open_it()
             except Exception as error:
