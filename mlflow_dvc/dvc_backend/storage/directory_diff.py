@@ -19,11 +19,10 @@ from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import LEGACY
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
-from mlflow_dvc.dvc_backend.storage.stores import ListedFile, read_listing_anywhere
+from mlflow_dvc.dvc_backend.storage.stores import FILE_HASH, ListedFile, read_listing_anywhere
 
 MAX_LISTED_FILES = 1000
 _MAX_SECONDS = 600.0
-_HASH = re.compile(r"[0-9a-f]{32}")
 _FOLDER = re.compile(r"[0-9a-f]{32}\.dir")
 
 FileStatus = Literal["added", "deleted", "modified", "renamed"]
@@ -177,7 +176,7 @@ def _sized(row: FileChange, cache: Any) -> FileChange:
 
 
 def _size(cache: Any, value: str | None) -> int | None:
-    if cache is None or value is None or not _HASH.fullmatch(value):
+    if cache is None or value is None or not FILE_HASH.fullmatch(value):
         return None
     try:
         return os.stat(cache.oid_to_path(value)).st_size

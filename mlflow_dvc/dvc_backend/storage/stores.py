@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -18,6 +20,7 @@ from mlflow_dvc.foreign_values import read_json
 from mlflow_dvc.paths import holds_repository, is_inside
 
 ListedFile = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``
+FILE_HASH = re.compile(r"[0-9a-f]{32}")
 Report = Callable[[str], None]
 
 
@@ -61,15 +64,17 @@ def read_listing(odb: Any, value: str) -> list[ListedFile]:
 
 def check_names(names: Collection[str]) -> None:
     """Raises ValueError where files of these names cannot be written into a folder."""
-    if odd := next((name for name in names if not is_inside(name)), None):
-        raise ValueError(f"it names a file outside of itself, or of git's: {odd!r}")
+    odd = [name for name in names if not is_inside(name) or posixpath.normpath(name) == "."]
+    if odd:
+        raise ValueError(f"it names what is no file inside of it, or one of git's: {odd[0]!r}")
     if holds_repository(names):
         raise ValueError("git would take it for a repository, whose settings name programs")
 
 
 def _is_row(row: Any) -> bool:
     is_text = isinstance(row, dict) and all(isinstance(value, str) for value in row.values())
-    return is_text and "relpath" in row
+    # The hash becomes a path in the store.
+    return is_text and "relpath" in row and bool(FILE_HASH.fullmatch(row.get("md5", "")))
 
 
 def existing_hashes(odb: Any, oids: set[str]) -> set[str]:
