@@ -32,7 +32,7 @@ def test_odd_rows(tmp_path: Path, odd: object):
     odb = LocalHashFileDB(LocalFileSystem(), str(tmp_path))
     assert read_listing(odb, _store(odb, [ROW])) == [ROW]
     for rows in ([odd, ROW], [ROW, odd]):
-        with pytest.raises(ValueError, match="no list of files|no file inside of it"):
+        with pytest.raises(ValueError, match=r"no list of files|no file inside of it"):
             read_listing(odb, _store(odb, rows))
 
 
