@@ -19,6 +19,7 @@ MAX_INTEGER = 2**63 - 1
 MAX_ARTIFACTS = 10_000  # files and folders
 MAX_ARTIFACT_DEPTH = 40  # folders
 MAX_ARTIFACT_BYTES = 100 * MIB  # of all together
+MAX_ARCHIVE_INDEX_BYTES = 4 * MIB  # what an archive of files says about them
 MAX_PARTS = 100  # in which one run went on with other code or data
 MAX_COMPARED_FILES = 100  # parameter files and pipelines that `diff` downloads of a run
 

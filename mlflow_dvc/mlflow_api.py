@@ -67,6 +67,22 @@ SET_TERMINATED = Need(
     _CLIENT, "TrackingServiceClient.set_terminated", ("run_id",),
     "what becomes known of a run at its end is not recorded",
 )  # fmt: skip
+SET_TAG = Need(
+    _CLIENT, "TrackingServiceClient.set_tag", ("run_id", "key", "value"),
+    "what a run is tagged with must be read from the server",
+)  # fmt: skip
+LOG_BATCH = Need(
+    _CLIENT, "TrackingServiceClient.log_batch", ("run_id", "metrics", "params", "tags"),
+    "what a run is tagged with must be read from the server",
+)  # fmt: skip
+LOG_METRIC = Need(
+    _CLIENT, "TrackingServiceClient.log_metric", ("run_id",),
+    "what becomes known during a run is recorded at its end",
+)  # fmt: skip
+READ_RUN = Need(
+    "mlflow.store.tracking.rest_store", "RestStore.get_run", ("run_id",),
+    "each run is read from the server once more",
+)  # fmt: skip
 CREATE_MODEL = Need(
     _CLIENT, "TrackingServiceClient.create_logged_model", ("source_run_id",),
     "logged models get tags of their own time, not those of their run", since=(3,),
@@ -89,8 +105,8 @@ RUN_CONTEXT = Need(
     "the run of `reproduce` is found by its stage alone",
 )  # fmt: skip
 NEEDS = (
-    CLIENT_MADE, CREATE_RUN, SET_TERMINATED, CREATE_MODEL, FINALIZE_MODEL, ACTIVE_RUN, CODE_SOURCE,
-    INFER_SCHEMA, RUN_CONTEXT,
+    CLIENT_MADE, CREATE_RUN, SET_TERMINATED, SET_TAG, LOG_BATCH, LOG_METRIC, READ_RUN, CREATE_MODEL,
+    FINALIZE_MODEL, ACTIVE_RUN, CODE_SOURCE, INFER_SCHEMA, RUN_CONTEXT,
 )  # fmt: skip
 
 

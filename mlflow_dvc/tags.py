@@ -41,6 +41,7 @@ LOCK = "dvc.lock"
 SEAL = "dvc.seal"
 UNCOVERED = "dvc.uncovered"
 CHANGED = "dvc.changed"
+RESUMES = "dvc.resumes"  # how many records the run has beside its first one
 STAGES = "dvc.stages"  # of a run that went on in other stages: all of them, one in a line
 OUTS = "dvc.outs"
 DEPS = "dvc.deps"
@@ -56,7 +57,7 @@ MLFLOW_USER = "mlflow.user"
 _NAMES = frozenset({
     GIT_SHA, GIT_BRANCH, GIT_DESCRIBE, GIT_DIRTY, STAGE, SCRIPT_STAGE, EXPERIMENT, ROOT,
     DATA_VERSION, DATA_STATUS, MODIFIED, MISSING, LOCK, SEAL, OUTS, DEPS, UNCOVERED, CHANGED,
-    STAGES,
+    RESUMES, STAGES,
 })  # fmt: skip
 _PREFIXES = (OUT, DEP, SOURCE, HASHES)
 
@@ -313,8 +314,8 @@ def hash_tags(hashes: Iterable[str], first: int = 1) -> dict[str, str]:
 def more_hash_tags(there: Mapping[str, str], hashes: Iterable[str]) -> dict[str, str]:
     """The tags to add to a run with the tags ``there``, so that it is found by ``hashes`` too."""
     fresh = sorted(set(hashes) - hashes_in(there))
-    used = sum(hashes_key(number) in there for number in range(1, MAX_HASH_TAGS + 1))
-    return hash_tags(fresh, first=used + 1) if fresh else {}
+    used = [number for number in range(1, MAX_HASH_TAGS + 1) if hashes_key(number) in there]
+    return hash_tags(fresh, first=max(used, default=0) + 1) if fresh else {}
 
 
 def add_stage(there: Mapping[str, str], stage: str | None) -> dict[str, str]:

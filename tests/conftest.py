@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import importlib.metadata
+import io
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -445,7 +447,7 @@ def runs(tracking_uri: str) -> Callable[[], list[object]]:
 
 @pytest.fixture
 def attached(tracking_uri: str, tmp_path: Path) -> Callable[[str], dict[str, bytes]]:
-    """``attached(run_id)``: the content of every artifact below ``dvc/``, by its path there."""
+    """``attached(run_id)``: every file of the record, by its path below ``dvc/``."""
     import mlflow
 
     def read(run_id: str) -> dict[str, bytes]:
@@ -455,10 +457,17 @@ def attached(tracking_uri: str, tmp_path: Path) -> Callable[[str], dict[str, byt
         target = tmp_path / "downloaded" / run_id
         target.mkdir(parents=True, exist_ok=True)
         root = Path(client.download_artifacts(run_id, "dvc", str(target)))
-        return {
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in sorted(root.rglob("*"))
-            if path.is_file()
-        }
+        return files_of_record(root)
 
     return read
+
+
+def files_of_record(root: Path) -> dict[str, bytes]:
+    """What lies below ``root``, by its path there, with what lies in its archives."""
+    apart = {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    found: dict[Path, bytes] = {}
+    for path in [path for path in apart if path.name == "project.zip"]:
+        with zipfile.ZipFile(io.BytesIO(apart.pop(path))) as archive:
+            found |= {path.parent / name: archive.read(name) for name in archive.namelist()}
+    found |= apart
+    return {path.relative_to(root).as_posix(): found[path] for path in found}

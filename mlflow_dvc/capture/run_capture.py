@@ -27,8 +27,6 @@ from mlflow_dvc.tags import data_tags, git_tags
 _MAX_ATTACHED_BYTES = 50 * 1024 * 1024
 _MAX_DVC_FILES = 100
 _NOT_SEARCHED = "it was not searched for credentials"
-# MLflow's local store lies in the project by default, and DVC reads every dvc.yaml there is.
-_DVCIGNORE = b"# Attached by mlflow-dvc: copies, not part of a pipeline.\n*\n"
 
 
 class DataCapture:
@@ -192,8 +190,6 @@ class RunCapture:
     def all_files(self) -> dict[str, bytes]:
         """Every file worth attaching, by its path below ``dvc/``, as it was at the start."""
         ours = self.late_files
-        if self.reading is not None or self.data_capture.frozen:
-            ours[".dvcignore"] = _DVCIGNORE
         if self.patch:
             ours |= self.patch.files
         found = self._less_withheld(self.project_files)

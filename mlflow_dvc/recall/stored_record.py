@@ -169,7 +169,7 @@ def load_record(ref: str, tracking_uri: str | None = None) -> StoredRecord:
     """
     record = load_record_of(tracking.get_run(ref, tracking_uri), tracking_uri)
     if record.unread:
-        reason = f"{record.unread[0]} is attached, and could not be downloaded"
+        reason = f"{record.unread[0]} is attached, and could not be read"
         raise UnreadableRecordError(record.run_id, reason)
     return record
 

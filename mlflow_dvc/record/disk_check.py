@@ -71,6 +71,12 @@ def finish_check(record: RunRecordState, seconds: float) -> Snapshot | None:
     return evidence.apply_disk_check(data, pending.asked, answer, started, pending.missing)
 
 
+def has_ended(record: RunRecordState) -> bool:
+    """Whether the child that looks has an answer."""
+    child = record.pending.child if record.pending else None
+    return child is not None and child.wait(0)
+
+
 def stop_checks() -> None:
     """At the end of the process: what is not known by now stays unverified."""
     for child in _children.values():

@@ -17,6 +17,7 @@ from mlflow_dvc.datasets.description import (
 )
 from mlflow_dvc.dvcfiles.remotes import default_remote
 from mlflow_dvc.record.run_registry import RunRecordState
+from mlflow_dvc.record.write_record import read_run
 from mlflow_dvc.snapshot import DataEntry, inputs
 from mlflow_dvc.tracking import Input
 
@@ -35,7 +36,10 @@ def log_inputs(record: RunRecordState) -> None:
     wanted = _wanted(record)
     if wanted == record.inputs:
         return
-    there = tracking.inputs_of(record.tracking_uri, record.run_id)
+    run = read_run(record)
+    if run is None:
+        return
+    there = tracking.inputs_of(run)
     if missing := [one for one in wanted if not _is_among(one, there)]:
         try:
             _send(record, missing)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -10,28 +13,92 @@ from mlflow_dvc.guard import guard
 from mlflow_dvc.record import disk_check, inputs, stage_seal, write_record
 from mlflow_dvc.record.background_worker import BackgroundWorker
 from mlflow_dvc.record.process_exit import has_raised, user_threads_running
-from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry
+from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, known_records
 
 _FAILURES = frozenset({"FAILED", "KILLED"})
 _WAIT_SHARE = 0.8
+_LOOK_SECONDS = 1.0
+_LONG_RUN_SECONDS = 30  # after so long nobody feels one request more
 _FAILURE_WAIT_SECONDS = 1.0  # whoever has pressed Ctrl-C does not want to wait
 
 registry = RunRegistry()
+# Runs that have ended, of a stage that is about to be sealed: then all is written at once.
+_deferred: list[RunRecordState] = []
+
+
+def on_run_ending(run_id: str) -> None:
+    """MLflow is about to end the run, and may read it: what is left is written with that."""
+    for record in known_records(registry.get(run_id)):
+        record.read, record.is_ended = None, True
+
+
+def on_run_read(run: Any) -> None:
+    """MLflow has read the run at its end."""
+    for record in known_records(registry.get(run.info.run_id)):
+        if record.is_ended:
+            record.note_read(run)
+
+
+def on_tags_written(run_id: str, tags: Mapping[str, str]) -> None:
+    """The user has tagged the run."""
+    for record in known_records(registry.get(run_id)):
+        if record.server_tags is not None:
+            record.server_tags = {**record.server_tags, **tags}
 
 
 def on_run_end(run_id: str, status: Any) -> None:
-    """Wait for the record of a run that has ended, then write what the disk check found."""
+    """Write what is not written yet of a run that has ended, and wait for that."""
     worker.wait(run_id)
     for record in registry.kept_records(run_id):
-        record.is_ended = True
         record.failed = str(status).upper() in _FAILURES
-        if record.pending:
-            _submit_disk_check(record, _time_limit(failed=record.failed))
-        worker.submit(run_id, f"log the inputs of run {run_id}", partial(inputs.log_inputs, record))
-        worker.submit(
-            run_id, f"draw the record of run {run_id}", partial(write_record.write_reports, record)
-        )
+        seconds = _time_limit(failed=record.failed)
+        doing = f"complete the record of run {run_id}"
+        worker.submit(run_id, doing, partial(_finish, record, seconds))
     worker.wait(run_id)
+
+
+def _finish(record: RunRecordState, seconds: float) -> None:
+    if record.pending:
+        with guard(f"check the data of {record.label}"):
+            _conclude_check(record, seconds)
+    with guard(f"log the inputs of {record.label}"):
+        inputs.log_inputs(record)
+    if record.awaits_seal:
+        write_record.write_known(record)
+        _deferred.append(record)
+    else:
+        write_record.write_all(record)
+
+
+def write_deferred() -> None:
+    """This process goes on: the tags of its runs so far do not wait for its end."""
+    while _deferred:
+        record = _deferred.pop()
+        doing = f"complete the tags of {record.label}"
+        worker.submit(record.run_id, doing, partial(write_record.sync_tags, record))
+
+
+def on_activity(run_id: str) -> None:
+    """The user writes to the run: a good moment for what has become known of it meanwhile.
+
+    No thread of ours waits for it.
+    """
+    record, now = registry.get(run_id), time.monotonic()
+    if record is None or record.is_settled or now < record.next_look:
+        return
+    record.next_look = now + _LOOK_SECONDS
+    is_known = record.pending is None or disk_check.has_ended(record)
+    is_long = time.time_ns() - record.started > _LONG_RUN_SECONDS * 10**9
+    if is_long or (is_known and not record.awaits_seal):
+        record.next_look = math.inf
+        doing = f"complete the tags of {record.label}"
+        worker.submit(run_id, doing, partial(_write_meanwhile, record))
+
+
+def _write_meanwhile(record: RunRecordState) -> None:
+    _conclude_check(record, 0)
+    write_record.write_known(record)
+    write_record.sync_tags(record)
 
 
 def on_model_final(model_id: str) -> None:
@@ -39,8 +106,15 @@ def on_model_final(model_id: str) -> None:
     for record in registry.kept_records(model_id):
         worker.wait(model_id)
         if record.pending:
-            _submit_disk_check(record, _time_limit(failed=False))
+            doing = f"check the data of {record.label}"
+            seconds = _time_limit(failed=False)
+            worker.submit(model_id, doing, partial(_finish_model, record, seconds))
             worker.wait(model_id)
+
+
+def _finish_model(record: RunRecordState, seconds: float) -> None:
+    _conclude_check(record, seconds)
+    write_record.write_all(record)
 
 
 def _time_limit(*, failed: bool) -> float:
@@ -49,30 +123,27 @@ def _time_limit(*, failed: bool) -> float:
     return min(seconds, _FAILURE_WAIT_SECONDS) if failed else seconds
 
 
-def _submit_disk_check(record: RunRecordState, seconds: float) -> None:
-    def conclude() -> None:
-        data = disk_check.finish_check(record, seconds)
-        if data and _is_there(record):
-            write_record.write_update(record, data)
-
-    worker.submit(record.run_id, f"check the data of {record.label}", conclude)
+def _conclude_check(record: RunRecordState, seconds: float) -> None:
+    if data := disk_check.finish_check(record, seconds):
+        write_record.update(record, data)
 
 
-def _write_what_is_left(record: RunRecordState) -> None:
-    """Give a run that nobody has ended its inputs and pages.
-
-    A run that was ended has them. It gets them again only if more has become known since.
-    """
-    if _is_there(record):
-        with guard(f"log the inputs of {record.label}"):
-            inputs.log_inputs(record)
-        write_record.write_reports(record)
+def _write_what_is_left(record: RunRecordState, seconds: float) -> None:
+    """Give a record what its run, or the model, got no occasion for: mostly there is nothing."""
+    if not _is_there(record):
+        return
+    with guard(f"check the data of {record.label}"):
+        _conclude_check(record, seconds)
+    with guard(f"log the inputs of {record.label}"):
+        inputs.log_inputs(record)
+    write_record.write_all(record)
 
 
 def _is_there(record: RunRecordState) -> bool:
     """Whether it is still worth telling: what nobody has ended may have been deleted."""
-    ask = tracking.is_model_there if record.is_model else tracking.is_run_active
-    return record.is_ended or ask(record.tracking_uri, record.run_id)
+    if record.is_model:
+        return tracking.is_model_there(record.tracking_uri, record.run_id)
+    return record.is_ended or write_record.read_run(record) is not None
 
 
 def _at_exit_jobs() -> bool:
@@ -87,12 +158,9 @@ def _at_exit_jobs() -> bool:
         with guard("record what the stage has made"):
             sealings = stage_seal.start_seals(records, seconds)
     if outcome == "failed":
-        for record in filter(stage_seal.is_due, records):
+        for record in [one for one in records if one.awaits_seal]:
             doing = f"note that the stage of {record.label} failed"
             worker.submit(record.run_id, doing, partial(stage_seal.mark_failed, record))
-    for record in records:
-        if record.pending:
-            _submit_disk_check(record, seconds)
     for sealing in sealings:
         worker.submit(
             sealing.records[0].run_id,
@@ -100,9 +168,10 @@ def _at_exit_jobs() -> bool:
             partial(stage_seal.finish_seal, sealing, seconds),
         )
     for record in records:
-        if not record.is_model:
-            doing = f"draw the record of {record.label}"
-            worker.submit(record.run_id, doing, partial(_write_what_is_left, record))
+        if not record.is_ended:
+            record.read = None
+        doing = f"complete the record of {record.label}"
+        worker.submit(record.run_id, doing, partial(_write_what_is_left, record, seconds))
     return False
 
 
@@ -113,5 +182,6 @@ def after_fork() -> None:
     """In a forked child: the runs are the parent's to finish."""
     worker.after_fork()
     registry.after_fork()
+    _deferred.clear()
     disk_check.after_fork()
     stage_seal.exit_watcher.after_fork()

@@ -58,9 +58,15 @@ class ExitWatcher:
         """Another process tells how the stage ends."""
         self._is_forked = True
 
+    @property
+    def tells(self) -> bool:
+        """Whether exit hooks will run in this process, and say how it ended."""
+        is_main = not self._is_forked and multiprocessing.parent_process() is None
+        return self._is_watching and is_main
+
     def exit_outcome(self) -> Outcome:
         """Asked when exit hooks run: later ones may still fail, or end the process themselves."""
-        if self._is_forked or not self._is_watching or multiprocessing.parent_process() is not None:
+        if not self.tells:
             return "unknown"
         if has_raised():
             return "failed"

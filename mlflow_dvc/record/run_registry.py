@@ -6,12 +6,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from mlflow_dvc import settings
 from mlflow_dvc import tags as tag
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
 from mlflow_dvc.dvc_backend.hash_query import HashQuery
 from mlflow_dvc.tracking import Input
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 _MAX_RUNS = 1000
 
@@ -41,8 +46,13 @@ class RunRecordState:
     ``later`` has, beside its first one, as it went on with other code or data, the tags that
     came by it. ``previous`` is what this process knew of the run before it was resumed.
     ``begun`` are its tags before anybody looked at the disk, once it is known whether the run
-    carries it. ``is_ended``: this process has ended the run. ``inputs`` were logged last, and
-    ``drawn`` is what the pages were last made of: neither is written twice.
+    carries it. ``is_ended``: this process has ended the run. ``inputs`` were logged last,
+    ``sent`` has the md5 of what is attached by now, the tags tell of ``told``, and the pages were
+    ``drawn`` of it: nothing is written twice. ``awaits_exit``: the end of the process will tell.
+
+    ``server_tags`` are all tags of the run as far as this process knows, which sees what it writes
+    itself; None where it does not. ``read`` is the run as the server told it at its end, or at that
+    of the process.
     """
 
     run_id: str
@@ -64,7 +74,37 @@ class RunRecordState:
     is_model: bool = False
     is_ended: bool = False
     inputs: list[Input] = field(default_factory=list)
+    told: RunCapture | None = None
     drawn: RunCapture | None = None
+    artifact_uri: str | None = None
+    sent: dict[str, str] = field(default_factory=dict)
+    server_tags: dict[str, str] | None = None
+    read: Run | None = None
+    awaits_exit: bool = False
+    next_look: float = 0.0
+
+    def note_read(self, run: Run | None) -> None:
+        """What the server said of the run just now."""
+        self.read = run
+        self.server_tags = dict(run.data.tags) if run else {}
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more will become known of it, as far as can be told."""
+        return self.pending is None and not self.awaits_seal
+
+    @property
+    def awaits_seal(self) -> bool:
+        """Whether it is of a stage that is sealed when this process ends, as far as it tells."""
+        capture = self.capture
+        return (
+            self.awaits_exit
+            and settings.seal_enabled()
+            and not self.failed
+            and capture.reading is not None
+            and capture.project.dvc_stage is not None
+            and capture.data.stage is not None
+        )
 
     @property
     def label(self) -> str:
@@ -73,9 +113,13 @@ class RunRecordState:
 
 
 class RunRegistry:
-    """Records by run id; the oldest are forgotten, as a service may start runs for ever."""
+    """Records by run id; the oldest are forgotten, as a service may start runs for ever.
+
+    ``sees_tags``: this process sees what the user tags a run with.
+    """
 
     def __init__(self) -> None:
+        self.sees_tags = False
         self._records: OrderedDict[str, RunRecordState] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -14,7 +14,7 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.guard import first_line, warn_once
-from mlflow_dvc.record import stage_seal, write_record
+from mlflow_dvc.record import lifecycle, stage_seal, write_record
 from mlflow_dvc.record.lifecycle import registry, worker
 from mlflow_dvc.record.run_registry import RunRecordState
 from mlflow_dvc.secrets.urls import public_url
@@ -150,8 +150,12 @@ def on_created(client: Any, run: Any, start: PendingRun) -> None:
     run_id = run.info.run_id
     uri, experiment = client.tracking_uri, run.info.experiment_id
     record = RunRecordState(run_id, uri, start.capture, dict(start.tags), start.looked, experiment)
+    record.artifact_uri = run.info.artifact_uri
+    if registry.sees_tags:
+        record.server_tags = dict(start.call.arguments["tags"])
     registry.add(record)
     stage_seal.watch(record)
+    lifecycle.write_deferred()
     parent = start.call.arguments["tags"].get(tag.MLFLOW_PARENT)
     artifacts = settings.artifacts_enabled()
     worker.submit(
@@ -182,6 +186,9 @@ def on_resumed(run: Any) -> None:
         run_id, uri, capture, tag.own_tags(existing), looked, experiment, awaiting_activation=False
     )
     record.models, record.previous = models, known
+    record.artifact_uri = run.info.artifact_uri
+    if registry.sees_tags:
+        record.server_tags = existing
     registry.add(record)
     stage_seal.watch(record)
     artifacts = settings.artifacts_enabled()

@@ -45,11 +45,12 @@ def watch(record: RunRecordState) -> None:
     """A run of a stage has started: whether its process fails will count."""
     if settings.seal_enabled() and record.capture.project.dvc_stage:
         exit_watcher.watch()
+        record.awaits_exit = exit_watcher.tells
 
 
 def start_seals(records: Iterable[RunRecordState], seconds: float) -> list[StageSeal]:
     """Start to seal what is due, at the end of a process that ended well."""
-    due = [record for record in records if is_due(record)]
+    due = [record for record in records if record.awaits_seal]
     found: dict[tuple[str, str], StageSeal] = {}
     for record in due:
         reading, data = record.capture.reading, record.capture.data
@@ -90,8 +91,8 @@ def _seal(record: RunRecordState, stage: Stage, answer: LockedStage, at: float) 
     )
     changed = (*data.changed, *_changed_params(record, stage))
     data = replace(data, stage_before=entry_digest(before), changed=changed)
-    write_record.write_update(record, data, {lock_path(stage.file): answer.lock})
-    write_record.write_reports(record)
+    write_record.update(record, data, {lock_path(stage.file): answer.lock})
+    write_record.write_all(record)
     if evidence.has_late_inputs(data):
         inputs.log_inputs(record)
 
@@ -124,22 +125,12 @@ def _changed_params(record: RunRecordState, stage: Stage) -> list[str]:
 
 def mark_failed(record: RunRecordState) -> None:
     """Mark the stage of the run as failed, so that `sync` does not use a later lock."""
-    write_record.write_update(record, replace(record.capture.data, stage_failed=True))
+    write_record.update(record, replace(record.capture.data, stage_failed=True))
+    write_record.write_all(record)
 
 
 def _warn_unsealed(sealing: StageSeal, why: str) -> None:
     warn_once(
         f"what stage {sealing.stage.address} made is not recorded yet: {why} "
         "(`mlflow-dvc sync` may, after DVC has ended)"
-    )
-
-
-def is_due(record: RunRecordState) -> bool:
-    """Whether the run is of a stage that may be sealed, as far as the run itself tells."""
-    return (
-        settings.seal_enabled()
-        and not record.failed
-        and record.capture.reading is not None
-        and record.capture.project.dvc_stage is not None
-        and record.capture.data.stage is not None
     )

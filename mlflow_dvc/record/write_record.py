@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.capture.withheld_files import withhold_files
+from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record import disk_check, known_parts
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, is_same_identity
@@ -16,20 +18,50 @@ from mlflow_dvc.report.pages import record_pages
 from mlflow_dvc.report.record_markdown import record_md
 from mlflow_dvc.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
 _MAX_WARNINGS = 2
 
 
 def write_initial(
     record: RunRecordState, parent: str | None, registry: RunRegistry, *, artifacts: bool
 ) -> None:
-    """Complete the record of a new run, and attach it unless the parent run carries the same."""
-    with guard(f"complete the tags of {record.label}"):
+    """Complete the record of a new run, and attach it unless the parent run carries the same.
+
+    What may change yet is written later, once; of a run that has ended meanwhile all of it.
+    """
+    with guard(f"complete the record of {record.label}"):
         _write_complete(record)
-        sync_tags(record)
     if artifacts and not _same_as_parent(record, parent, registry):
-        _attach(record, tracking.FOLDER)
+        record.folder = tracking.FOLDER
+    if not record.is_ended:
+        write_known(record)
     with guard("remember what was read of the project"):
         workspace.save_cache(record.capture)
+
+
+def write_known(record: RunRecordState) -> None:
+    """Write what will not change any more."""
+    if record.is_settled:
+        write_all(record)
+    elif record.folder is not None:
+        later = {"snapshot.json", *({"dvc.lock"} if record.awaits_seal else ())}
+        with guard(f"attach the record to {record.label}"):
+            _send(record, _unsent(record, tracking.PEOPLES - later))
+
+
+def write_all(record: RunRecordState) -> None:
+    """Write all that is known and not written yet: tags, files, the pages for people."""
+    with guard(f"complete the tags of {record.label}"):
+        sync_tags(record)
+    if record.folder is not None:
+        with guard(f"attach the record to {record.label}"):
+            files = _unsent(record, tracking.PEOPLES | record.capture.sealed_locks.keys())
+            _send(record, files | _pages(record))
+            if record.later is not None and record.drawn is not record.capture:
+                _redraw_first_page(record)
+            record.drawn = record.capture
 
 
 def write_resumed(
@@ -42,7 +74,8 @@ def write_resumed(
         late = record.capture.tags | tag.mlflow_git_tags(record.capture.git)
         _set_tags(record, record.tags, {key: late[key] for key in late if key not in existing})
         if artifacts:
-            _attach(record, tracking.FOLDER)
+            record.folder = tracking.FOLDER
+            write_known(record)
         return
     at_once = record.capture
     record.capture = workspace.add_slow_facts(at_once, record.started / 1e9)
@@ -52,12 +85,13 @@ def write_resumed(
         registry.forget(record)
         return
     record.begun, record.is_kept, record.later = begun, True, {}
-    sync_tags(record)
     if artifacts:
         number = tracking.count_artifacts(
             record.tracking_uri, record.run_id, tracking.FOLDER, "resume-"
         )
-        _attach(record, f"{tracking.FOLDER}/resume-{number + 1}")
+        record.folder = f"{tracking.FOLDER}/resume-{number + 1}"
+        tracking.set_run_tags(record.tracking_uri, record.run_id, {tag.RESUMES: str(number + 1)})
+    write_known(record)
 
 
 def _write_complete(record: RunRecordState) -> None:
@@ -70,38 +104,48 @@ def _write_complete(record: RunRecordState) -> None:
     log_warnings(record.capture)
 
 
-def write_update(
+def update(
     record: RunRecordState, data: Snapshot, sealed: Mapping[str, bytes] | None = None
 ) -> None:
-    """Give a run what became known of its data since it was attached; ``sealed`` are new locks."""
+    """Add to a record what became known of its data; ``sealed`` are new locks."""
     capture = record.capture.with_data(data, sealed)
     record.capture = withhold_files(capture) if sealed else capture
-    sync_tags(record)
-    if record.folder is not None:
-        _upload(record, record.capture.late_files, record.folder)
 
 
-def write_reports(record: RunRecordState) -> None:
-    """Attach the record's pages for people, unless they say what is known already."""
+def _unsent(record: RunRecordState, apart: Collection[str]) -> dict[str, bytes]:
+    """The artifacts that are not attached as they are: files ``apart``, and once an archive."""
+    files, sent = record.capture.all_files, record.sent
+    found = tracking.pack_record(files, apart)
+    if tracking.ARCHIVE in sent:  # with what was at the start
+        found.pop(tracking.ARCHIVE, None)
+    return {path: text for path, text in found.items() if sent.get(path) != md5_of(text)}
+
+
+def _pages(record: RunRecordState) -> dict[str, bytes]:
+    """The record's pages for people, unless they say what is known already."""
     capture = record.capture
-    if record.folder is None or capture.is_empty or record.drawn is capture:
-        return
+    if capture.is_empty or record.drawn is capture:
+        return {}
     patch = capture.patch.files if capture.patch else {}
     files = {**capture.shown_files, **patch}
     later = _later_parts(record) if record.later is None else []
-    pages = record_pages(capture.snapshot, files, record.experiment_id, later)
-    _upload(record, pages, record.folder)
-    if record.later is not None:
-        _redraw_first_page(record)
-    record.drawn = capture
+    return record_pages(capture.snapshot, files, record.experiment_id, later)
+
+
+def _send(record: RunRecordState, files: Mapping[str, bytes]) -> None:
+    if files and record.folder is not None:
+        uri, run_id = record.tracking_uri, record.run_id
+        tracking.attach_files(uri, run_id, files, record.folder, record.artifact_uri)
+        record.sent |= {path: md5_of(text) for path, text in files.items()}
 
 
 def _later_parts(record: RunRecordState) -> list[tracking.RunPart]:
     """How the run went on, in this process or in another, to be told on its first page."""
     uri, run_id = record.tracking_uri, record.run_id
+    if tag.RESUMES not in _tags_of(record):
+        return []
     with guard(f"read how run {run_id} went on"):
-        if tracking.count_artifacts(uri, run_id, tracking.FOLDER, "resume-"):
-            return [part for part in tracking.read_parts(uri, run_id) if not part.is_first]
+        return [part for part in tracking.read_parts(uri, run_id) if not part.is_first]
     return []
 
 
@@ -110,15 +154,20 @@ def _redraw_first_page(record: RunRecordState) -> None:
     with guard(f"draw the first page of run {record.run_id}"):
         first, *later = tracking.read_parts(record.tracking_uri, record.run_id)
         page = record_md(first.snapshot, record.experiment_id, later).encode()
-        _upload(record, {"record.md": page}, first.folder)
+        uri, run_id = record.tracking_uri, record.run_id
+        tracking.attach_files(uri, run_id, {"record.md": page}, first.folder, record.artifact_uri)
 
 
 def sync_tags(record: RunRecordState) -> None:
     """Bring the run's tags to what is known now."""
+    capture = record.capture
+    if record.told is capture:
+        return
     if record.later is None:
-        _bring_tags_to(record, record.tags, record.capture.tags)
+        _bring_tags_to(record, record.tags, capture.tags)
     else:
         _bring_tags_to(record, record.later, _later_tags(record, record.later))
+    record.told = capture
 
 
 def _bring_tags_to(record: RunRecordState, mine: dict[str, str], found: Mapping[str, str]) -> None:
@@ -168,7 +217,8 @@ def _is_recorded(record: RunRecordState, existing: dict[str, str]) -> bool:
     if tag.has_record(existing):
         return True
     uri, run_id = record.tracking_uri, record.run_id
-    return tracking.count_artifacts(uri, run_id, tracking.FOLDER, "snapshot.json") > 0
+    names = ("snapshot.json", tracking.ARCHIVE)
+    return any(tracking.count_artifacts(uri, run_id, tracking.FOLDER, name) for name in names)
 
 
 def _same_as_parent(record: RunRecordState, parent: str | None, registry: RunRegistry) -> bool:
@@ -177,8 +227,11 @@ def _same_as_parent(record: RunRecordState, parent: str | None, registry: RunReg
     known = registry.get(parent)
     if not known_parts.same_changes(record, parent, known):
         return False
-    theirs = known.tags if known else tag.own_tags(tracking.run_tags(record.tracking_uri, parent))
-    return is_same_identity(theirs, record.tags)
+    if known is not None:
+        theirs = known.capture.tags if known.later is None else known.tags
+        return is_same_identity(theirs, record.capture.tags)
+    theirs = tag.own_tags(tracking.run_tags(record.tracking_uri, parent))
+    return is_same_identity(theirs, record.capture.tags)
 
 
 def _set_tags(record: RunRecordState, mine: dict[str, str], found: Mapping[str, str]) -> None:
@@ -193,6 +246,7 @@ def _set_tags(record: RunRecordState, mine: dict[str, str], found: Mapping[str, 
     if not record.is_model:
         tracking.set_run_tags(record.tracking_uri, record.run_id, fresh)
     mine |= fresh
+    there |= fresh
     for model_id in record.models:
         tracking.set_model_tags(record.tracking_uri, model_id, fresh)
 
@@ -205,19 +259,22 @@ def _remove_tags(record: RunRecordState, mine: dict[str, str], keys: Iterable[st
                 tracking.delete_run_tag(record.tracking_uri, record.run_id, key)
             for model_id in record.models:
                 tracking.delete_model_tag(record.tracking_uri, model_id, key)
+            there.pop(key)
         del mine[key]
 
 
 def _tags_of(record: RunRecordState) -> dict[str, str]:
     """What the run, or the model without one, is tagged with by now."""
-    read = tracking.model_tags if record.is_model else tracking.run_tags
-    return read(record.tracking_uri, record.run_id)
+    uri, run_id = record.tracking_uri, record.run_id
+    if record.is_model:
+        return tracking.model_tags(uri, run_id)
+    if record.server_tags is None or record.is_ended:
+        read_run(record)
+    return record.server_tags or {}
 
 
-def _attach(record: RunRecordState, folder: str) -> None:
-    _upload(record, record.capture.all_files, folder)
-    record.folder = folder
-
-
-def _upload(record: RunRecordState, files: Mapping[str, bytes], folder: str) -> None:
-    tracking.attach_files(record.tracking_uri, record.run_id, files, folder)
+def read_run(record: RunRecordState) -> Run | None:
+    """The run as the server has it, asked once; None where it is gone."""
+    if record.read is None:
+        record.note_read(tracking.read_run(record.tracking_uri, record.run_id))
+    return record.read

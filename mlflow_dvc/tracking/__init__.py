@@ -6,11 +6,15 @@ MLflow's own through, to the guard.
 
 from __future__ import annotations
 
+from mlflow_dvc.tracking.archive import ARCHIVE as ARCHIVE
+from mlflow_dvc.tracking.archive import PEOPLES as PEOPLES
+from mlflow_dvc.tracking.archive import pack_record as pack_record
 from mlflow_dvc.tracking.attached_record import FOLDER as FOLDER
 from mlflow_dvc.tracking.attached_record import RunPart as RunPart
 from mlflow_dvc.tracking.attached_record import find_fault as find_fault
 from mlflow_dvc.tracking.attached_record import has_attached as has_attached
 from mlflow_dvc.tracking.attached_record import list_attached as list_attached
+from mlflow_dvc.tracking.attached_record import list_files as list_files
 from mlflow_dvc.tracking.attached_record import load_all as load_all
 from mlflow_dvc.tracking.attached_record import load_later_parts as load_later_parts
 from mlflow_dvc.tracking.attached_record import load_parts as load_parts
@@ -18,6 +22,7 @@ from mlflow_dvc.tracking.attached_record import load_snapshot as load_snapshot
 from mlflow_dvc.tracking.attached_record import part_number as part_number
 from mlflow_dvc.tracking.attached_record import read_all_attached as read_all_attached
 from mlflow_dvc.tracking.attached_record import read_attached as read_attached
+from mlflow_dvc.tracking.attached_record import read_changes as read_changes
 from mlflow_dvc.tracking.attached_record import read_parts as read_parts
 from mlflow_dvc.tracking.attached_record import read_snapshot as read_snapshot
 from mlflow_dvc.tracking.attached_record import update_record as update_record
@@ -34,9 +39,9 @@ from mlflow_dvc.tracking.run_writes import delete_model_tag as delete_model_tag
 from mlflow_dvc.tracking.run_writes import delete_run_tag as delete_run_tag
 from mlflow_dvc.tracking.run_writes import inputs_of as inputs_of
 from mlflow_dvc.tracking.run_writes import is_model_there as is_model_there
-from mlflow_dvc.tracking.run_writes import is_run_active as is_run_active
+from mlflow_dvc.tracking.run_writes import is_ours as is_ours
 from mlflow_dvc.tracking.run_writes import model_tags as model_tags
-from mlflow_dvc.tracking.run_writes import read_changes as read_changes
+from mlflow_dvc.tracking.run_writes import read_run as read_run
 from mlflow_dvc.tracking.run_writes import run_tags as run_tags
 from mlflow_dvc.tracking.run_writes import send_inputs as send_inputs
 from mlflow_dvc.tracking.run_writes import set_model_tags as set_model_tags

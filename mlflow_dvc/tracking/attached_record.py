@@ -14,7 +14,14 @@ from mlflow_dvc.guard import warn_once
 from mlflow_dvc.limits import MAX_PARTS
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.snapshot import read_snapshot as parse_snapshot
-from mlflow_dvc.tracking.run_artifacts import list_artifacts, read_artifacts, read_listed, walk
+from mlflow_dvc.tracking.archive import ARCHIVE
+from mlflow_dvc.tracking.run_artifacts import (
+    list_artifacts,
+    read_archive,
+    read_artifacts,
+    read_file,
+    walk,
+)
 from mlflow_dvc.tracking.run_writes import (
     attach_files,
     delete_run_tag,
@@ -121,6 +128,18 @@ def read_parts(tracking_uri: str, run_id: str) -> list[RunPart]:
         return load_parts(run, tracking_uri)
 
 
+def read_changes(tracking_uri: str, run_id: str) -> str | None:
+    """The name of the uncommitted code in the attached record of a run, if it has one."""
+    with one_request():
+        client = client_of(tracking_uri)
+        content = read_file(client, client.get_run(run_id), FOLDER, "snapshot.json")
+    try:
+        git = parse_snapshot(content or b"").git
+    except ValueError:
+        return None
+    return git.changes if git else None
+
+
 def load_all(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
     """The Snapshots of all parts."""
     return [part.snapshot for part in load_parts(run, tracking_uri)]
@@ -144,7 +163,7 @@ def _list_record(client: MlflowClient, run: Run) -> list[FileInfo] | None:
 
 def _load_first(client: MlflowClient, run: Run, listing: list[FileInfo] | None) -> Snapshot:
     try:
-        content = read_listed(client, run, SNAPSHOT, listing)
+        content = read_file(client, run, FOLDER, "snapshot.json", listing)
     except Exception as error:
         by_tags = tag.from_tags(run.data.tags)
         return _with_warning(by_tags, f"{SNAPSHOT} could not be downloaded: {error}")
@@ -160,7 +179,7 @@ def _load_later(
         warn_once(f"run {run.info.run_id}: only the first {MAX_PARTS} of its parts are looked at")
     for folder in ordered[:MAX_PARTS]:
         with suppress(Exception):  # gone: it answers nothing
-            content = read_listed(client, run, f"{folder}/snapshot.json")
+            content = read_file(client, run, folder, "snapshot.json")
             try:
                 part = RunPart(folder, parse_snapshot(content or b""))
             except ValueError as error:  # not ours, or damaged
@@ -183,7 +202,7 @@ def read_attached(
         return None
     with client_for(tracking_uri) as client:
         try:
-            return read_listed(client, run, f"{folder}/{path}")
+            return read_file(client, run, folder, path)
         except Exception:  # larger than any record, or its store is gone
             return None
 
@@ -256,6 +275,19 @@ def list_attached(run: Run, tracking_uri: str | None = None) -> list[str]:
     """The paths of every artifact below ``dvc/``. Raises UnreadableRecordError for too many."""
     with client_for(tracking_uri) as client:
         return sorted(path for path, _ in walk(client, run, FOLDER))
+
+
+def list_files(run: Run, tracking_uri: str | None = None) -> list[str]:
+    """The paths below ``dvc/`` of the record's files, those in its archive among them.
+
+    Raises UnreadableRecordError for too many.
+    """
+    found = {path.removeprefix(f"{FOLDER}/") for path in list_attached(run, tracking_uri)}
+    if ARCHIVE in found:
+        with client_for(tracking_uri) as client, suppress(ValueError):
+            listing = list_artifacts(client, run, FOLDER)
+            found |= read_archive(client, run, FOLDER, listing).keys()
+    return sorted(found - {ARCHIVE})
 
 
 def _with_warning(snapshot: Snapshot, warning: str) -> Snapshot:

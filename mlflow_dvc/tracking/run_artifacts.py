@@ -6,20 +6,26 @@ artifacts are. A run that was found says so.
 
 from __future__ import annotations
 
+import inspect
+import posixpath
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mlflow_dvc.errors import UnreadableRecordError
 from mlflow_dvc.limits import MAX_ARTIFACT_BYTES, MAX_ARTIFACT_DEPTH, MAX_ARTIFACTS
+from mlflow_dvc.tracking.archive import ARCHIVE, unpack_files
 from mlflow_dvc.tracking.server import no_progress_bar, read_artifact, store_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import FileInfo, Run
 
+# What a command has unpacked: it asks for one file after another.
+_archives: dict[tuple[str, str, str, int | None], dict[str, bytes]] = {}
+_MAX_ARCHIVES = 2  # `diff` looks at two runs
 _MAX_RETRIES = 20  # files that did not come with their folder
 _SERVED = "/api/2.0/mlflow-artifacts/artifacts"  # where a server has what it keeps itself
 _DIRECT = frozenset({"", "file", "s3", "gs", "http", "https", "mlflow-artifacts"})
@@ -63,10 +69,47 @@ def read_listed(
         return Path(found).read_bytes()
 
 
+def read_file(
+    client: MlflowClient, run: Run, folder: str, path: str, listing: list[FileInfo] | None = None
+) -> bytes | None:
+    """The file ``path`` of the record in ``folder``, by itself or in the archive there.
+
+    ``listing`` is that of the folder. None where there is no such file. Raises ValueError where
+    that, or the archive, is not as we write it.
+    """
+    if listing is None:
+        listing = list_artifacts(client, run, folder)
+    first, inside, _ = path.partition("/")
+    if any(entry.path == f"{folder}/{first}" for entry in listing):
+        content = read_listed(client, run, f"{folder}/{path}", None if inside else listing)
+        if content is not None:
+            return content
+    return read_archive(client, run, folder, listing).get(path)
+
+
+def read_archive(
+    client: MlflowClient, run: Run, folder: str, listing: list[FileInfo]
+) -> dict[str, bytes]:
+    """The files in the archive of a record; none where it has no archive. Raises ValueError."""
+    path = f"{folder}/{ARCHIVE}"
+    entry = next((one for one in listing if one.path == path), None)
+    if entry is None:
+        return {}
+    key = (str(client.tracking_uri), run.info.run_id, path, entry.file_size)
+    if key not in _archives:
+        content = read_listed(client, run, path, listing)
+        if len(_archives) >= _MAX_ARCHIVES:
+            _archives.clear()
+        _archives[key] = unpack_files(content or b"")
+    return _archives[key]
+
+
 def read_artifacts(
     client: MlflowClient, run: Run, folder: str
 ) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """Every file of ``folder``, by its path there, and the paths of those that cannot be had.
+
+    Those in an archive are among them, and it is not.
 
     Raises UnreadableRecordError; where no file can be had, whatever MLflow raises.
     """
@@ -86,7 +129,16 @@ def read_artifacts(
     unread = [path for path in missing if path not in known and path.isprintable()]
     if failed is not None and unread and not known:
         raise failed
-    files = {path.removeprefix(f"{folder}/"): content for path, content in known.items()}
+    packed: dict[str, bytes] = {}
+    for path in [path for path in known if path.rpartition("/")[2] == ARCHIVE]:
+        try:
+            files = unpack_files(known[path])
+        except ValueError:
+            unread.append(path)
+            continue
+        packed |= {posixpath.join(posixpath.dirname(path), name): files[name] for name in files}
+        del known[path]
+    files = {path.removeprefix(f"{folder}/"): text for path, text in {**packed, **known}.items()}
     return files, tuple(path.removeprefix(f"{folder}/") for path in unread)
 
 
@@ -136,6 +188,22 @@ def walk(client: MlflowClient, run: Run, folder: str) -> Iterator[tuple[str, int
                 raise UnreadableRecordError(run.info.run_id, reason)
             else:
                 pending.append(entry.path)
+
+
+def artifact_repository(tracking_uri: str, artifact_uri: str) -> Any:
+    """MLflow's own access to the artifacts of a run; None where it must be asked by the run's id.
+
+    Older MLflow looks for a server's artifacts on the server of the process, whatever is said.
+    """
+    import mlflow
+    from mlflow.store.artifact import artifact_repository_registry as registry
+
+    if urlsplit(artifact_uri).scheme not in _DIRECT:
+        return None
+    make = registry.get_artifact_repository
+    if "tracking_uri" in inspect.signature(make).parameters:
+        return make(artifact_uri, tracking_uri=tracking_uri)
+    return make(artifact_uri) if mlflow.get_tracking_uri() == tracking_uri else None
 
 
 def _address(client: MlflowClient, run: Run) -> str | None:

@@ -6,16 +6,17 @@ import os
 import posixpath
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlflow_dvc.snapshot import read_snapshot
-from mlflow_dvc.tracking.server import SNAPSHOT, client_of, read_artifact
+from mlflow_dvc.tracking.run_artifacts import artifact_repository
+from mlflow_dvc.tracking.server import client_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 # These run beside the training, which may fork at any moment. A child that is made while a request
 # of ours is under way inherits the locks of that request, held by a thread that it does not have:
@@ -25,6 +26,7 @@ _requesting = threading.Lock()
 _MAX_FORK_WAIT_SECONDS = 2.0
 _forking = threading.local()
 _hangs = False
+_this_thread = threading.local()
 
 
 def _before_fork() -> None:
@@ -52,34 +54,45 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     )
 
 
-def one_request() -> AbstractContextManager[Any]:
+@contextmanager
+def one_request() -> Iterator[None]:
     """What stands around each request that is made beside the training."""
-    return _requesting
+    with _requesting:
+        _this_thread.requests = True
+        try:
+            yield
+        finally:
+            _this_thread.requests = False
+
+
+def is_ours() -> bool:
+    """Whether the request that this thread makes just now is ours, and not the user's."""
+    return getattr(_this_thread, "requests", False)
 
 
 def set_run_tags(tracking_uri: str, run_id: str, tags: Mapping[str, str]) -> None:
     """Add ``tags`` to the run; what it has already under another name stays."""
     from mlflow.entities import RunTag
 
-    with _requesting:
+    with one_request():
         client_of(tracking_uri).log_batch(run_id, tags=[RunTag(*pair) for pair in tags.items()])
 
 
+def read_run(tracking_uri: str, run_id: str) -> Run | None:
+    """The run as the server has it now; None where it is gone, or deleted."""
+    run = _found(lambda client: client.get_run(run_id), tracking_uri)
+    return run if run is not None and run.info.lifecycle_stage == "active" else None
+
+
 def run_tags(tracking_uri: str, run_id: str) -> dict[str, str]:
-    with _requesting:
+    with one_request():
         return dict(client_of(tracking_uri).get_run(run_id).data.tags)
 
 
 def model_tags(tracking_uri: str, model_id: str) -> dict[str, str]:
     """Of a logged model (MLflow 3)."""
-    with _requesting:
+    with one_request():
         return dict(client_of(tracking_uri).get_logged_model(model_id).tags)
-
-
-def is_run_active(tracking_uri: str, run_id: str) -> bool:
-    """Whether the run is there, and not deleted."""
-    run = _found(lambda client: client.get_run(run_id), tracking_uri)
-    return run is not None and bool(run.info.lifecycle_stage == "active")
 
 
 def is_model_there(tracking_uri: str, model_id: str) -> bool:
@@ -92,7 +105,7 @@ def _found(ask: Callable[[MlflowClient], Any], tracking_uri: str) -> Any:
     from mlflow.exceptions import MlflowException
 
     try:
-        with _requesting:
+        with one_request():
             return ask(client_of(tracking_uri))
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
@@ -101,42 +114,51 @@ def _found(ask: Callable[[MlflowClient], Any], tracking_uri: str) -> Any:
 
 
 def delete_run_tag(tracking_uri: str, run_id: str, key: str) -> None:
-    with _requesting:
+    with one_request():
         client_of(tracking_uri).delete_tag(run_id, key)
 
 
 def delete_model_tag(tracking_uri: str, model_id: str, key: str) -> None:
     """From a logged model (MLflow 3)."""
-    with _requesting:
+    with one_request():
         client_of(tracking_uri).delete_logged_model_tag(model_id, key)
 
 
 def set_model_tags(tracking_uri: str, model_id: str, tags: Mapping[str, str]) -> None:
     """Add ``tags`` to a logged model (MLflow 3)."""
-    with _requesting:
+    with one_request():
         client_of(tracking_uri).set_logged_model_tags(model_id, dict(tags))
 
 
-def attach(tracking_uri: str, run_id: str, directory: str, folder: str) -> None:
-    """Copy everything in the local ``directory`` to ``folder`` among the run's artifacts.
+def attach_files(
+    tracking_uri: str,
+    run_id: str,
+    files: Mapping[str, bytes],
+    folder: str,
+    artifact_uri: str | None = None,
+) -> None:
+    """Attach ``files``, by their path in the ``folder`` of the run's artifacts.
 
+    ``artifact_uri`` is where these are, if that is known: by a run's id MLflow asks the server.
     File by file: ``log_artifacts`` draws progress bars into the user's terminal on some stores.
     """
-    with _requesting:
-        client = client_of(tracking_uri)
-    for here, _, names in os.walk(directory):
-        inside = os.path.relpath(here, directory).replace(os.sep, "/")
-        target = posixpath.normpath(f"{folder}/{inside}")
-        for name in sorted(names):
-            with _requesting:
-                client.log_artifact(run_id, os.path.join(here, name), target)
-
-
-def attach_files(tracking_uri: str, run_id: str, files: Mapping[str, bytes], folder: str) -> None:
-    """Attach ``files``, by their path in the ``folder`` of the run's artifacts."""
+    log = _log_artifact(tracking_uri, run_id, artifact_uri)
     with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
         write_files(directory, files)
-        attach(tracking_uri, run_id, directory, folder)
+        for path in sorted(files):
+            inside = posixpath.normpath(f"{folder}/{posixpath.dirname(path)}")
+            with one_request():
+                log(os.path.join(directory, *path.split("/")), inside)
+
+
+def _log_artifact(
+    tracking_uri: str, run_id: str, artifact_uri: str | None
+) -> Callable[[str, str], object]:
+    repository = artifact_repository(tracking_uri, artifact_uri) if artifact_uri else None
+    if repository is not None:
+        return repository.log_artifact
+    client = client_of(tracking_uri)
+    return lambda path, folder: client.log_artifact(run_id, path, folder)
 
 
 def write_files(directory: str, files: Mapping[str, bytes]) -> None:
@@ -157,11 +179,9 @@ class Input:
     profile: str
 
 
-def inputs_of(tracking_uri: str, run_id: str) -> list[Input]:
-    """What is logged already, by the user too. Raises MLflow's errors."""
-    with _requesting:
-        found = client_of(tracking_uri).get_run(run_id).inputs.dataset_inputs
-    datasets = (entry.dataset for entry in found)
+def inputs_of(run: Run) -> list[Input]:
+    """What is logged already, by the user too."""
+    datasets = (entry.dataset for entry in run.inputs.dataset_inputs)
     return [Input(one.name, one.digest, one.source, one.profile or "") for one in datasets]
 
 
@@ -178,23 +198,12 @@ def send_inputs(
         )
         for one in inputs
     ]
-    with _requesting:
+    with one_request():
         client_of(tracking_uri).log_inputs(run_id, datasets)
 
 
 def count_artifacts(tracking_uri: str, run_id: str, folder: str, prefix: str) -> int:
     """How many entries of ``folder`` have a name that begins with ``prefix``."""
-    with _requesting:
+    with one_request():
         found = client_of(tracking_uri).list_artifacts(run_id, folder)
     return sum(entry.path.rpartition("/")[2].startswith(prefix) for entry in found)
-
-
-def read_changes(tracking_uri: str, run_id: str) -> str | None:
-    """The name of the uncommitted code in the attached record of a run, if it has one."""
-    with _requesting:
-        content = read_artifact(client_of(tracking_uri), run_id, SNAPSHOT)
-    try:
-        git = read_snapshot(content or b"").git
-    except ValueError:
-        return None
-    return git.changes if git else None

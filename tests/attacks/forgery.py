@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conftest import PIPELINE
+from conftest import PIPELINE, files_of_record
 
 from attacks.laboratory import Laboratory
 from mlflow_dvc import tags as tag
@@ -221,16 +221,10 @@ def forge(lab: Laboratory) -> Forgery:
     """A run that is the honest one in all that it says."""
     run = honest_run(lab)
     artifacts = Path(run.info.artifact_uri.removeprefix("file://"), "dvc")
-    files = dict(_files(artifacts))
+    files = files_of_record(artifacts)
     snapshot = json.loads(files.pop("snapshot.json"))
     # Its own place, and not that of the honest one.
     snapshot |= {"workspace": None, "execution": None}
     HONEST_DATA[:] = snapshot["data"]
     HONEST_TAGS.update(tag.own_tags(run.data.tags))
     return Forgery(lab, snapshot, files)
-
-
-def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield path.relative_to(folder).as_posix(), path.read_bytes()

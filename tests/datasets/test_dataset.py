@@ -338,7 +338,7 @@ def test_a_list_that_leads_outside(here: Project, tmp_path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
     source = DvcDatasetSource("data", "md5", value + ".dir", remote=str(tmp_path / "store"))
-    with pytest.raises(DataNotFoundError, match="outside of itself"):
+    with pytest.raises(DataNotFoundError, match="no file inside of it"):
         source.load(str(tmp_path / "deep/er"))
     assert not (tmp_path / "outside").exists()
     assert not (tmp_path / "deep/outside").exists()

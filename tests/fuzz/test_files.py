@@ -25,9 +25,11 @@ from mlflow_dvc.fingerprint import UnreadableError
 from mlflow_dvc.foreign_values import as_count
 from mlflow_dvc.git.repository import GitError, Repository, object_in_patch
 from mlflow_dvc.git.uncommitted import Patch
+from mlflow_dvc.limits import MAX_ARTIFACT_BYTES
 from mlflow_dvc.paths import is_inside
 from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.verify.named_hashes import names_hash, parse
+from mlflow_dvc.tracking.archive import pack_files, unpack_files
 
 pytestmark = pytest.mark.fuzz
 
@@ -151,6 +153,23 @@ def test_listings(hunt, tmp_path: Path):
         | damaged_bytes(json.dumps(ROWS).encode()),
         100,
     )
+
+
+PACKED = pack_files({"dvc.yaml": b"stages: {}\n" * 20, "a/b.dvc": b"outs: []\n", "c": b""})
+
+
+def test_archives(hunt):
+    """An archive is some files with names inside a project, or a ValueError."""
+
+    def check(content: bytes) -> None:
+        try:
+            found = unpack_files(content)
+        except ValueError:
+            return
+        assert all(map(is_inside, found))
+        assert sum(map(len, found.values())) <= MAX_ARTIFACT_BYTES
+
+    hunt(check, damaged_bytes(PACKED), 200)
 
 
 PATCH = b"""\

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Project, environment, lay_out, make_home
+from conftest import Project, environment, files_of_record, lay_out, make_home
 
 import mlflow_dvc
 from mlflow_dvc.git.commit_files import committed_bytes
@@ -91,12 +91,7 @@ class Records:
         return {key: value for key, value in self._found[name][0].items() if "mlflow." not in key}
 
     def files(self, name: str) -> Files:
-        top = Path(self._found[name][1].removeprefix("file://"))
-        return {
-            path.relative_to(top).as_posix(): path.read_bytes()
-            for path in top.rglob("*")
-            if path.is_file()
-        }
+        return files_of_record(Path(self._found[name][1].removeprefix("file://")))
 
     def snapshot(self, name: str) -> dict[str, Any]:
         return json.loads(self.files(name)["snapshot.json"])

@@ -26,16 +26,18 @@ COUNT = """\
 import atexit, collections, json, os
 atexit.register(lambda: print("SENT", json.dumps(sent), flush=True))
 import mlflow
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository as Artifacts
 from mlflow.tracking._tracking_service.client import TrackingServiceClient as Service
 sent = collections.defaultdict(collections.Counter)
-inputs, artifact = Service.log_inputs, Service.log_artifact
+inputs, artifact = Service.log_inputs, Artifacts.log_artifact
 def log_inputs(self, run_id, *args, **kwargs):
     sent[run_id]["inputs"] += 1
     return inputs(self, run_id, *args, **kwargs)
-def log_artifact(self, run_id, local_path, *args, **kwargs):
-    sent[run_id][os.path.basename(local_path)] += 1
-    return artifact(self, run_id, local_path, *args, **kwargs)
-Service.log_inputs, Service.log_artifact = log_inputs, log_artifact
+def log_artifact(self, local_file, *args, **kwargs):
+    run_id = os.path.basename(os.path.dirname(self.artifact_dir))
+    sent[run_id][os.path.basename(local_file)] += 1
+    return artifact(self, local_file, *args, **kwargs)
+Service.log_inputs, Artifacts.log_artifact = log_inputs, log_artifact
 """
 
 

@@ -523,7 +523,7 @@ def test_artifacts_inside_the_project(make_project, monkeypatch):
     project.python("run.py", MLFLOW_TRACKING_URI=uri)
     before = claims(project)
     project.python("run.py", MLFLOW_TRACKING_URI=uri)
-    assert list(project.root.glob("mlruns/**/artifacts/dvc/dvc.yaml"))
+    assert list(project.root.glob("mlruns/**/artifacts/dvc/project.zip"))
     assert sorted(project.dvc("stage", "list", "--all", "--name-only").split()) == [
         "data/raw.csv.dvc", "prepare", "report", "train",
     ]  # fmt: skip

@@ -146,8 +146,7 @@ class _LoadedRun:
         self._name = name
         self._uri = tracking_uri
         self._carrier = run_holding_record(run, tracking_uri)
-        listed = tracking.list_attached(self._carrier, tracking_uri)
-        self._files = [path.removeprefix("dvc/") for path in listed]
+        self._files = tracking.list_files(self._carrier, tracking_uri)
         self.snapshot = tracking.load_snapshot(self._carrier, tracking_uri)
 
     def side(self, experiments: Mapping[str, str]) -> ComparedRun:
