@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.visible_text import escape_hidden
 
 
@@ -77,7 +78,7 @@ class RunNotFoundError(MlflowDvcError):
 
     def __init__(self, ref: str, tracking_uri: str, reason: str = "") -> None:
         super().__init__(
-            f"no run {ref!r} on {tracking_uri}" + (f" ({reason})" if reason else ""),
+            f"no run {ref!r} on {public_url(tracking_uri)}" + (f" ({reason})" if reason else ""),
             "Check the id, and that MLFLOW_TRACKING_URI names the server the run was logged to",
         )
         self.run = ref
@@ -100,7 +101,7 @@ class ExperimentNotFoundError(MlflowDvcError):
     def __init__(self, experiment: str, tracking_uri: str, names: list[str]) -> None:
         shown = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
         super().__init__(
-            f"no experiment {experiment!r} on {tracking_uri}",
+            f"no experiment {experiment!r} on {public_url(tracking_uri)}",
             f"Those that are there: {shown}" if names else "There is none",
         )
         self.experiment = experiment
@@ -112,7 +113,7 @@ class TrackingUnavailableError(MlflowDvcError):
 
     def __init__(self, tracking_uri: str, reason: str) -> None:
         super().__init__(
-            f"the tracking server at {tracking_uri} could not be asked: {reason}",
+            f"the tracking server at {public_url(tracking_uri)} could not be asked: {reason}",
             "Set MLFLOW_TRACKING_URI to the server that holds the runs",
         )
         self.tracking_uri = tracking_uri

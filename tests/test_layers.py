@@ -22,7 +22,6 @@ LAYERS = [
     ["visible_text"],
     [
         "_version",
-        "errors",
         "settings",
         "user_cache",
         "fingerprint",
@@ -32,7 +31,7 @@ LAYERS = [
         "limits",
     ],
     ["secrets"],
-    ["guard", "project", "addresses", "foreign_values"],
+    ["errors", "guard", "project", "addresses", "foreign_values"],
     ["snapshot"],
     ["tags"],
     ["git"],

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from mlflow_dvc.errors import TrackingUnavailableError
 from mlflow_dvc.guard import first_line
 from mlflow_dvc.limits import MAX_ARTIFACT_BYTES
+from mlflow_dvc.tracking.health import require_answer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,6 +57,7 @@ def client_for(tracking_uri: str | None) -> Iterator[MlflowClient]:
     """A client; whatever MLflow raises meanwhile says that the server cannot answer."""
     where = uri(tracking_uri)
     _refuse_to_create(where)
+    require_answer(where)
     try:
         yield client_of(where)
     except store_errors() as error:
