@@ -1,6 +1,6 @@
 """Small files that one process keeps for the next, outside of every project.
 
-They save time and do nothing else. Whoever reads one checks that it fits.
+They save time, or hold what a process had no time left for. Whoever reads one checks that it fits.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
 _MAX_FILES = 200
+_ENDING, _TAKEN = ".json", ".taken"
+_TAKEN_SECONDS = 600  # then the process that has it was killed
 
 
 def read(kind: str, key: str) -> bytes | None:
@@ -22,7 +25,7 @@ def read(kind: str, key: str) -> bytes | None:
         return None
 
 
-def write(kind: str, key: str, content: bytes) -> None:
+def write(kind: str, key: str, content: bytes) -> bool:
     """Whole or not at all. What cannot be written costs time at the next start, nothing else."""
     with suppress(OSError):
         path = _path(kind, key)
@@ -31,6 +34,43 @@ def write(kind: str, key: str, content: bytes) -> None:
             file.write(content)
         os.replace(file.name, path)
         _forget_oldest(path.parent)
+        return True
+    return False
+
+
+def find(kind: str, beginning: str) -> list[str]:
+    """The keys of that kind that begin so, in their order; those put back that nobody works on."""
+    with suppress(OSError):
+        files = [
+            one for one in os.scandir(_path(kind, "").parent) if one.name.startswith(beginning)
+        ]
+        for file in files:
+            if file.name.endswith(_TAKEN) and time.time() - file.stat().st_ctime > _TAKEN_SECONDS:
+                put_back(kind, file.name.removesuffix(_TAKEN))
+        return sorted(one.name.removesuffix(_ENDING) for one in files if _ENDING in one.name)
+    return []
+
+
+def take(kind: str, key: str) -> bytes | None:
+    """What was written for ``key``, for this process alone; None where another one has it."""
+    with suppress(OSError):
+        taken = _path(kind, key).with_suffix(_TAKEN)
+        _path(kind, key).rename(taken)
+        return taken.read_bytes()
+    return None
+
+
+def put_back(kind: str, key: str) -> None:
+    """For another process to take."""
+    with suppress(OSError):
+        path = _path(kind, key)
+        path.with_suffix(_TAKEN).rename(path)
+
+
+def drop(kind: str, key: str) -> None:
+    """What this process has taken."""
+    with suppress(OSError):
+        _path(kind, key).with_suffix(_TAKEN).unlink()
 
 
 def _path(kind: str, key: str) -> Path:
@@ -45,7 +85,7 @@ def _path(kind: str, key: str) -> Path:
         base = chosen if os.path.isabs(chosen) else os.path.join(home, ".cache")
     if not os.path.isabs(base):  # never into the working directory
         raise OSError("there is no home directory")
-    return Path(base, "mlflow-dvc", kind, f"{key}.json")
+    return Path(base, "mlflow-dvc", kind, f"{key}{_ENDING}")
 
 
 def _forget_oldest(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextvars
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ from mlflow_dvc.guard import guard, warn_once
 
 Job = Callable[[], None]
 _MAX_QUEUED = 1000
+_SHARE_OF_A_RUN = 0.8  # of MLFLOW_DVC_WAIT: what is left is for the end of the process
 
 
 class BackgroundWorker:
@@ -30,6 +32,7 @@ class BackgroundWorker:
         self._last_of_all = last_of_all
         self._exits_with_process = False
         self._ending = False
+        self._waited = 0.0  # seconds, since the end of the last run began
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -67,16 +70,26 @@ class BackgroundWorker:
             self._exits_with_process = True
             _at_exit(self.finish)
 
+    def begin_end(self) -> None:
+        """A run ends: from now on MLFLOW_DVC_WAIT counts, for it and for the end of the process."""
+        if not self._ending:
+            self._waited = 0.0
+
+    def seconds_left(self) -> float:
+        """How much longer may be waited."""
+        share = 1.0 if self._ending else _SHARE_OF_A_RUN
+        return max(share * settings.wait_seconds() - self._waited, 0.0)
+
     def wait(self, run_id: str) -> None:
-        """Until the run's jobs are done, MLFLOW_DVC_WAIT seconds at most. Strict mode raises."""
+        """Until the run's jobs are done, or the time is over. Strict mode raises."""
         self._wait(lambda: not self._unfinished[run_id])
 
     def finish(self) -> None:
         """Wait for all jobs, when the process ends."""
+        self._ending = True
         with guard("wait for the record"):
             self._wait(lambda: not self._unfinished.total())
         with guard("finish the record"):
-            self._ending = True
             if self._last_jobs():
                 atexit.register(self.finish)
                 return
@@ -102,16 +115,17 @@ class BackgroundWorker:
         """One job that hangs is waited for once, however many runs and exits come after it."""
         if threading.current_thread() is self._thread:
             return
-        limit = settings.wait_seconds()
+        begun = time.monotonic()
         with self._changed:
             hopeless = self._running is not None and self._running is self._stuck
-            if not hopeless and not self._changed.wait_for(done, limit):
+            if not hopeless and not self._changed.wait_for(done, self.seconds_left()):
                 self._stuck = self._running
                 warn_once(
-                    f"the record of a run is not complete after {limit:g} s and may stay so "
-                    "(MLFLOW_DVC_WAIT=<seconds> waits longer)"
+                    f"the record of a run is not complete after {settings.wait_seconds():g} s and "
+                    "may stay so (MLFLOW_DVC_WAIT=<seconds> waits longer)"
                 )
             errors, self._errors = self._errors, []
+        self._waited += time.monotonic() - begun
         if errors:
             raise errors[0]
 

@@ -21,7 +21,7 @@ from mlflow_dvc.record.write_record import read_run
 from mlflow_dvc.snapshot import DataEntry, inputs
 from mlflow_dvc.tracking import Input
 
-_CONTEXT = "training"
+CONTEXT = "training"
 _MAX_INPUTS = 50
 _RETRY_AFTER_SECONDS = (0.1, 0.5)  # seconds
 
@@ -31,10 +31,8 @@ def log_inputs(record: RunRecordState) -> None:
 
     Two processes that log one new dataset at the same time collide inside MLflow: then once more.
     """
-    if record.is_model or not settings.inputs_enabled() or record.capture.is_empty:
-        return
-    wanted = _wanted(record)
-    if wanted == record.inputs:
+    wanted = unlogged(record)
+    if not wanted:
         return
     run = read_run(record)
     if run is None:
@@ -49,9 +47,17 @@ def log_inputs(record: RunRecordState) -> None:
     record.inputs = wanted
 
 
+def unlogged(record: RunRecordState) -> list[Input]:
+    """The inputs of a run, unless just these were looked after already."""
+    if record.is_model or not settings.inputs_enabled() or record.capture.is_empty:
+        return []
+    wanted = _wanted(record)
+    return [] if wanted == record.inputs else wanted
+
+
 def _send(record: RunRecordState, missing: list[Input]) -> None:
     uri, run_id = record.tracking_uri, record.run_id
-    tracking.send_inputs(uri, run_id, missing, SOURCE_TYPE, _CONTEXT)
+    tracking.send_inputs(uri, run_id, missing, SOURCE_TYPE, CONTEXT)
 
 
 def _wanted(record: RunRecordState) -> list[Input]:

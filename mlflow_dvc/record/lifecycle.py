@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from mlflow_dvc import settings, tracking
+from mlflow_dvc import tracking
 from mlflow_dvc.guard import guard
-from mlflow_dvc.record import disk_check, inputs, stage_seal, write_record
+from mlflow_dvc.record import disk_check, inputs, stage_seal, unfinished, write_record
 from mlflow_dvc.record.background_worker import BackgroundWorker
 from mlflow_dvc.record.process_exit import has_raised, user_threads_running
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, known_records
@@ -48,6 +48,7 @@ def on_tags_written(run_id: str, tags: Mapping[str, str]) -> None:
 
 def on_run_end(run_id: str, status: Any) -> None:
     """Write what is not written yet of a run that has ended, and wait for that."""
+    worker.begin_end()
     worker.wait(run_id)
     for record in registry.kept_records(run_id):
         record.failed = str(status).upper() in _FAILURES
@@ -68,6 +69,14 @@ def _finish(record: RunRecordState, seconds: float) -> None:
         _deferred.append(record)
     else:
         write_record.write_all(record)
+    _complete_earlier(record)
+
+
+def _complete_earlier(record: RunRecordState) -> None:
+    """Another process may have had no time: this one has just reached the server."""
+    if not unfinished.is_unfinished(record):
+        doing = "complete the records of earlier runs"
+        worker.submit("", doing, partial(unfinished.complete_earlier, record.capture.project))
 
 
 def write_deferred() -> None:
@@ -103,6 +112,7 @@ def _write_meanwhile(record: RunRecordState) -> None:
 
 def on_model_final(model_id: str) -> None:
     """Wait for the record of a model without a run that is complete, as for that of a run."""
+    worker.begin_end()
     for record in registry.kept_records(model_id):
         worker.wait(model_id)
         if record.pending:
@@ -118,8 +128,8 @@ def _finish_model(record: RunRecordState, seconds: float) -> None:
 
 
 def _time_limit(*, failed: bool) -> float:
-    """Seconds for what takes long; the rest of MLFLOW_DVC_WAIT is for telling it."""
-    seconds = settings.wait_seconds() * _WAIT_SHARE
+    """Seconds for what takes long; the rest of the time to wait is for telling it."""
+    seconds = worker.seconds_left() * _WAIT_SHARE
     return min(seconds, _FAILURE_WAIT_SECONDS) if failed else seconds
 
 
@@ -137,6 +147,7 @@ def _write_what_is_left(record: RunRecordState, seconds: float) -> None:
     with guard(f"log the inputs of {record.label}"):
         inputs.log_inputs(record)
     write_record.write_all(record)
+    _complete_earlier(record)
 
 
 def _is_there(record: RunRecordState) -> bool:
@@ -175,7 +186,13 @@ def _at_exit_jobs() -> bool:
     return False
 
 
-worker = BackgroundWorker(_at_exit_jobs, last_of_all=disk_check.stop_checks)
+def _give_up() -> None:
+    """What is not known by now stays unverified, what is not written is written later."""
+    unfinished.keep_unfinished(registry.all())
+    disk_check.stop_checks()
+
+
+worker = BackgroundWorker(_at_exit_jobs, last_of_all=_give_up)
 
 
 def after_fork() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
@@ -57,8 +57,8 @@ def write_all(record: RunRecordState) -> None:
         sync_tags(record)
     if record.folder is not None:
         with guard(f"attach the record to {record.label}"):
-            files = _unsent(record, tracking.PEOPLES | record.capture.sealed_locks.keys())
-            _send(record, files | _pages(record))
+            later = _later_parts(record) if record.later is None else []
+            _send(record, unsent_files(record, later))
             if record.later is not None and record.drawn is not record.capture:
                 _redraw_first_page(record)
             record.drawn = record.capture
@@ -121,15 +121,20 @@ def _unsent(record: RunRecordState, apart: Collection[str]) -> dict[str, bytes]:
     return {path: text for path, text in found.items() if sent.get(path) != md5_of(text)}
 
 
-def _pages(record: RunRecordState) -> dict[str, bytes]:
-    """The record's pages for people, unless they say what is known already."""
+def unsent_files(
+    record: RunRecordState, later: Sequence[tracking.RunPart] = ()
+) -> dict[str, bytes]:
+    """What is not attached yet of all that is known, with the pages for people.
+
+    ``later`` are the parts in which the run went on.
+    """
     capture = record.capture
+    found = _unsent(record, tracking.PEOPLES | capture.sealed_locks.keys())
     if capture.is_empty or record.drawn is capture:
-        return {}
+        return found
     patch = capture.patch.files if capture.patch else {}
     files = {**capture.shown_files, **patch}
-    later = _later_parts(record) if record.later is None else []
-    return record_pages(capture.snapshot, files, record.experiment_id, later)
+    return found | record_pages(capture.snapshot, files, record.experiment_id, later)
 
 
 def _send(record: RunRecordState, files: Mapping[str, bytes]) -> None:
@@ -142,7 +147,7 @@ def _send(record: RunRecordState, files: Mapping[str, bytes]) -> None:
 def _later_parts(record: RunRecordState) -> list[tracking.RunPart]:
     """How the run went on, in this process or in another, to be told on its first page."""
     uri, run_id = record.tracking_uri, record.run_id
-    if tag.RESUMES not in _tags_of(record):
+    if record.drawn is record.capture or tag.RESUMES not in _tags_of(record):
         return []
     with guard(f"read how run {run_id} went on"):
         return [part for part in tracking.read_parts(uri, run_id) if not part.is_first]
@@ -163,11 +168,18 @@ def sync_tags(record: RunRecordState) -> None:
     capture = record.capture
     if record.told is capture:
         return
-    if record.later is None:
-        _bring_tags_to(record, record.tags, capture.tags)
-    else:
-        _bring_tags_to(record, record.later, _later_tags(record, record.later))
+    if record.later is not None:  # other parts of the run have written there
+        record.server_tags = tracking.run_tags(record.tracking_uri, record.run_id)
+    found, mine = wanted_tags(record)
+    _bring_tags_to(record, mine, found)
     record.told = capture
+
+
+def wanted_tags(record: RunRecordState) -> tuple[dict[str, str], dict[str, str]]:
+    """The tags that a run is to have from a record, and those that it has from it."""
+    if record.later is None:
+        return record.capture.tags, record.tags
+    return _later_tags(record, record.later), record.later
 
 
 def _bring_tags_to(record: RunRecordState, mine: dict[str, str], found: Mapping[str, str]) -> None:
@@ -180,7 +192,7 @@ def _bring_tags_to(record: RunRecordState, mine: dict[str, str], found: Mapping[
 
 def _later_tags(record: RunRecordState, mine: Mapping[str, str]) -> dict[str, str]:
     """So that a run is found by the data of its second part as well."""
-    there = tracking.run_tags(record.tracking_uri, record.run_id)
+    there = record.server_tags or {}
     others = {key: there[key] for key in there if key not in mine}
     data = record.capture.data
     return (

@@ -239,13 +239,15 @@ def in_experiment(artifact_location: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_store_that_refuses_artifacts(here: Project, monkeypatch, tmp_path: Path):
-    """Where nothing can be attached the run has its tags, and one line says why."""
+    """Where nothing can be attached the run has its tags; one line says why, another what then."""
     (tmp_path / "a-file").write_text("not a directory")
     in_experiment((tmp_path / "a-file" / "inside").as_uri(), monkeypatch)
     done = here.call(sys.executable, "run.py")
     assert done.returncode == 0, done.stderr
-    [line] = [line for line in done.stderr.splitlines() if "mlflow-dvc" in line]
-    assert "attach the record" in line
+    lines = [line for line in done.stderr.splitlines() if "mlflow-dvc" in line]
+    assert [("attach the record" in line, "is kept" in line) for line in lines] == [
+        (True, False), (False, True),
+    ]  # fmt: skip
     [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert run.info.status == "FINISHED"
     assert run.data.tags["git_sha"] == here.git("rev-parse", "HEAD")
@@ -283,8 +285,11 @@ def test_a_store_that_hangs_is_waited_for_once(here: Project, monkeypatch, silen
                "print(time.monotonic() - start)\nmlflow.start_run()\n")  # fmt: skip
     done = here.call(sys.executable, "timed.py", MLFLOW_DVC_WAIT="6")
     assert done.returncode == 0, done.stderr
-    assert 6 <= float(done.stdout.splitlines()[-1]) < 18, "naive: six seconds for each run"
-    assert len([line for line in done.stderr.splitlines() if "mlflow-dvc" in line]) == 1
+    assert 4.8 <= float(done.stdout.splitlines()[-1]) < 14, "naive: five seconds for each run"
+    lines = [line for line in done.stderr.splitlines() if "mlflow-dvc" in line]
+    assert [("not complete" in line, "is kept" in line) for line in lines] == [
+        (True, False), (False, True),
+    ]  # fmt: skip
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -366,7 +371,7 @@ def test_a_store_that_never_answers(here: Project, monkeypatch, silent_server: s
     done = here.call(sys.executable, "timed.py", MLFLOW_DVC_WAIT="1")
     assert done.returncode == 0, done.stderr
     waited = float(done.stdout.splitlines()[-1])
-    assert 1 <= waited < 60, "neither without waiting nor for the two minutes of a HTTP time-out"
+    assert 0.8 <= waited < 60, "neither without waiting nor for the two minutes of a HTTP time-out"
     lines = [line for line in done.stderr.splitlines() if "mlflow-dvc" in line]
     assert "is not complete after 1 s" in lines[0]
     assert "MLFLOW_DVC_WAIT" in lines[0]

@@ -26,7 +26,8 @@ def sync(
 ) -> list[SyncResult]:
     """Hold runs of `dvc repro` against DVC's own lock: confirm, complete or correct their records.
 
-    ``runs`` are named as for :func:`~mlflow_dvc.show`; without any, the runs of every stage of the
+    What an earlier process could not write in time is written first, without ``runs``. ``runs`` are
+    named as for :func:`~mlflow_dvc.show`; without any, the runs of every stage of the
     project around the directory ``project`` (by default the working one). Only DVC's lock confirms:
     the one on disk, those of DVC's experiments, and those in every commit that git has.
 
@@ -37,7 +38,11 @@ def sync(
     [('chill-tern-184', 'confirmed')]
     """
     here = find_project(project)
+    root = here.dvc_root or here.git_root
+    late = [] if runs or root is None else [*map(_was_late, tracking.complete_leftovers(root))]
     if here.dvc_root is None:
+        if late:
+            return late
         raise NoDvcProjectError(os.path.abspath(project or "."))
     reading = read_project(here.dvc_root)
     asked = [tracking.get_run(run, tracking_uri) for run in runs]
@@ -54,7 +59,14 @@ def sync(
                 found += judge.sync(wanted or None)
     known = {result.run_id for result in found}
     found += [_not_here(run) for run in asked if run.info.run_id not in known]
-    return found
+    return [*late, *found]
+
+
+def _was_late(run: Run) -> SyncResult:
+    why = "an earlier process had no time for all of its record"
+    stage = run.data.tags.get(tag.STAGE, "")
+    name = run.info.run_name or ""
+    return SyncResult(run.info.run_id, name, stage, "completed", why, changed=True)
 
 
 def _not_here(run: Run) -> SyncResult:

@@ -1,0 +1,64 @@
+"""Records that could not be written in time, or that the server did not take: kept for later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mlflow_dvc import tracking
+from mlflow_dvc.datasets.description import SOURCE_TYPE
+from mlflow_dvc.guard import guard, warn_once
+from mlflow_dvc.project import Project
+from mlflow_dvc.record import inputs, write_record
+from mlflow_dvc.record.run_registry import RunRecordState
+
+_MAX_COMPLETED = 5  # by one run: nobody is to wait for more
+
+
+def keep_unfinished(records: Iterable[RunRecordState]) -> None:
+    """At the end of the process: what is not written by now the next one is to write."""
+    kept = False
+    for record in records:
+        with guard(f"keep what is left to write to {record.label}"):
+            if is_unfinished(record) and (root := _root(record.capture.project)):
+                kept |= tracking.keep(root, _leftover(record))
+    if kept:
+        warn_once(
+            "what is not written of a record is kept: the next run of this project writes it, "
+            "or `mlflow-dvc sync`"
+        )
+
+
+def is_unfinished(record: RunRecordState) -> bool:
+    """Whether something is known of a run that it does not carry. Of a model nothing is kept."""
+    if record.is_model or record.begun is None:
+        return False
+    is_attached = record.folder is None or record.drawn is record.capture
+    return not (record.told is record.capture and is_attached and not inputs.unlogged(record))
+
+
+def complete_earlier(project: Project) -> None:
+    """What an earlier process kept for the next run of ``project``: it has reached its server."""
+    if root := _root(project):
+        for _ in tracking.complete_leftovers(root, _MAX_COMPLETED):
+            pass
+
+
+def _leftover(record: RunRecordState) -> tracking.Leftover:
+    tags, before = write_record.wanted_tags(record)
+    told: dict[str, Any] = {"source_type": SOURCE_TYPE, "context": inputs.CONTEXT}
+    return tracking.Leftover(
+        tracking.absolute_uri(record.tracking_uri),
+        record.run_id,
+        record.artifact_uri,
+        record.folder,
+        tags,
+        dict(before),
+        write_record.unsent_files(record) if record.folder else {},
+        tuple(inputs.unlogged(record)),
+        **told,
+    )
+
+
+def _root(project: Project) -> str | None:
+    return project.dvc_root or project.git_root
