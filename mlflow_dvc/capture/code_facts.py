@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from mlflow_dvc import settings
 from mlflow_dvc.capture.run_capture import RunCapture
@@ -11,12 +12,17 @@ from mlflow_dvc.capture.running_code import loaded_files, process_began
 from mlflow_dvc.capture.unseen_files import note_unseen_files
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.dvc_file import runs_the_same, shown_files
+from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.fingerprint import describe_error
 from mlflow_dvc.git import head
 from mlflow_dvc.git.changed_code import PatchOptions
 from mlflow_dvc.git.commit_files import files_not_in_commit
-from mlflow_dvc.git.patch import MAX_PATCH_SECONDS, make_patch
+from mlflow_dvc.git.known_patch import find_patch
+from mlflow_dvc.git.patch import MAX_PATCH_SECONDS
 from mlflow_dvc.project import find_git_root, relative
+
+# What no commit changes, of the last run: the reading, the repository, the commit, the files.
+_uncommitted: tuple[ProjectReading, str, str | None, tuple[str, ...]] | None = None
 
 
 def add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
@@ -30,7 +36,7 @@ def add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
     if state.sha is not None:
         state = replace(state, describe=head.describe(root, state.sha))
     try:
-        found = make_patch(root, state.sha, _patch_options(capture, since))
+        found = find_patch(root, state.sha, _patch_options(capture, since))
         uncommitted = _uncommitted_files(capture, root, state.sha)
     except (OSError, ValueError) as error:
         fault = f"{root}: what is uncommitted could not be told ({describe_error(error)})"
@@ -49,22 +55,14 @@ def add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
 def _patch_options(capture: RunCapture, since: float | None) -> PatchOptions:
     # Before the first commit nothing is as it was committed, whenever it was written.
     is_committed = capture.git is not None and capture.git.sha is not None
-    reading, project = capture.reading, capture.project
-    outs: set[str] = set()
-    params: set[str] = set()
-    shown: set[str] = set()
-    if reading is not None:
-        paths = (out.path for stage in reading.stages for out in stage.outs)
-        outs = {os.path.join(reading.root, path) for path in paths}
-        params = {os.path.join(reading.root, path) for path in reading.params}
-        paths = (path for one in reading.dvc_files for path in shown_files(one.file, one.content))
-        shown = {os.path.normpath(os.path.join(reading.root, path)) for path in paths}
+    project = capture.project
+    no_code = _NoCode.of(capture.reading)
     return PatchOptions(
-        outs,
+        no_code.outs,
         untracked=settings.patch_mode() != "tracked",
         since=since,
-        params=params,
-        shown=shown,
+        params=no_code.params,
+        shown=no_code.shown,
         loaded=loaded_files(project),
         script=project.script,
         began=process_began() if since is not None and is_committed else None,
@@ -73,11 +71,46 @@ def _patch_options(capture: RunCapture, since: float | None) -> PatchOptions:
     )
 
 
+@dataclass(frozen=True)
+class _NoCode:
+    """The absolute paths of what DVC's files name, and is no code."""
+
+    outs: frozenset[str] = frozenset()
+    params: frozenset[str] = frozenset()
+    shown: frozenset[str] = frozenset()
+
+    @staticmethod
+    @lru_cache(maxsize=2)  # a reading is the same object while nothing changed
+    def of(reading: ProjectReading | None) -> _NoCode:
+        if reading is None:
+            return _NoCode()
+        root = reading.root
+        outs = (out.path for stage in reading.stages for out in stage.outs)
+        shown = (path for one in reading.dvc_files for path in shown_files(one.file, one.content))
+        return _NoCode(
+            frozenset(os.path.join(root, path) for path in outs),
+            frozenset(os.path.join(root, path) for path in reading.params),
+            frozenset(os.path.normpath(os.path.join(root, path)) for path in shown),
+        )
+
+
 def _uncommitted_files(capture: RunCapture, root: str, sha: str | None) -> tuple[str, ...] | None:
     """Of DVC's files and the parameters; None where they belong to another repository."""
+    global _uncommitted
     reading = capture.reading
     if reading is None or find_git_root(reading.root) != root:
         return None
+    if _uncommitted and _uncommitted[:3] == (reading, root, sha):
+        return _uncommitted[3]
+    found = _find_uncommitted(capture, root, sha)
+    _uncommitted = (reading, root, sha, found)
+    return found
+
+
+def _find_uncommitted(capture: RunCapture, root: str, sha: str | None) -> tuple[str, ...]:
+    reading = capture.reading
+    if reading is None:
+        return ()
     files = {
         relative(os.path.join(reading.root, path), root): path for path in capture.project_files
     }

@@ -24,9 +24,15 @@ def loaded_files(project: Project) -> frozenset[str]:
     root = project.git_root
     if root is None:
         return frozenset()
-    inside = root.rstrip(os.sep) + os.sep
-    files = (project.script, _notebook_file(), *_module_files())
-    found = {_resolve(os.path.abspath(file), inside) for file in files if file}
+    named = frozenset((project.script, _notebook_file(), *_module_files()))
+    return _inside(named, root.rstrip(os.sep) + os.sep, project.directory)
+
+
+@lru_cache(maxsize=2)
+def _inside(files: frozenset[str | None], inside: str, directory: str) -> frozenset[str]:
+    """``directory`` is what relative names, as older Python has them, are seen from."""
+    named = (os.path.normpath(os.path.join(directory, file)) for file in files if file)
+    found = {_resolve(file, inside) for file in named}
     return frozenset(file for file in found if file)
 
 

@@ -30,6 +30,7 @@ def make_patch(root: str, sha: str | None, wanted: PatchOptions) -> Patch:
     files: dict[str, bytes] = {}
     omitted: list[str] = []
     dvc_files: tuple[str, ...] = ()
+    is_plain = True
     pending = [("", root, sha)]
     while pending:
         folder, where, commit = pending.pop(0)
@@ -37,11 +38,12 @@ def make_patch(root: str, sha: str | None, wanted: PatchOptions) -> Patch:
             commit = commit or tree.empty_tree()
             found = UncommittedCode(tree, where, commit, wanted, budget).patch()
             dvc_files = dvc_files if folder else tree.dvc_files()
+            is_plain = is_plain and found.is_plain
             if folder.count("submodules/") < _MAX_SUBMODULE_DEPTH:
                 pending += _submodules(folder, where, tree)
         files |= {posixpath.join(folder, name): content for name, content in found.files.items()}
         omitted += (posixpath.join(folder, line) for line in found.omitted)
-    return Patch(files, tuple(omitted), dvc_files)
+    return Patch(files, tuple(omitted), dvc_files, is_plain)
 
 
 def _submodules(folder: str, root: str, tree: WorkTree) -> Iterator[tuple[str, str, str | None]]:

@@ -26,12 +26,14 @@ class Patch:
     """``files``: by their path below ``dvc/``, what turns the commit into the work tree.
 
     ``omitted`` names what is missing or not certain there, each with the reason. ``dvc_files`` are
-    the DVC files that git has, by their path from the root: not part of the patch.
+    the DVC files that git has, by their path from the root: not part of the patch. ``is_plain``:
+    what git says of the work tree's files tells all of it, whenever they were written.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     omitted: tuple[str, ...] = ()
     dvc_files: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    is_plain: bool = field(default=False, compare=False)
 
     @property
     def is_dirty(self) -> bool:
@@ -90,8 +92,9 @@ class UncommittedCode:
         parts, whole = found.clean()
         text = b"".join(parts[path] for path in sorted(parts))
         files = {f"code/{path}": content for path, content in whole.items()}
-        self._note_edits_after_start(paths)
-        return Patch({PATCH: text, **files} if text else files, tuple(self.omitted))
+        is_plain = self.tree.is_looked_at and not self._note_edits_after_start(paths)
+        files = {PATCH: text, **files} if text else files
+        return Patch(files, tuple(self.omitted), is_plain=is_plain)
 
     def _fitting_parts(self, paths: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
         """The patch of each path, in this order, as far as there is room."""
@@ -170,8 +173,9 @@ class UncommittedCode:
             self._omit(path, f"it could not be read ({describe_error(error)})")
             return None
 
-    def _note_edits_after_start(self, paths: Iterable[str]) -> None:
-        since = self._options.since
+    def _note_edits_after_start(self, paths: Iterable[str]) -> bool:
+        """Whether there are any."""
+        since, found = self._options.since, False
         for path in paths if since is not None else ():
             try:
                 status = os.lstat(os.path.join(self.root, path))
@@ -179,6 +183,8 @@ class UncommittedCode:
                 continue
             if max(status.st_mtime, status.st_ctime) > (since or 0.0):
                 self._omit(path, "changed after the run began")
+                found = True
+        return found
 
     def _omit(self, path: str, why: str) -> None:
         self.changed.omit(path, why)

@@ -175,6 +175,11 @@ class WorkTree(ScratchGit):
         os.unlink(self._index)
         self._run("update-index", "-z", "--index-info", given=rows)
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether git itself looks at every file that it has."""
+        return not any(tag == "S" or tag.islower() for tag, _, _ in self._entries)
+
     def _look_again(self) -> None:
         """Also at files that the user told git not to look at."""
         unseen = [
