@@ -82,13 +82,15 @@ def transcripts(text: str) -> Iterator[tuple[str, str]]:
 
 def normal(text: str) -> list[str]:
     """Less what differs from run to run, or from one version of scikit-learn to the next: hashes,
-    run names, times, sizes, figures, the width of columns."""
+    run names, times, sizes, figures, the width of columns; and what `status` says of files that
+    were written just now, as long as their time stamps do not tell."""
     text = re.sub(r"\b[0-9a-f]{7,40}\b", "HASH", text)
     text = re.sub(r"g[0-9a-f]{7}\b", "gHASH", text)
     text = re.sub(r"\b[a-z]+-[a-z]+-\d+\b", "NAME", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:]+Z?", "TIME", text)
     text = re.sub(r"[\d.]+ k?B\b", "SIZE", text)
     text = re.sub(r"[+-]?\d\.\d+", "FIGURE", text)
+    text = re.sub(r"outputs, (?:clean|unverified)\)", "outputs, STATE)", text)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
