@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from mlflow_dvc.fingerprint import Fingerprint
 from mlflow_dvc.git.changed_code import PatchOptions
-from mlflow_dvc.git.code_files import is_program
+from mlflow_dvc.git.code_files import is_never_code, is_program
 from mlflow_dvc.git.head import find_git_dir
 from mlflow_dvc.git.patch import MAX_PATCH_SECONDS, make_patch
 from mlflow_dvc.git.run import run_git
@@ -83,14 +83,15 @@ def _look(root: str, wanted: PatchOptions) -> _Look | None:
     for row in filter(None, done.stdout.split(b"\0")):
         kind = row[:1]
         if kind in _FIELDS:
-            *fields, name = row.split(b" ", _FIELDS[kind])
+            *fields, path = row.split(b" ", _FIELDS[kind])
             if not fields[2].startswith(b"N"):
                 return None  # a submodule has changes of its own
             rows.append(row)
-            paths.add(os.path.join(root, os.fsdecode(name)))
+            paths.add(os.path.join(root, os.fsdecode(path)))
         elif kind == b"?":
-            where = os.path.join(root, os.fsdecode(row[2:]))
-            if is_program(where) or where in wanted.loaded:
+            name = os.fsdecode(row[2:])
+            where = os.path.join(root, name)
+            if where in wanted.loaded or (is_program(name) and not is_never_code(name)):
                 rows.append(row)
                 paths.add(where)
         else:

@@ -116,7 +116,7 @@ def test_seen(project: Project, made: Made, name: str):
         time.sleep(TICK)
 
 
-@pytest.mark.parametrize("file", ["mlflow.db", "mlruns/1/x/artifacts/y.txt", "ignored.py"])
+@pytest.mark.parametrize("file", ["mlflow.db", "mlruns/1/x/artifacts/y.lock", "ignored.py"])
 def test_no_code(project: Project, made: Made, file: str):
     """What no patch holds may come and change: a tracking store in the project does at each run."""
     sha = project.git("rev-parse", "HEAD")
