@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from mlflow_dvc.dvcfiles.ignored import IGNORE_FILES, IgnoreChecker
 from mlflow_dvc.fingerprint import Fingerprint, Signature, is_settled, md5_of, signature_of
 
 PIPELINE_FILE = "dvc.yaml"
+_MAX_NEW_DIRECTORIES = 200
+_RUN_ID = re.compile(r"(?:m-)?[0-9a-f]{32}")
+_MAX_RUN_FOLDERS = 100_000
+_run_folders: set[str] = set()
 _SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".dvc"})
 
 
@@ -23,6 +28,18 @@ class _Listing:
     dvc_files: tuple[str, ...]
     ignore_files: tuple[str, ...]
     is_project: bool
+
+    @property
+    def says_something(self) -> bool:
+        """Whether DVC reads anything in it, or leaves it out for being a project."""
+        return bool(self.dvc_files or self.ignore_files or self.is_project)
+
+    def is_part_of(self, later: _Listing) -> bool:
+        """Whether nothing but directories has come into it since."""
+        same = (self.dvc_files, self.ignore_files, self.is_project)
+        return same == (later.dvc_files, later.ignore_files, later.is_project) and set(
+            self.directories
+        ) <= set(later.directories)
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -83,6 +100,31 @@ class DvcFileFinder:
             # One that could not be listed is told by its time stamps.
             yield directory, listing.fingerprint if listing else Fingerprint.of(directory)
 
+    def passed_over(
+        self, directory: str, is_output: Callable[[str], bool]
+    ) -> list[tuple[str, Fingerprint]] | None:
+        """How ``directory`` and those that came into it look, where DVC reads nothing in these.
+
+        None where something else has changed in it, or where that would take a long walk.
+        """
+        before = self._listings.get(directory)
+        now = self._list(directory) if before else None
+        if before is None or now is None or not before.is_part_of(now):
+            return None
+        found, came = [(directory, now)], set(now.directories) - set(before.directories)
+        pending = [f"{directory}{os.sep}{name}" for name in came]
+        while pending:
+            path = pending.pop()
+            if is_output(path) or self.hidden.hides_directory(path):
+                continue
+            listing = self._list(path)
+            if listing is None or listing.says_something or len(found) > _MAX_NEW_DIRECTORIES:
+                return None
+            found.append((path, listing))
+            pending += (f"{path}{os.sep}{name}" for name in listing.directories)
+        self._visited += (path for path, _ in found[1:])
+        return [(path, listing.fingerprint) for path, listing in found]
+
     def _list(self, directory: str) -> _Listing | None:
         """None for a directory that is gone or may not be read: DVC passes over it as well."""
         try:
@@ -108,6 +150,20 @@ def digest_of_listing(directory: str) -> str:
         return ""
 
 
+def _is_of_run(entry: os.DirEntry[str]) -> bool:
+    """Whether it is the folder of a run, or of a model, in a tracking store in the project.
+
+    There is one more with each run, and what lies in it are copies.
+    """
+    if not _RUN_ID.fullmatch(entry.name):
+        return False
+    if entry.path not in _run_folders and os.path.isdir(os.path.join(entry.path, "artifacts")):
+        if len(_run_folders) >= _MAX_RUN_FOLDERS:
+            _run_folders.clear()
+        _run_folders.add(entry.path)
+    return entry.path in _run_folders
+
+
 def _scan(directory: str, status: os.stat_result) -> _Listing:
     started = time.time_ns()
     directories, dvc_files, ignore_files, is_project = [], [], [], False
@@ -115,7 +171,7 @@ def _scan(directory: str, status: os.stat_result) -> _Listing:
         for entry in entries:
             is_project = is_project or entry.name == ".dvc"
             if entry.is_dir(follow_symlinks=False):
-                if entry.name not in _SKIPPED_DIRECTORIES:
+                if entry.name not in _SKIPPED_DIRECTORIES and not _is_of_run(entry):
                     directories.append(entry.name)
             elif entry.name == PIPELINE_FILE or entry.name.endswith(".dvc"):
                 dvc_files.append(entry.name)

@@ -77,8 +77,23 @@ class ProjectReader:
 
     def _holds(self, last: ProjectReading) -> bool:
         # In this process a file that changed is read below, and only once.
-        places, by_content = self._tree.config_locations(), last is not self._last
-        return not last.pending and self.inputs().holds(places, by_content=by_content)
+        inputs = self.inputs()
+        if last.pending or self._tree.config_locations() != inputs.config_locations:
+            return False
+        if last is not self._last:
+            return not any(inputs.changed(by_content=True))
+        return all(self._passes_over(path) for path in list(inputs.changed()))
+
+    def _passes_over(self, directory: str) -> bool:
+        """Whether there are just more folders in it that DVC finds nothing in, such as a run's."""
+        fresh = self._tree.passed_over(directory, self._is_output)
+        if fresh is None:
+            return False
+        self._seen = self.inputs().with_fingerprints(fresh)
+        return True
+
+    def _is_output(self, path: str) -> bool:
+        return any(path in outs for outs in self._outs.values())
 
     def _recalled(self) -> ProjectReading | None:
         cached = load_reading(self.root)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,16 @@ class ReadingInputs:
     config_locations: tuple[str | None, ...]
     fingerprints: Mapping[str, Fingerprint]
 
-    def holds(self, places: tuple[str | None, ...], *, by_content: bool = False) -> bool:
-        """Whether the project would be read just the same now.
+    def changed(self, *, by_content: bool = False) -> Iterator[str]:
+        """The paths by which the project would be read otherwise now.
 
         With ``by_content`` a file whose time stamps changed is read for that.
         """
         told_by = _current_digest if by_content else _listing_digest
-        return places == self.config_locations and all(
-            seen.fits(path, told_by) for path, seen in self.fingerprints.items()
-        )
+        return (path for path, seen in self.fingerprints.items() if not seen.fits(path, told_by))
+
+    def with_fingerprints(self, fresh: Iterable[tuple[str, Fingerprint]]) -> ReadingInputs:
+        return replace(self, fingerprints={**self.fingerprints, **dict(fresh)})
 
     @property
     def detects_changes(self) -> bool:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _MAX_WARNINGS = 2
+# What the last pages were made of, and these.
+_drawn: tuple[tuple[object, ...], dict[str, bytes]] | None = None
 
 
 def write_initial(
@@ -115,9 +117,10 @@ def update(
 def _unsent(record: RunRecordState, apart: Collection[str]) -> dict[str, bytes]:
     """The artifacts that are not attached as they are: files ``apart``, and once an archive."""
     files, sent = record.capture.all_files, record.sent
-    found = tracking.pack_record(files, apart)
     if tracking.ARCHIVE in sent:  # with what was at the start
-        found.pop(tracking.ARCHIVE, None)
+        found = tracking.unpacked(files, apart)
+    else:
+        found = tracking.pack_record(files, apart)
     return {path: text for path, text in found.items() if sent.get(path) != md5_of(text)}
 
 
@@ -134,7 +137,18 @@ def unsent_files(
         return found
     patch = capture.patch.files if capture.patch else {}
     files = {**capture.shown_files, **patch}
-    return found | record_pages(capture.snapshot, files, record.experiment_id, later)
+    return found | _draw(capture.snapshot, files, record.experiment_id, later)
+
+
+def _draw(
+    snapshot: Snapshot, files: dict[str, bytes], experiment: str, later: Sequence[tracking.RunPart]
+) -> dict[str, bytes]:
+    """The pages for people: of a sweep whose runs saw the same they are drawn once."""
+    global _drawn
+    asked = (snapshot, files, experiment, list(later))
+    if _drawn is None or _drawn[0] != asked:
+        _drawn = asked, record_pages(snapshot, files, experiment, later)
+    return _drawn[1]
 
 
 def _send(record: RunRecordState, files: Mapping[str, bytes]) -> None:

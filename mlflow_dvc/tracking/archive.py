@@ -22,9 +22,14 @@ _END, _END_OF_LARGE = b"PK\5\6", b"PK\6\7"
 
 def pack_record(files: Mapping[str, bytes], apart: Collection[str] = PEOPLES) -> dict[str, bytes]:
     """The artifacts for ``files``: those ``apart`` as they are, the others in the archive."""
-    found = {path: files[path] for path in files if path in apart or not _is_packable(path)}
+    found = unpacked(files, apart)
     packed = {path: files[path] for path in files if path not in found}
     return {**found, ARCHIVE: pack_files(packed)} if packed else found
+
+
+def unpacked(files: Mapping[str, bytes], apart: Collection[str] = PEOPLES) -> dict[str, bytes]:
+    """Those of ``files`` that are no part of the archive."""
+    return {path: files[path] for path in files if path in apart or not _is_packable(path)}
 
 
 def pack_files(files: Mapping[str, bytes]) -> bytes:
