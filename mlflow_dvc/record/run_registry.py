@@ -80,12 +80,13 @@ class RunRecordState:
     sent: dict[str, str] = field(default_factory=dict)
     server_tags: dict[str, str] | None = None
     read: Run | None = None
+    is_gone: bool = False
     awaits_exit: bool = False
     next_look: float = 0.0
 
     def note_read(self, run: Run | None) -> None:
-        """What the server said of the run just now."""
-        self.read = run
+        """What the server said of the run just now; None where it has none of this id."""
+        self.read, self.is_gone = run, run is None
         self.server_tags = dict(run.data.tags) if run else {}
 
     @property

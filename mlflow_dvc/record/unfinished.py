@@ -31,7 +31,7 @@ def keep_unfinished(records: Iterable[RunRecordState]) -> None:
 
 def is_unfinished(record: RunRecordState) -> bool:
     """Whether something is known of a run that it does not carry. Of a model nothing is kept."""
-    if record.is_model or record.begun is None:
+    if record.is_model or record.is_gone or record.begun is None:
         return False
     is_attached = record.folder is None or record.drawn is record.capture
     return not (record.told is record.capture and is_attached and not inputs.unlogged(record))
