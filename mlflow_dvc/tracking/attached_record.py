@@ -253,7 +253,7 @@ def update_record(
 
 def _tags_of(part: RunPart, parts: Sequence[RunPart]) -> dict[str, str]:
     """What a run has of the part, and the hashes of all its ``parts``, which share their tags."""
-    own = tag.data_tags(part.snapshot) if part.is_first else tag.later_tags(part.snapshot)
+    own = tag.to_tags(part.snapshot) if part.is_first else tag.later_tags(part.snapshot)
     hashes: dict[str, str] = {}
     for one in parts:
         found = tag.data_tags(one.snapshot)
