@@ -31,8 +31,9 @@ def log_inputs(record: RunRecordState) -> None:
 
     Two processes that log one new dataset at the same time collide inside MLflow: then once more.
     """
-    wanted = unlogged(record)
+    capture, wanted = record.capture, unlogged(record)
     if not wanted:
+        record.logged = capture
         return
     run = read_run(record)
     if run is None:
@@ -44,12 +45,17 @@ def log_inputs(record: RunRecordState) -> None:
         except Exception:
             time.sleep(random.uniform(*_RETRY_AFTER_SECONDS))  # noqa: S311 - apart from the other
             _send(record, missing)
-    record.inputs = wanted
+    record.inputs, record.logged = wanted, capture
 
 
 def unlogged(record: RunRecordState) -> list[Input]:
     """The inputs of a run, unless just these were looked after already."""
-    if record.is_model or not settings.inputs_enabled() or record.capture.is_empty:
+    if (
+        record.logged is record.capture
+        or record.is_model
+        or not settings.inputs_enabled()
+        or record.capture.is_empty
+    ):
         return []
     wanted = _wanted(record)
     return [] if wanted == record.inputs else wanted

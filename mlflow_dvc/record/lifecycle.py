@@ -74,7 +74,7 @@ def _finish(record: RunRecordState, seconds: float) -> None:
 
 def _complete_earlier(record: RunRecordState) -> None:
     """Another process may have had no time: this one has just reached the server."""
-    if not unfinished.is_unfinished(record):
+    if unfinished.is_written(record):
         doing = "complete the records of earlier runs"
         worker.submit("", doing, partial(unfinished.complete_earlier, record.capture.project))
 
@@ -138,12 +138,12 @@ def _conclude_check(record: RunRecordState, seconds: float) -> None:
         write_record.update(record, data)
 
 
-def _write_what_is_left(record: RunRecordState, seconds: float) -> None:
-    """Give a record what its run, or the model, got no occasion for: mostly there is nothing."""
+def _write_what_is_left(record: RunRecordState) -> None:
+    """Give a record what its run, or the model, got no occasion for."""
+    if not record.is_ended:
+        record.read = None
     if not _is_there(record):
         return
-    with guard(f"check the data of {record.label}"):
-        _conclude_check(record, seconds)
     with guard(f"log the inputs of {record.label}"):
         inputs.log_inputs(record)
     write_record.write_all(record)
@@ -172,6 +172,9 @@ def _at_exit_jobs() -> bool:
         for record in [one for one in records if one.awaits_seal]:
             doing = f"note that the stage of {record.label} failed"
             worker.submit(record.run_id, doing, partial(stage_seal.mark_failed, record))
+    for record in [one for one in records if one.pending]:
+        doing = f"check the data of {record.label}"
+        worker.submit(record.run_id, doing, partial(_conclude_check, record, seconds))
     for sealing in sealings:
         worker.submit(
             sealing.records[0].run_id,
@@ -179,10 +182,9 @@ def _at_exit_jobs() -> bool:
             partial(stage_seal.finish_seal, sealing, seconds),
         )
     for record in records:
-        if not record.is_ended:
-            record.read = None
-        doing = f"complete the record of {record.label}"
-        worker.submit(record.run_id, doing, partial(_write_what_is_left, record, seconds))
+        if record.pending or not unfinished.is_written(record):
+            doing = f"complete the record of {record.label}"
+            worker.submit(record.run_id, doing, partial(_write_what_is_left, record))
     return False
 
 

@@ -47,8 +47,9 @@ class RunRecordState:
     came by it. ``previous`` is what this process knew of the run before it was resumed.
     ``begun`` are its tags before anybody looked at the disk, once it is known whether the run
     carries it. ``is_ended``: this process has ended the run. ``inputs`` were logged last,
-    ``sent`` has the md5 of what is attached by now, the tags tell of ``told``, and the pages were
-    ``drawn`` of it: nothing is written twice. ``awaits_exit``: the end of the process will tell.
+    those of ``logged``; ``sent`` has the md5 of what is attached by now, the tags are those of
+    ``told``, the pages were ``drawn`` of that: nothing is written twice. ``awaits_exit``: the end
+    of the process will tell.
 
     ``server_tags`` are all tags of the run as far as this process knows, which sees what it writes
     itself; None where it does not. ``read`` is the run as the server told it at its end, or at that
@@ -74,6 +75,7 @@ class RunRecordState:
     is_model: bool = False
     is_ended: bool = False
     inputs: list[Input] = field(default_factory=list)
+    logged: RunCapture | None = None
     told: RunCapture | None = None
     drawn: RunCapture | None = None
     artifact_uri: str | None = None

@@ -20,7 +20,8 @@ def keep_unfinished(records: Iterable[RunRecordState]) -> None:
     kept = False
     for record in records:
         with guard(f"keep what is left to write to {record.label}"):
-            if is_unfinished(record) and (root := _root(record.capture.project)):
+            root = _root(record.capture.project)
+            if root and _is_worth_it(record) and not is_written(record):
                 kept |= tracking.keep(root, _leftover(record))
     if kept:
         warn_once(
@@ -29,12 +30,15 @@ def keep_unfinished(records: Iterable[RunRecordState]) -> None:
         )
 
 
-def is_unfinished(record: RunRecordState) -> bool:
-    """Whether something is known of a run that it does not carry. Of a model nothing is kept."""
-    if record.is_model or record.is_gone or record.begun is None:
-        return False
+def is_written(record: RunRecordState) -> bool:
+    """Whether a run carries all that is known of it."""
     is_attached = record.folder is None or record.drawn is record.capture
-    return not (record.told is record.capture and is_attached and not inputs.unlogged(record))
+    return record.told is record.capture and is_attached and not inputs.unlogged(record)
+
+
+def _is_worth_it(record: RunRecordState) -> bool:
+    """Not without what git says, and not for a run that is gone. Of a model nothing is kept."""
+    return record.begun is not None and not record.is_gone and not record.is_model
 
 
 def complete_earlier(project: Project) -> None:
