@@ -74,7 +74,7 @@ def _finish(record: RunRecordState, seconds: float) -> None:
 
 def _complete_earlier(record: RunRecordState) -> None:
     """Another process may have had no time: this one has just reached the server."""
-    if unfinished.is_written(record):
+    if unfinished.is_written(record) and unfinished.is_kept_for(record.capture.project):
         doing = "complete the records of earlier runs"
         worker.submit("", doing, partial(unfinished.complete_earlier, record.capture.project))
 

@@ -41,6 +41,12 @@ def _is_worth_it(record: RunRecordState) -> bool:
     return record.begun is not None and not record.is_gone and not record.is_model
 
 
+def is_kept_for(project: Project) -> bool:
+    """Whether an earlier process left something to write."""
+    root = _root(project)
+    return root is not None and tracking.has_leftovers(root)
+
+
 def complete_earlier(project: Project) -> None:
     """What an earlier process kept for the next run of ``project``: it has reached its server."""
     if root := _root(project):

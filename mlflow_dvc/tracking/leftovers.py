@@ -89,6 +89,11 @@ def keep(project: str, leftover: Leftover) -> bool:
     return user_cache.write(_KIND, key, json.dumps(raw).encode())
 
 
+def has_leftovers(project: str) -> bool:
+    """Whether something was kept that no other process is writing."""
+    return bool(user_cache.find(_KIND, _name(project)))
+
+
 def complete_leftovers(project: str, most: int | None = None) -> Iterator[Run]:
     """Write what was kept, but for what another process is writing; the runs that it was of.
 

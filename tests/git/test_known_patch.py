@@ -57,7 +57,7 @@ def made(monkeypatch) -> Made:
 
 def look_until_known(project: Project, sha: str, made: Made) -> None:
     for _ in range(2):
-        time.sleep(TICK)
+        time.sleep(TICK)  # until changes show
         known_patch.find_patch(str(project.root), sha, wanted())
     before = made.times
     known_patch.find_patch(str(project.root), sha, wanted())
@@ -113,7 +113,7 @@ def test_seen(project: Project, made: Made, name: str):
     for _ in range(3):
         found = known_patch.find_patch(str(project.root), sha, PatchOptions())
         assert found == make_patch(str(project.root), sha, PatchOptions())
-        time.sleep(TICK)
+        time.sleep(TICK)  # until changes show
 
 
 @pytest.mark.parametrize("file", ["mlflow.db", "mlruns/1/x/artifacts/y.lock", "ignored.py"])
@@ -133,9 +133,9 @@ def test_written_since(project: Project, made: Made):
     sha = project.git("rev-parse", "HEAD")
     look_until_known(project, sha, made)
     started = wanted()
-    time.sleep(TICK)
+    time.sleep(TICK)  # until changes show
     project.write("a.py", "print(8)\n")
-    time.sleep(TICK)
+    time.sleep(TICK)  # until changes show
     first = known_patch.find_patch(str(project.root), sha, started)
     assert first.omitted == ("a.py: changed after the run began",)
     for _ in range(3):
@@ -146,7 +146,7 @@ def test_written_before_and_known(project: Project, made: Made):
     """A known patch is not taken for a run that began before its files were written."""
     sha = project.git("rev-parse", "HEAD")
     early = wanted()
-    time.sleep(TICK)
+    time.sleep(TICK)  # until changes show
     project.write("a.py", "print(9)\n")
     look_until_known(project, sha, made)
     found = known_patch.find_patch(str(project.root), sha, early)

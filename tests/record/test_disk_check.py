@@ -360,6 +360,7 @@ def test_time_is_left_to_tell(monkeypatch: pytest.MonkeyPatch, wait: str):
     """What takes long is given up before the wait for it is: no record is called incomplete that
     only has nothing to tell; after a failure it is given up at once."""
     monkeypatch.setenv("MLFLOW_DVC_WAIT", wait)
+    lifecycle.worker.begin_end()
     assert 0 < lifecycle._time_limit(failed=False) < settings.wait_seconds()
     assert 0 < lifecycle._time_limit(failed=True) <= 1
 
