@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from mlflow_dvc.limits import MAX_ARCHIVE_INDEX_BYTES, MAX_ARTIFACT_BYTES, MAX_ARTIFACTS, MIB
 from mlflow_dvc.paths import is_inside
@@ -43,40 +44,65 @@ def pack_files(files: Mapping[str, bytes]) -> bytes:
     return found.getvalue()
 
 
-def unpack_files(content: bytes) -> dict[str, bytes]:
-    """The files in an archive, which may be anybody's. Raises ValueError."""
-    end = content[-_END_BYTES:]
-    if end[:4] != _END or end[-2:] != b"\0\0" or content[-42:-38] == _END_OF_LARGE:
-        raise ValueError("it is no zip archive as it is written for a record")
-    if int.from_bytes(end[12:16], "little") > MAX_ARCHIVE_INDEX_BYTES:
-        raise ValueError(f"it lists more than {MAX_ARTIFACTS} files")
+def unpack_files(content: bytes, most: int = MAX_ARTIFACT_BYTES) -> dict[str, bytes]:
+    """All files in an archive of at most so many bytes. Raises ValueError."""
+    archive = Archive(content, most)
+    return {path: archive.read(path) for path in archive.paths}
+
+
+class Archive:
+    """An archive, which may be anybody's. No more of it is unpacked than is asked for.
+
+    Raises ValueError for what is not written so for a record, or holds more than ``most`` bytes.
+    """
+
+    def __init__(self, content: bytes, most: int = MAX_ARTIFACT_BYTES) -> None:
+        end = content[-_END_BYTES:]
+        if end[:4] != _END or end[-2:] != b"\0\0" or content[-42:-38] == _END_OF_LARGE:
+            raise ValueError("it is no zip archive as it is written for a record")
+        if int.from_bytes(end[12:16], "little") > MAX_ARCHIVE_INDEX_BYTES:
+            raise ValueError(f"it lists more than {MAX_ARTIFACTS} files")
+        with _as_value_error():
+            self._file = zipfile.ZipFile(io.BytesIO(content))
+        entries = [entry for entry in self._file.infolist() if not entry.is_dir()]
+        _check(entries, most)
+        self._entries = {entry.filename: entry for entry in entries}
+
+    @property
+    def paths(self) -> Collection[str]:
+        return self._entries.keys()
+
+    def read(self, path: str, most: int = MAX_ARTIFACT_BYTES) -> bytes:
+        """A file of at most so many bytes.
+
+        Of as many as it says itself: asked for all of it, zipfile unpacks a gigabyte first.
+        """
+        entry = self._entries[path]
+        if entry.file_size > most:
+            raise ValueError(f"larger than {most // MIB} MiB")
+        with _as_value_error(), self._file.open(entry) as file:
+            return file.read(entry.file_size or 1)
+
+
+@contextmanager
+def _as_value_error() -> Iterator[None]:
+    """What is damaged makes zipfile raise a dozen kinds of errors."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            _check(entries)
-            return {entry.filename: _read(archive, entry) for entry in entries}
-    except ValueError:
-        raise
-    except Exception as error:  # zipfile raises a dozen kinds for what is damaged
+        yield
+    except Exception as error:
         raise ValueError(f"it is no zip archive that could be read: {error!r}") from error
 
 
-def _check(entries: list[zipfile.ZipInfo]) -> None:
+def _check(entries: Sequence[zipfile.ZipInfo], most: int) -> None:
     if len(entries) > MAX_ARTIFACTS:
         raise ValueError(f"it lists more than {MAX_ARTIFACTS} files")
-    if sum(entry.file_size for entry in entries) > MAX_ARTIFACT_BYTES:
-        raise ValueError(f"it holds more than {MAX_ARTIFACT_BYTES // MIB} MiB")
+    if sum(entry.file_size for entry in entries) > most:
+        raise ValueError(f"it holds more than {most // MIB} MiB")
     for entry in entries:
         if not is_inside(entry.filename):
             raise ValueError(f"it names a file outside of the project: {entry.filename!r}")
         if entry.compress_type not in _METHODS:
             raise ValueError(f"it is packed in a way that is not read: {entry.compress_type}")
-
-
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """As much as it says itself: asked for all of it, zipfile unpacks a gigabyte first."""
-    with archive.open(entry) as file:
-        return file.read(entry.file_size or 1)
 
 
 def _is_packable(path: str) -> bool:

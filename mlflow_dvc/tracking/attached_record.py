@@ -17,7 +17,7 @@ from mlflow_dvc.snapshot import read_snapshot as parse_snapshot
 from mlflow_dvc.tracking.archive import ARCHIVE
 from mlflow_dvc.tracking.run_artifacts import (
     list_artifacts,
-    read_archive,
+    open_archive,
     read_artifacts,
     read_file,
     walk,
@@ -286,7 +286,8 @@ def list_files(run: Run, tracking_uri: str | None = None) -> list[str]:
     if ARCHIVE in found:
         with client_for(tracking_uri) as client, suppress(ValueError):
             listing = list_artifacts(client, run, FOLDER)
-            found |= read_archive(client, run, FOLDER, listing).keys()
+            archive = open_archive(client, run, FOLDER, listing)
+            found |= set(archive.paths if archive else ())
     return sorted(found - {ARCHIVE})
 
 

@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mlflow_dvc.errors import UnreadableRecordError
-from mlflow_dvc.limits import MAX_ARTIFACT_BYTES, MAX_ARTIFACT_DEPTH, MAX_ARTIFACTS
-from mlflow_dvc.tracking.archive import ARCHIVE, unpack_files
+from mlflow_dvc.limits import (
+    MAX_ARTIFACT_BYTES,
+    MAX_ARTIFACT_DEPTH,
+    MAX_ARTIFACTS,
+    MAX_SNAPSHOT_BYTES,
+)
+from mlflow_dvc.tracking.archive import ARCHIVE, Archive, unpack_files
 from mlflow_dvc.tracking.server import no_progress_bar, read_artifact, store_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import FileInfo, Run
 
-# What a command has unpacked: it asks for one file after another.
-_archives: dict[tuple[str, str, str, int | None], dict[str, bytes]] = {}
+# What a command has opened: it asks for one file after another.
+_archives: dict[tuple[str, str, str, int | None], Archive] = {}
 _MAX_ARCHIVES = 2  # `diff` looks at two runs
 _MAX_RETRIES = 20  # files that did not come with their folder
 _SERVED = "/api/2.0/mlflow-artifacts/artifacts"  # where a server has what it keeps itself
@@ -84,23 +89,25 @@ def read_file(
         content = read_listed(client, run, f"{folder}/{path}", None if inside else listing)
         if content is not None:
             return content
-    return read_archive(client, run, folder, listing).get(path)
+    archive = open_archive(client, run, folder, listing)
+    most = MAX_SNAPSHOT_BYTES if path == "snapshot.json" else MAX_ARTIFACT_BYTES
+    return archive.read(path, most) if archive and path in archive.paths else None
 
 
-def read_archive(
+def open_archive(
     client: MlflowClient, run: Run, folder: str, listing: list[FileInfo]
-) -> dict[str, bytes]:
-    """The files in the archive of a record; none where it has no archive. Raises ValueError."""
+) -> Archive | None:
+    """The archive of a record; None where it has none. Raises ValueError."""
     path = f"{folder}/{ARCHIVE}"
     entry = next((one for one in listing if one.path == path), None)
     if entry is None:
-        return {}
+        return None
     key = (str(client.tracking_uri), run.info.run_id, path, entry.file_size)
     if key not in _archives:
         content = read_listed(client, run, path, listing)
         if len(_archives) >= _MAX_ARCHIVES:
             _archives.clear()
-        _archives[key] = unpack_files(content or b"")
+        _archives[key] = Archive(content or b"")
     return _archives[key]
 
 
@@ -130,12 +137,14 @@ def read_artifacts(
     if failed is not None and unread and not known:
         raise failed
     packed: dict[str, bytes] = {}
+    left = MAX_ARTIFACT_BYTES
     for path in [path for path in known if path.rpartition("/")[2] == ARCHIVE]:
         try:
-            files = unpack_files(known[path])
+            files = unpack_files(known[path], left)
         except ValueError:
             unread.append(path)
             continue
+        left -= sum(map(len, files.values()))
         packed |= {posixpath.join(posixpath.dirname(path), name): files[name] for name in files}
         del known[path]
     files = {path.removeprefix(f"{folder}/"): text for path, text in {**packed, **known}.items()}

@@ -75,3 +75,14 @@ def attach_alone(run: Forgery) -> None:
 for _name, _make in ARCHIVES.items():
     hostile(f"archive-{_name}", fast=_name == "up")(partial(attach, _make))
 hostile("archive-alone")(attach_alone)
+
+
+def attach_to_parts(name: str, run: Forgery) -> None:
+    """Each is as large as a record may be, and there are many of them."""
+    content = packed([(name, b"[" * 90 * 10**6)])
+    for number in range(1, 60):
+        run.artifacts[f"dvc/resume-{number}/project.zip"] = content
+
+
+for _name in ("params.yaml", "snapshot.json"):
+    hostile(f"archive-of-each-part-{_name}")(partial(attach_to_parts, _name))
