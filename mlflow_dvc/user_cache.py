@@ -47,7 +47,8 @@ def find(kind: str, beginning: str) -> list[str]:
         for file in files:
             if file.name.endswith(_TAKEN) and time.time() - file.stat().st_ctime > _TAKEN_SECONDS:
                 put_back(kind, file.name.removesuffix(_TAKEN))
-        return sorted(one.name.removesuffix(_ENDING) for one in files if _ENDING in one.name)
+        whole = [one.name for one in files if one.name.endswith(_ENDING)]
+        return sorted(name.removesuffix(_ENDING) for name in whole)
     return []
 
 

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from attacks.kinds.archives import ARCHIVES
 
-from mlflow_dvc.tracking.archive import ARCHIVE, PEOPLES, pack_files, pack_record, unpack_files
+from mlflow_dvc.tracking.archive import ARCHIVE, VISIBLE, pack_files, pack_record, unpack_files
 
 FILES = {
     "dvc.yaml": b"stages: {}\n",
@@ -29,9 +29,9 @@ def test_round_trip():
 def test_what_stays_apart():
     """What people look at is no part of it, nor is what an archive would not give back."""
     odd = {"../other/dvc.yaml": b"a", "data/\udcff.dvc": b"b", "a\\b.dvc": b"c"}
-    found = pack_record(FILES | dict.fromkeys(PEOPLES, b"page") | odd)
+    found = pack_record(FILES | dict.fromkeys(VISIBLE, b"page") | odd)
     assert unpack_files(found.pop(ARCHIVE)) == FILES
-    assert found == dict.fromkeys(PEOPLES, b"page") | odd
+    assert found == dict.fromkeys(VISIBLE, b"page") | odd
     assert pack_record({"dvc.lock": b"lock"}) == {"dvc.lock": b"lock"}
 
 

@@ -32,7 +32,7 @@ LAYERS = [
     ],
     ["secrets"],
     ["errors", "guard", "project", "addresses", "foreign_values"],
-    ["snapshot"],
+    ["snapshot", "snapshot_file"],
     ["tags"],
     ["git"],
     ["dvc_backend"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mlflow_dvc import settings
-from mlflow_dvc.capture.run_capture import RunCapture
+from mlflow_dvc.capture.run_capture import RunCapture, files_read
 from mlflow_dvc.capture.running_code import loaded_files, process_began
 from mlflow_dvc.capture.unseen_files import note_unseen_files
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
@@ -20,9 +20,6 @@ from mlflow_dvc.git.commit_files import files_not_in_commit
 from mlflow_dvc.git.known_patch import find_patch
 from mlflow_dvc.git.patch import MAX_PATCH_SECONDS
 from mlflow_dvc.project import find_git_root, relative
-
-# What no commit changes, of the last run: the reading, the repository, the commit, the files.
-_uncommitted: tuple[ProjectReading, str, str | None, tuple[str, ...]] | None = None
 
 
 def add_code_facts(capture: RunCapture, since: float | None) -> RunCapture:
@@ -96,24 +93,16 @@ class _NoCode:
 
 def _uncommitted_files(capture: RunCapture, root: str, sha: str | None) -> tuple[str, ...] | None:
     """Of DVC's files and the parameters; None where they belong to another repository."""
-    global _uncommitted
     reading = capture.reading
     if reading is None or find_git_root(reading.root) != root:
         return None
-    if _uncommitted and _uncommitted[:3] == (reading, root, sha):
-        return _uncommitted[3]
-    found = _find_uncommitted(capture, root, sha)
-    _uncommitted = (reading, root, sha, found)
-    return found
+    return _find_uncommitted(reading, root, sha)
 
 
-def _find_uncommitted(capture: RunCapture, root: str, sha: str | None) -> tuple[str, ...]:
-    reading = capture.reading
-    if reading is None:
-        return ()
-    files = {
-        relative(os.path.join(reading.root, path), root): path for path in capture.project_files
-    }
-    contents = {inside: capture.project_files[path] for inside, path in files.items()}
+@lru_cache(maxsize=2)  # nor does a commit ever change
+def _find_uncommitted(reading: ProjectReading, root: str, sha: str | None) -> tuple[str, ...]:
+    files = files_read(reading)
+    named = {relative(os.path.join(reading.root, path), root): path for path in files}
+    contents = {inside: files[path] for inside, path in named.items()}
     found = files_not_in_commit(root, sha, contents, MAX_PATCH_SECONDS)
-    return tuple(sorted(files[inside] for inside in found))
+    return tuple(sorted(named[inside] for inside in found))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from mlflow_dvc._version import __version__
@@ -20,8 +19,9 @@ from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.guard import warn_once
 from mlflow_dvc.project import Project
-from mlflow_dvc.secrets.urls import public_text, public_values
+from mlflow_dvc.secrets.urls import public_text
 from mlflow_dvc.snapshot import GitState, Snapshot, withheld_lines
+from mlflow_dvc.snapshot_file import dump_snapshot
 from mlflow_dvc.tags import data_tags, git_tags
 
 _MAX_ATTACHED_BYTES = 50 * 1024 * 1024
@@ -172,7 +172,7 @@ class RunCapture:
         """Of the files, those of the project, as they were at the start."""
         if self.data_capture.frozen:
             return self.data_capture.frozen.files
-        return _dvc_files(self.reading) if self.reading is not None else {}
+        return files_read(self.reading) if self.reading is not None else {}
 
     @property
     def shown_files(self) -> Mapping[str, bytes]:
@@ -182,8 +182,8 @@ class RunCapture:
     @cached_property
     def late_files(self) -> Mapping[str, bytes]:
         """Of the files, those that tell what became known since the start."""
-        text = _in_lines({**self.snapshot.to_dict(), "mlflow_dvc": __version__})
-        return {"snapshot.json": text.encode(), **self._less_withheld(self.sealed_locks)}
+        content = dump_snapshot({**self.snapshot.to_dict(), "mlflow_dvc": __version__})
+        return {"snapshot.json": content, **self._less_withheld(self.sealed_locks)}
 
     @cached_property
     def all_files(self) -> Mapping[str, bytes]:
@@ -204,29 +204,6 @@ class RunCapture:
         return dict.fromkeys(files, _NOT_SEARCHED) if self.withheld is None else self.withheld
 
 
-def _in_lines(raw: Mapping[str, Any]) -> str:
-    """As JSON with a line for each part and each entry, without what an address gives away.
-
-    Python's own indentation takes ten times as long.
-    """
-    parts = (f" {json.dumps(key)}: {_lines_of(value)}" for key, value in raw.items())
-    return "{\n" + ",\n".join(parts) + "\n}"
-
-
-def _lines_of(value: Any) -> str:
-    if isinstance(value, list | tuple) and value:
-        return "[\n  " + ",\n  ".join(map(_line, value)) + "\n ]"
-    if isinstance(value, dict) and value:
-        rows = (_line({key: one})[1:-1] for key, one in value.items())
-        return "{\n  " + ",\n  ".join(rows) + "\n }"
-    return _line(value)
-
-
-def _line(value: Any) -> str:
-    text = json.dumps(value)
-    return json.dumps(public_values(value)) if "//" in text else text
-
-
 def cache_key(project: Project) -> list[str | None]:
     """What tells the runs of one project apart."""
     return [
@@ -238,7 +215,9 @@ def cache_key(project: Project) -> list[str | None]:
     ]
 
 
-def _dvc_files(reading: ProjectReading) -> dict[str, bytes]:
+@lru_cache(maxsize=2)  # a reading is the same object while nothing changed
+def files_read(reading: ProjectReading) -> Mapping[str, bytes]:
+    """DVC's files and the parameters, by their path in the project; not all of many ``*.dvc``."""
     found: dict[str, bytes] = {}
     singles = 0
     for dvc_file in reading.dvc_files:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from functools import cached_property
 
 from mlflow_dvc.dvcfiles.ignored import IGNORE_FILES, IgnoreChecker
 from mlflow_dvc.fingerprint import Fingerprint, Signature, is_settled, md5_of, signature_of
+from mlflow_dvc.git.run_results import RUN_ID
 
 PIPELINE_FILE = "dvc.yaml"
 _MAX_NEW_DIRECTORIES = 200
-_RUN_ID = re.compile(r"(?:m-)?[0-9a-f]{32}")
 _MAX_RUN_FOLDERS = 100_000
 _run_folders: set[str] = set()
 _SKIPPED_DIRECTORIES = frozenset({".git", ".hg", ".dvc"})
@@ -155,7 +154,7 @@ def _is_of_run(entry: os.DirEntry[str]) -> bool:
 
     There is one more with each run, and what lies in it are copies.
     """
-    if not _RUN_ID.fullmatch(entry.name):
+    if not RUN_ID.fullmatch(entry.name):
         return False
     if entry.path not in _run_folders and os.path.isdir(os.path.join(entry.path, "artifacts")):
         if len(_run_folders) >= _MAX_RUN_FOLDERS:

@@ -22,7 +22,7 @@ _FOLDERS = frozenset({
     "build", "dist", ".aws", ".ssh", ".gnupg",
 })  # fmt: skip
 # What MLflow names runs and logged models by, wherever its store is.
-_RUN_ID = re.compile(r"(?:m-)?[0-9a-f]{32}")
+RUN_ID = re.compile(r"(?:m-)?[0-9a-f]{32}")
 _VERSION = re.compile(r"version_\d+")  # a run of Lightning's
 _SETTINGS = frozenset({"multirun.yaml", "meta.yaml"})  # Hydra's, MLflow's
 _EXECUTED = ".nbconvert.ipynb"
@@ -55,7 +55,7 @@ class RunResults:
         *folders, name = path.split("/")
         if not _FOLDERS.isdisjoint(folders) or name.endswith(_EXECUTED):
             return True
-        if any(_RUN_ID.fullmatch(folder) for folder in folders):
+        if any(RUN_ID.fullmatch(folder) for folder in folders):
             return True
         new = list(self._new_folders(path))
         if any(not _MARKS.isdisjoint(self._list(folder).files) for folder in new):

@@ -17,7 +17,7 @@ from mlflow_dvc.datasets.description import (
 )
 from mlflow_dvc.dvcfiles.remotes import default_remote
 from mlflow_dvc.record.run_registry import RunRecordState
-from mlflow_dvc.record.write_record import read_run
+from mlflow_dvc.record.run_tags import read_run
 from mlflow_dvc.snapshot import DataEntry, inputs
 from mlflow_dvc.tracking import Input
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlflow_dvc import tracking
 from mlflow_dvc.guard import guard
-from mlflow_dvc.record import disk_check, inputs, stage_seal, unfinished, write_record
+from mlflow_dvc.record import disk_check, inputs, run_tags, stage_seal, unfinished, write_record
 from mlflow_dvc.record.background_worker import BackgroundWorker
 from mlflow_dvc.record.process_exit import has_raised, user_threads_running
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, known_records
@@ -84,7 +84,7 @@ def write_deferred() -> None:
     while _deferred:
         record = _deferred.pop()
         doing = f"complete the tags of {record.label}"
-        worker.submit(record.run_id, doing, partial(write_record.sync_tags, record))
+        worker.submit(record.run_id, doing, partial(run_tags.sync_tags, record))
 
 
 def on_activity(run_id: str) -> None:
@@ -107,7 +107,7 @@ def on_activity(run_id: str) -> None:
 def _write_meanwhile(record: RunRecordState) -> None:
     _conclude_check(record, 0)
     write_record.write_known(record)
-    write_record.sync_tags(record)
+    run_tags.sync_tags(record)
 
 
 def on_model_final(model_id: str) -> None:
@@ -154,7 +154,7 @@ def _is_there(record: RunRecordState) -> bool:
     """Whether it is still worth telling: what nobody has ended may have been deleted."""
     if record.is_model:
         return tracking.is_model_there(record.tracking_uri, record.run_id)
-    return record.is_ended or write_record.read_run(record) is not None
+    return record.is_ended or run_tags.read_run(record) is not None
 
 
 def _at_exit_jobs() -> bool:

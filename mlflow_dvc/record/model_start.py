@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from mlflow_dvc.record import stage_seal, write_record
+from mlflow_dvc.record import run_tags, stage_seal, write_record
 from mlflow_dvc.record.lifecycle import registry, worker
 from mlflow_dvc.record.run_registry import RunRecordState
 from mlflow_dvc.record.run_start import PendingRun, without_record
@@ -38,7 +38,7 @@ def on_logged(client: Any, model: Any, run_id: str) -> None:
     worker.submit(
         run_id,
         f"give model {model_id} the record of run {run_id}",
-        lambda: write_record.tag_model(uri, run_id, model_id, there, record),
+        lambda: run_tags.tag_model(uri, run_id, model_id, there, record),
     )
 
 

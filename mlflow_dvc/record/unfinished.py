@@ -11,6 +11,7 @@ from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.project import Project
 from mlflow_dvc.record import inputs, write_record
 from mlflow_dvc.record.run_registry import RunRecordState
+from mlflow_dvc.record.run_tags import wanted_tags
 
 _MAX_COMPLETED = 5  # by one run: nobody is to wait for more
 
@@ -55,7 +56,7 @@ def complete_earlier(project: Project) -> None:
 
 
 def _leftover(record: RunRecordState) -> tracking.Leftover:
-    tags, before = write_record.wanted_tags(record)
+    tags, before = wanted_tags(record)
     told: dict[str, Any] = {"source_type": SOURCE_TYPE, "context": inputs.CONTEXT}
     return tracking.Leftover(
         tracking.absolute_uri(record.tracking_uri),

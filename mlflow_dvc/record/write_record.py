@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
@@ -14,12 +13,10 @@ from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record import disk_check, known_parts
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, is_same_identity
+from mlflow_dvc.record.run_tags import set_tags, sync_tags, tags_of
 from mlflow_dvc.report.pages import record_pages
 from mlflow_dvc.report.record_markdown import record_md
 from mlflow_dvc.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 _MAX_WARNINGS = 2
 # What the last pages were made of, and these.
@@ -50,7 +47,7 @@ def write_known(record: RunRecordState) -> None:
     elif record.folder is not None:
         later = {"snapshot.json", *({"dvc.lock"} if record.awaits_seal else ())}
         with guard(f"attach the record to {record.label}"):
-            _send(record, _unsent(record, tracking.PEOPLES - later))
+            _send(record, _unsent(record, tracking.VISIBLE - later))
 
 
 def write_all(record: RunRecordState) -> None:
@@ -74,7 +71,7 @@ def write_resumed(
         record.tags = {}  # what stands there under a name of ours is the user's
         _write_complete(record)
         late = record.capture.tags | tag.mlflow_git_tags(record.capture.git)
-        _set_tags(record, record.tags, {key: late[key] for key in late if key not in existing})
+        set_tags(record, record.tags, {key: late[key] for key in late if key not in existing})
         if artifacts:
             record.folder = tracking.FOLDER
             write_known(record)
@@ -132,7 +129,7 @@ def unsent_files(
     ``later`` are the parts in which the run went on.
     """
     capture = record.capture
-    found = _unsent(record, tracking.PEOPLES | capture.sealed_locks.keys())
+    found = _unsent(record, tracking.VISIBLE | capture.sealed_locks.keys())
     if capture.is_empty or record.drawn is capture:
         return found
     patch = capture.patch.files if capture.patch else {}
@@ -161,7 +158,7 @@ def _send(record: RunRecordState, files: Mapping[str, bytes]) -> None:
 def _later_parts(record: RunRecordState) -> list[tracking.RunPart]:
     """How the run went on, in this process or in another, to be told on its first page."""
     uri, run_id = record.tracking_uri, record.run_id
-    if record.drawn is record.capture or tag.RESUMES not in _tags_of(record):
+    if record.drawn is record.capture or tag.RESUMES not in tags_of(record):
         return []
     with guard(f"read how run {run_id} went on"):
         return [part for part in tracking.read_parts(uri, run_id) if not part.is_first]
@@ -177,65 +174,12 @@ def _redraw_first_page(record: RunRecordState) -> None:
         tracking.attach_files(uri, run_id, {"record.md": page}, first.folder, record.artifact_uri)
 
 
-def sync_tags(record: RunRecordState) -> None:
-    """Bring the run's tags to what is known now."""
-    capture = record.capture
-    if record.told is capture:
-        return
-    if record.later is not None:  # other parts of the run have written there
-        record.server_tags = tracking.run_tags(record.tracking_uri, record.run_id)
-    found, mine = wanted_tags(record)
-    _bring_tags_to(record, mine, found)
-    record.told = capture
-
-
-def wanted_tags(record: RunRecordState) -> tuple[dict[str, str], dict[str, str]]:
-    """The tags that a run is to have from a record, and those that it has from it."""
-    if record.later is None:
-        return record.capture.tags, record.tags
-    return _later_tags(record, record.later), record.later
-
-
-def _bring_tags_to(record: RunRecordState, mine: dict[str, str], found: Mapping[str, str]) -> None:
-    late = {key: value for key, value in found.items() if mine.get(key) != value}
-    if late:
-        _set_tags(record, mine, late)
-    if gone := [key for key in mine if key not in found]:
-        _remove_tags(record, mine, gone)
-
-
-def _later_tags(record: RunRecordState, mine: Mapping[str, str]) -> dict[str, str]:
-    """So that a run is found by the data of its second part as well."""
-    there = record.server_tags or {}
-    others = {key: there[key] for key in there if key not in mine}
-    data = record.capture.data
-    return (
-        tag.later_tags(data)
-        | tag.more_hash_tags(others, tag.hashes_in(record.capture.tags))
-        | tag.add_stage(others, data.stage)
-    )
-
-
 def log_warnings(capture: RunCapture) -> None:
     """One line about everything that could not be read or is not clear."""
     if warnings := (*capture.warnings, *capture.withheld_lines):
         more = len(warnings) - _MAX_WARNINGS
         tail = f" (and {more} more: run `mlflow-dvc status`)" if more > 0 else ""
         warn_once("; ".join(warnings[:_MAX_WARNINGS]) + tail)
-
-
-def tag_model(
-    tracking_uri: str,
-    run_id: str,
-    model_id: str,
-    there: dict[str, str],
-    record: RunRecordState | None,
-) -> None:
-    """Give a logged model the tags of its run's record that it lacks."""
-    found = record.tags if record else tag.own_tags(tracking.run_tags(tracking_uri, run_id))
-    missing = {key: found[key] for key in found if key not in there}
-    if missing:
-        tracking.set_model_tags(tracking_uri, model_id, missing)
 
 
 def _is_recorded(record: RunRecordState, existing: dict[str, str]) -> bool:
@@ -258,49 +202,3 @@ def _same_as_parent(record: RunRecordState, parent: str | None, registry: RunReg
         return is_same_identity(theirs, record.capture.tags)
     theirs = tag.own_tags(tracking.run_tags(record.tracking_uri, parent))
     return is_same_identity(theirs, record.capture.tags)
-
-
-def _set_tags(record: RunRecordState, mine: dict[str, str], found: Mapping[str, str]) -> None:
-    """On the run and its models; what the user has set under such a name meanwhile stays.
-
-    ``mine`` are the tags that came from this record.
-    """
-    there = _tags_of(record)
-    fresh = {key: found[key] for key in found if there.get(key) in (None, mine.get(key))}
-    if not fresh:
-        return
-    if not record.is_model:
-        tracking.set_run_tags(record.tracking_uri, record.run_id, fresh)
-    mine |= fresh
-    there |= fresh
-    for model_id in record.models:
-        tracking.set_model_tags(record.tracking_uri, model_id, fresh)
-
-
-def _remove_tags(record: RunRecordState, mine: dict[str, str], keys: Iterable[str]) -> None:
-    there = _tags_of(record)
-    for key in keys:
-        if there.get(key) == mine[key]:
-            if not record.is_model:
-                tracking.delete_run_tag(record.tracking_uri, record.run_id, key)
-            for model_id in record.models:
-                tracking.delete_model_tag(record.tracking_uri, model_id, key)
-            there.pop(key)
-        del mine[key]
-
-
-def _tags_of(record: RunRecordState) -> dict[str, str]:
-    """What the run, or the model without one, is tagged with by now."""
-    uri, run_id = record.tracking_uri, record.run_id
-    if record.is_model:
-        return tracking.model_tags(uri, run_id)
-    if record.server_tags is None or record.is_ended:
-        read_run(record)
-    return record.server_tags or {}
-
-
-def read_run(record: RunRecordState) -> Run | None:
-    """The run as the server has it, asked once; None where it is gone."""
-    if record.read is None:
-        record.note_read(tracking.read_run(record.tracking_uri, record.run_id))
-    return record.read

@@ -7,7 +7,7 @@ MLflow's own through, to the guard.
 from __future__ import annotations
 
 from mlflow_dvc.tracking.archive import ARCHIVE as ARCHIVE
-from mlflow_dvc.tracking.archive import PEOPLES as PEOPLES
+from mlflow_dvc.tracking.archive import VISIBLE as VISIBLE
 from mlflow_dvc.tracking.archive import pack_record as pack_record
 from mlflow_dvc.tracking.archive import unpacked as unpacked
 from mlflow_dvc.tracking.attached_record import FOLDER as FOLDER

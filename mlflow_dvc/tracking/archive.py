@@ -15,20 +15,20 @@ from mlflow_dvc.paths import is_inside
 
 ARCHIVE = "project.zip"
 # Of the files of a record: what people look at, and what other programs look for.
-PEOPLES = frozenset({"dvc.lock", "snapshot.json", "record.md", "report.html", "code.patch"})
+VISIBLE = frozenset({"dvc.lock", "snapshot.json", "record.md", "report.html", "code.patch"})
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _END_BYTES = 22  # of an archive without a comment
 _END, _END_OF_LARGE = b"PK\5\6", b"PK\6\7"
 
 
-def pack_record(files: Mapping[str, bytes], apart: Collection[str] = PEOPLES) -> dict[str, bytes]:
+def pack_record(files: Mapping[str, bytes], apart: Collection[str] = VISIBLE) -> dict[str, bytes]:
     """The artifacts for ``files``: those ``apart`` as they are, the others in the archive."""
     found = unpacked(files, apart)
     packed = {path: files[path] for path in files if path not in found}
     return {**found, ARCHIVE: pack_files(packed)} if packed else found
 
 
-def unpacked(files: Mapping[str, bytes], apart: Collection[str] = PEOPLES) -> dict[str, bytes]:
+def unpacked(files: Mapping[str, bytes], apart: Collection[str] = VISIBLE) -> dict[str, bytes]:
     """Those of ``files`` that are no part of the archive."""
     return {path: files[path] for path in files if path in apart or not _is_packable(path)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from mlflow_dvc.guard import warn_once
 from mlflow_dvc.limits import MAX_PARTS
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.snapshot import read_snapshot as parse_snapshot
+from mlflow_dvc.snapshot_file import dump_snapshot
 from mlflow_dvc.tracking.archive import ARCHIVE
 from mlflow_dvc.tracking.run_artifacts import (
     list_artifacts,
@@ -238,7 +238,7 @@ def update_record(
     late = {key: new[key] for key in new if there.get(key) in (None, old.get(key))}
     late = {key: value for key, value in late.items() if there.get(key) != value}
     gone = [key for key in old if key not in new and there.get(key) == old[key]]
-    attached = {**files, "snapshot.json": json.dumps(after.to_dict(), indent=1).encode()}
+    attached = {**files, "snapshot.json": dump_snapshot(after.to_dict())}
     with client_for(tracking_uri) as client:
         where, run_id = client.tracking_uri, run.info.run_id
         attach_files(where, run_id, attached, part.folder)
