@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
 from conftest import Project
+from proxies import Deaf
 
 from mlflow_dvc import TrackingUnavailableError, search
 
@@ -23,35 +23,6 @@ COMMANDS = {
     "reproduce": ("reproduce", RUN, "--yes"),
     "sync": ("sync",),
 }
-
-
-class Deaf:
-    """Takes connections, and says nothing; or ends them."""
-
-    def __init__(self, *, hangs_up: bool) -> None:
-        self.connections: list[socket.socket] = []
-        self._hangs_up = hangs_up
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._take, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-
-    def _take(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:  # closed
-                return
-            self.connections.append(connection)
-            if self._hangs_up:
-                connection.close()
-
-    def close(self) -> None:
-        self._socket.close()
-        for connection in self.connections:
-            connection.close()
 
 
 @pytest.fixture(params=["hangs", "hangs up"])

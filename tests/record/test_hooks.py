@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import logging
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +18,7 @@ from conftest import Project
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.exceptions import MlflowException
 from mlflow.tracking._tracking_service.client import TrackingServiceClient
+from proxies import Deaf, Forwarder, proxy
 
 from mlflow_dvc import settings
 from mlflow_dvc import tags as tag
@@ -256,25 +255,9 @@ def test_a_store_that_refuses_artifacts(here: Project, monkeypatch, tmp_path: Pa
 @pytest.fixture
 def silent_server() -> Iterator[str]:
     """A server that takes every connection and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        held = []
-        ended = threading.Event()
-        listening.settimeout(0.1)
-
-        def accept() -> None:
-            while not ended.is_set():
-                try:
-                    held.append(listening.accept()[0])
-                except TimeoutError:
-                    continue
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/artifacts"
-        ended.set()
-        thread.join()
-        for connection in held:
-            connection.close()
+    server = Deaf()
+    yield f"{server.url}/artifacts"
+    server.close()
 
 
 def test_a_store_that_hangs_is_waited_for_once(here: Project, monkeypatch, silent_server: str):
@@ -377,44 +360,18 @@ def test_a_store_that_never_answers(here: Project, monkeypatch, silent_server: s
     assert "MLFLOW_DVC_WAIT" in lines[0]
 
 
-class Picky(http.server.BaseHTTPRequestHandler):
-    """An MLflow server in front of the real one that does not take a tag of ours."""
+class Picky(Forwarder):
+    """Stands before an MLflow server, and does not take a tag of ours."""
 
-    upstream = ""
-
-    def do_GET(self) -> None:
-        self.forward(None)
-
-    def do_POST(self) -> None:
-        self.forward(self.rfile.read(int(self.headers["Content-Length"])))
-
-    def do_PUT(self) -> None:
-        self.do_POST()
-
-    def forward(self, body: bytes | None) -> None:
-        if self.path.endswith("runs/create") and b"dvc.data_status" in (body or b""):
+    def forward(self, body: bytes) -> None:
+        if self.path.endswith("runs/create") and b"dvc.data_status" in body:
             refusal = {
                 "error_code": "INVALID_PARAMETER_VALUE",
                 "message": "no such tag: dvc.data_status",
             }
             self.answer(400, json.dumps(refusal).encode())
-            return
-        import requests
-
-        headers = {"Content-Type": "application/json"}
-        url = self.upstream + self.path
-        reply = requests.request(self.command, url, data=body, headers=headers, timeout=30)
-        self.answer(reply.status_code, reply.content)
-
-    def answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        pass
+        else:
+            super().forward(body)
 
 
 def test_a_server_and_its_refusals(here: Project, mlflow_server: str, monkeypatch, caplog):
@@ -429,16 +386,11 @@ def test_a_server_and_its_refusals(here: Project, mlflow_server: str, monkeypatc
     names = [entry.path for entry in mlflow.MlflowClient().list_artifacts(run.info.run_id, "dvc")]
     assert {"dvc/dvc.lock", "dvc/snapshot.json"} <= set(names)
 
-    Picky.upstream = mlflow_server
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Picky) as picky:
-        thread = threading.Thread(target=picky.serve_forever)
-        thread.start()
-        mlflow.set_tracking_uri(f"http://127.0.0.1:{picky.server_port}")
+    with proxy(mlflow_server, Picky) as picky:
+        mlflow.set_tracking_uri(picky.url)
         with caplog.at_level(logging.WARNING), mlflow.start_run(tags={"mine": "kept"}) as run:
             pass
         stored = mlflow.get_run(run.info.run_id)
-        picky.shutdown()
-        thread.join()
     assert stored.data.tags["mine"] == "kept"
     assert stored.info.status == "FINISHED"
     assert "no such tag: dvc.data_status" in caplog.text

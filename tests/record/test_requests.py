@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import mlflow
 import pytest
-from conftest import SECONDS, Project
+from conftest import Project
+from proxies import Proxy, proxy
 
 FILES = {"dvc.lock", "snapshot.json", "record.md", "report.html", "code.patch", "project.zip"}
 RUN = """\
@@ -37,59 +34,14 @@ with mlflow.start_run() as run:
 """
 
 
-class Counter(ThreadingHTTPServer):
-    """Hands every request on to a server, and notes it."""
-
-    def __init__(self, upstream: str) -> None:
-        self.upstream = upstream
-        self.seen: list[str] = []
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def sent(self, name: str) -> int:
-        return sum(line.startswith("PUT") and line.endswith(f"/{name}") for line in self.seen)
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Counter
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.server.seen.append(f"{self.command} {self.path.partition('?')[0]}")
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        asked = Request(self.server.upstream + self.path, body or None, method=self.command)
-        if kind := self.headers.get("Content-Type"):
-            asked.add_header("Content-Type", kind)
-        try:
-            with urlopen(asked, timeout=SECONDS) as answer:
-                status, content = answer.status, answer.read()
-        except HTTPError as error:
-            status, content = error.code, error.read()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_POST = do_PUT = do_DELETE = do_PATCH = do_GET  # noqa: N815
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-
 @pytest.fixture
-def counter(mlflow_server: str) -> Iterator[Counter]:
-    with Counter(mlflow_server) as found:
-        threading.Thread(target=found.serve_forever, daemon=True).start()
+def counter(mlflow_server: str) -> Iterator[Proxy]:
+    with proxy(mlflow_server) as found:
         yield found
-        found.shutdown()
 
 
 @pytest.fixture
-def busy(pipeline: Project, counter: Counter, request: pytest.FixtureRequest) -> Project:
+def busy(pipeline: Project, counter: Proxy, request: pytest.FixtureRequest) -> Project:
     """A project with everything that a record can hold, whose runs go to the counting server."""
     for number in range(20):
         pipeline.write(f"data/more/{number}.csv", f"{number}\n")
@@ -103,7 +55,7 @@ def busy(pipeline: Project, counter: Counter, request: pytest.FixtureRequest) ->
     )
 
 
-def count(project: Project, counter: Counter, *command: str, **env: str) -> list[str]:
+def count(project: Project, counter: Proxy, *command: str, **env: str) -> list[str]:
     counter.seen.clear()
     project.run(*command, **env)
     return list(counter.seen)
@@ -111,7 +63,7 @@ def count(project: Project, counter: Counter, *command: str, **env: str) -> list
 
 @pytest.mark.parametrize("data", ["known", "changed"])
 @pytest.mark.parametrize("script", [RUN, LONG], ids=["short", "long"])
-def test_few(busy: Project, counter: Counter, script: str, data: str):
+def test_few(busy: Project, counter: Proxy, script: str, data: str):
     """A run with everything in it makes eight requests more at most, and none of them twice."""
     busy.write("run.py", script)
     without = count(busy, counter, "python", "run.py", MLFLOW_DVC_ENABLED="0")
@@ -122,7 +74,7 @@ def test_few(busy: Project, counter: Counter, script: str, data: str):
     assert {name: counter.sent(name) for name in FILES} == dict.fromkeys(FILES, 1)
 
 
-def test_few_of_a_stage(busy: Project, counter: Counter):
+def test_few_of_a_stage(busy: Project, counter: Proxy):
     """A run of a stage, whose record is complete when the process ends, makes no more."""
     without = count(busy, counter, "dvc", "repro", "--force", MLFLOW_DVC_ENABLED="0")
     seen = count(busy, counter, "dvc", "repro", "--force")
@@ -130,7 +82,7 @@ def test_few_of_a_stage(busy: Project, counter: Counter):
     assert {name: counter.sent(name) for name in FILES} == dict.fromkeys(FILES, 1)
 
 
-def test_few_of_a_sweep(busy: Project, counter: Counter):
+def test_few_of_a_sweep(busy: Project, counter: Proxy):
     """A child run with the record of its parent makes three requests more at most."""
     busy.write("run.py", SWEEP)
     without = count(busy, counter, "python", "run.py", MLFLOW_DVC_ENABLED="0")
