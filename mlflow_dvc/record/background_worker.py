@@ -31,12 +31,12 @@ class BackgroundWorker:
         self._last_jobs = last_jobs
         self._last_of_all = last_of_all
         self._exits_with_process = False
-        self._ending = False
-        self._waited = 0.0  # seconds, since the end of the last run began
         self.after_fork()
 
     def after_fork(self) -> None:
         """In a forked child: what was queued is the parent's to do, and so is its thread."""
+        self._ending = False
+        self._waited = 0.0  # seconds, since the end of the last run began
         self._jobs: deque[tuple[str, Job]] = deque()
         self._unfinished: Counter[str] = Counter()
         self._errors: list[Exception] = []

@@ -359,11 +359,11 @@ def test_model_of_another_process(here: Project):
     here.python("run.py")
     [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
     change_data(here)
-    model = mlflow.create_external_model(name="m", source_run_id=run.info.run_id)
-    from mlflow_dvc.record.lifecycle import worker
-
-    worker.finish()
-    assert tag.own_tags(mlflow.get_logged_model(model.model_id).tags) == ours(run.info.run_id)
+    logs = f"mlflow.create_external_model(name='m', source_run_id='{run.info.run_id}')\n"
+    here.write("model.py", "import mlflow\n" + logs)
+    here.python("model.py")
+    [model] = mlflow.search_logged_models(output_format="list")
+    assert tag.own_tags(model.tags) == ours(run.info.run_id)
 
 
 @needs_logged_models
