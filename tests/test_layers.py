@@ -29,6 +29,8 @@ LAYERS = [
         "mlflow_api",
         "entry_script",
         "limits",
+        "process",
+        "scratch_folder",
     ],
     ["secrets"],
     ["errors", "guard", "project", "addresses", "foreign_values"],

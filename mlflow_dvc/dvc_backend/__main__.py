@@ -1,4 +1,4 @@
-"""``python -m mlflow_dvc.dvc_backend MODULE:TASK [idle]``: one JSON request, one JSON answer."""
+"""``python -m mlflow_dvc.dvc_backend MODULE:TASK PID [idle]``: a request and an answer in JSON."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import sys
 from importlib import import_module
 
+from mlflow_dvc.dvc_backend import child_process
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED, HostChangedError, require
 from mlflow_dvc.dvc_backend.child_process import OUT_OF_TIME, TASK_FAILED, describe_dvc_error
 
@@ -15,6 +16,7 @@ if __name__ == "__main__":
         signal.signal(signal.SIGXCPU, lambda *_: sys.exit(OUT_OF_TIME))
     if "idle" in sys.argv and hasattr(os, "nice"):  # not on Windows
         os.nice(19)
+    child_process.asker = child_process.Asker(int(sys.argv[2]))
     module, _, name = sys.argv[1].partition(":")
     task = getattr(import_module(module), name)
     request = json.load(sys.stdin)

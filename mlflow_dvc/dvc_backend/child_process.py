@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
+import select
+import signal
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED
 from mlflow_dvc.errors import DvcUnavailableError
+from mlflow_dvc.process import Program, open_memory, start_process
 
 # Exit codes: the answer says what was wrong; the limit that a task has set itself is reached.
 TASK_FAILED, OUT_OF_TIME = 4, 5
@@ -35,33 +37,33 @@ class DvcProcess:
         if getattr(sys, "frozen", False) or "python" not in os.path.basename(sys.executable or ""):
             raise DvcUnavailableError(f"{sys.executable!r} is no Python")
         name = f"{task.__module__}:{task.__name__}"
-        # Every stream is a file: who inherits a pipe keeps `python train.py | tee` waiting.
-        self._answer = tempfile.TemporaryFile()  # noqa: SIM115
-        with tempfile.TemporaryFile() as question:
+        words = [name, str(os.getpid()), *(["idle"] if idle else [])]
+        program = Program(
+            [sys.executable, "-m", "mlflow_dvc.dvc_backend", *words],
+            # Python looks for modules in the working directory first: not in the user's.
+            Path(__file__).resolve().parents[2],
+            os.environ | {"DVC_NO_ANALYTICS": "1"},
+        )
+        self._answer = open_memory()
+        with open_memory() as question:
             question.write(json.dumps(request).encode())
+            question.flush()
             question.seek(0)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow_dvc.dvc_backend", name, *(["idle"] if idle else [])],
-                stdin=question,
-                stdout=self._answer,
-                stderr=subprocess.DEVNULL,
-                # Python looks for modules in the working directory first: not in the user's.
-                cwd=Path(__file__).resolve().parents[2],
-                env=os.environ | {"DVC_NO_ANALYTICS": "1"},
-                start_new_session=True,  # Ctrl-C is meant for the training
-            )
+            self._process = start_process(program, question, self._answer)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it is done, at the latest after ``seconds``."""
         try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+            return self._process.wait(seconds) is not None
+        except OSError:  # then it has no result
+            return True
 
     def result(self) -> Any:
         """The answer of one that is done. Raises DvcUnavailableError where there is none."""
-        code = self._process.wait()
+        try:
+            code = self._process.wait()
+        except OSError as error:
+            raise DvcUnavailableError(f"its process failed: {error}") from error
         with self._answer:
             self._answer.seek(0)
             if code == OUT_OF_TIME:
@@ -78,15 +80,51 @@ class DvcProcess:
 
     def stop(self) -> None:
         """It cleans up after itself, if it can do so at once."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            if not self.wait(_CLEAN_UP_SECONDS):
-                self._process.kill()
-                self._process.wait()
+        self._process.send(signal.SIGTERM)
+        if not self.wait(_CLEAN_UP_SECONDS):
+            self._process.send(signal.SIGKILL)
+            self.wait()
 
     def after_fork(self) -> None:
         """In a forked process: it is another's child, and not to be waited for."""
-        self._process.returncode = 0
+        self._process.after_fork()
+
+
+class Asker:
+    """Whoever asked this process: an answer that nobody waits for any more is not worth the work.
+
+    It is not the parent of this process, see :mod:`mlflow_dvc.process`.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._end: int | None = None
+        if hasattr(os, "pidfd_open"):  # it tells of the end of one that nobody has waited for, too
+            with suppress(OSError):
+                self._end = os.pidfd_open(pid)
+
+    @property
+    def is_there(self) -> bool:
+        if self._end is not None:
+            return not select.select([self._end], [], [], 0)[0]
+        if os.name == "nt":  # there a signal ends the process, whatever its number
+            return True
+        try:
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            pass
+        return True
+
+
+# Of this process, if it is such a child.
+asker: Asker | None = None
+
+
+def is_asked() -> bool:
+    """Whether somebody still waits for what this process does."""
+    return asker is None or asker.is_there
 
 
 def describe_dvc_error(error: Exception) -> str:

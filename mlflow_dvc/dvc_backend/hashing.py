@@ -11,11 +11,11 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 from mlflow_dvc.dvc_backend import api
-from mlflow_dvc.dvc_backend.child_process import DvcProcess
+from mlflow_dvc.dvc_backend.child_process import DvcProcess, is_asked
 from mlflow_dvc.dvc_backend.hash_cache import HashCache
 from mlflow_dvc.dvc_backend.hash_query import LEGACY, Answer, HashQuery, HashResult
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
@@ -135,12 +135,14 @@ class _BudgetSpentError(Exception):
 class _Budget:
     bytes_left: float
     deadline: float
-    # Who asked: an answer that nobody waits for any more is not worth the work.
-    parent: int = field(default_factory=os.getppid)
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self.deadline or not is_asked()
 
     def spend(self, size: int) -> None:
         self.bytes_left -= size
-        if self.bytes_left < 0 or time.monotonic() > self.deadline or os.getppid() != self.parent:
+        if self.bytes_left < 0 or self.is_over:
             raise _BudgetSpentError
 
 
@@ -173,7 +175,7 @@ def _hash_all(
     repo: Any, root: str, queries: Iterable[HashQuery], cache: HashCache, budget: _Budget
 ) -> Iterator[tuple[str, HashResult]]:
     for query in queries:
-        if time.monotonic() > budget.deadline or os.getppid() != budget.parent:
+        if budget.is_over:
             break
         if result := _hash_one(repo, root, query, cache):
             yield query.key, result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import DvcProcess, describe_dvc_error
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
+from mlflow_dvc.scratch_folder import scratch_folder
 from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import DataEntry
 
@@ -101,16 +101,13 @@ def _files(path: str) -> Iterator[str]:
 def _locked(repo: Any, stage: Any) -> str:
     """The text of the lock beside the stage's dvc.yaml, with the stage's new entry."""
     lock = os.path.splitext(stage.path)[0] + ".lock"
-    folder = tempfile.mkdtemp(prefix="mlflow-dvc-")
-    try:
+    with scratch_folder() as folder:
         copy = os.path.join(folder, "dvc.lock")
         if os.path.exists(lock):
             shutil.copyfile(lock, copy)
         api.Lockfile(repo, copy).dump(stage)
         with open(copy, encoding="utf-8", newline="") as file:
             return file.read()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _rows(

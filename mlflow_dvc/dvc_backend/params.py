@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc
 from mlflow_dvc.limits import MAX_PARAMS_BYTES
+from mlflow_dvc.scratch_folder import scratch_folder
 
 _MAX_SECONDS = 60
 
@@ -29,7 +29,7 @@ def read_params(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[st
 def run_params(files: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
     """The task of the child process. It imports DVC."""
     found = {}
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+    with scratch_folder() as folder:
         for number, (path, (text, keys)) in enumerate(files.items()):
             # DVC tells the format by the suffix.
             copy = os.path.join(folder, f"{number}{os.path.splitext(path)[1]}")

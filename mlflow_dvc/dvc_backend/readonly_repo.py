@@ -8,14 +8,13 @@ every project.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.trust import trust_only
+from mlflow_dvc.scratch_folder import scratch_folder
 
 
 @contextmanager
@@ -25,7 +24,7 @@ def scratch_store(algorithm: str, state: Any = None) -> Iterator[Any]:
 
     With DVC's ``state`` what is hashed is known to DVC as well.
     """
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+    with scratch_folder() as folder:
         known = {"state": state} if state is not None else {}
         yield api.get_odb(api.localfs, folder, hash_name=algorithm, **known)
 
@@ -41,8 +40,13 @@ def open_read_only(
     """
     if foreign:
         trust_only(None)
-    scratch = tempfile.mkdtemp(prefix="mlflow-dvc-")
+    with scratch_folder() as scratch:
+        yield from _open(root, foreign, config, scratch)
 
+
+def _open(
+    root: str, foreign: bool, config: Mapping[str, Any] | None, scratch: str
+) -> Iterator[Any]:
     class ReadOnlyRepo(api.Repo):  # type: ignore[misc, unused-ignore]
         tmp_dir = scratch
 
@@ -65,13 +69,10 @@ def open_read_only(
     os.chdir(root)
     api.Output.ignore = lambda self: None
     try:
-        try:
-            repo = (ReadOnlyRepoWithoutState if foreign else ReadOnlyRepo)(root, config=config)
-        except Exception:
-            repo = ReadOnlyRepoWithoutState(root, config=config)
-        try:
-            yield repo
-        finally:
-            repo.state.close()  # repo.close() would open git as well, which may not be there
+        repo = (ReadOnlyRepoWithoutState if foreign else ReadOnlyRepo)(root, config=config)
+    except Exception:
+        repo = ReadOnlyRepoWithoutState(root, config=config)
+    try:
+        yield repo
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        repo.state.close()  # repo.close() would open git as well, which may not be there

@@ -7,7 +7,6 @@ services often have, answer for every host, and so do headers and ``default`` in
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from mlflow_dvc.addresses import Address, OwnAddresses
 from mlflow_dvc.git.run import git_output
+from mlflow_dvc.scratch_folder import scratch_folder
 
 # https://git-scm.com/doc/credential-helpers
 _BY_HOST = frozenset({
@@ -50,7 +50,7 @@ def git_access(root: str, url: str, own: OwnAddresses) -> Iterator[GitAccess]:
         return
     settings = ("http.extraHeader=", "http.cookieFile=", "core.askPass=", "credential.helper=")
     env = {"GIT_ASKPASS": "", "SSH_ASKPASS": ""}
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as home:
+    with scratch_folder() as home:
         if _has_default_login():  # libcurl looks for the file in the home directory alone
             known = os.environ.get("GIT_CONFIG_GLOBAL") or os.path.expanduser("~/.gitconfig")
             env |= {"HOME": home, "GIT_CONFIG_GLOBAL": known}

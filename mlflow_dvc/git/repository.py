@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +21,7 @@ from mlflow_dvc.git.credentials import GitAccess, git_access, is_foreign
 from mlflow_dvc.git.head import common_dir, find_git_dir, is_relative_path, is_same_remote, is_sha
 from mlflow_dvc.git.links import links_out
 from mlflow_dvc.git.run import GitTimeoutError, fault_line, run_git
+from mlflow_dvc.scratch_folder import scratch_folder
 
 # Names that git refuses for the sake of some other system are never written.
 _SETTINGS = (
@@ -202,7 +202,7 @@ class Repository:
     def why_not_on_remote(self, remote: str, sha: str) -> str | None:
         """In words why the commit cannot be had from a remote or URL, ignoring local objects."""
         url = self.url_of(remote)
-        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+        with scratch_folder() as folder:
             elsewhere = Repository.create(folder, sha, self.own, "--bare")
             return elsewhere.fetch(sha, url, "--depth=1", "--filter=tree:0")
 
@@ -269,7 +269,7 @@ class Repository:
             return CodeTree(*self._tree_and_links(sha, b""), str(error))
 
     def _tree_and_links(self, sha: str, patch: bytes) -> tuple[str, dict[str, str]]:
-        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+        with scratch_folder() as folder:
             index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
             self.git("read-tree", sha or "--empty", env=index)
             if patch:
@@ -307,7 +307,7 @@ class Repository:
 
     def changed_since(self, tree: str) -> list[str]:
         """The paths at which the work tree is not ``tree``; of new files none."""
-        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+        with scratch_folder() as folder:
             index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
             self.git("read-tree", tree, env=index)
             self._call(("update-index", "-q", "--refresh"), env=index)

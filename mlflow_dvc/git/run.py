@@ -7,6 +7,9 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import IO
+
+from mlflow_dvc.process import Program, is_seen, open_memory, start_process
 
 # What `git rev-parse --local-env-vars` names, and what changes what a word means. In a hook of a
 # linked work tree, git says by these that every question is about its own repository. Settings that
@@ -50,11 +53,22 @@ def run_git(
     """
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     options = [word for setting in (*_SETTINGS, *settings) for word in ("-c", setting)]
-    command = ["git", *options, *words]
+    git = Program(["git", *options, *words], root, {**kept, **_ENVIRONMENT, **(env or {})})
+    run = _run_hidden if is_seen() else _run_child
+    try:
+        return run(git, given, seconds)
+    except subprocess.TimeoutExpired as error:
+        raise GitTimeoutError(f"git needs more than {seconds:g} s") from error
+
+
+def _run_child(
+    git: Program, given: bytes, seconds: float | None
+) -> subprocess.CompletedProcess[bytes]:
+    """The faster way."""
     process = subprocess.Popen(
-        command,
-        cwd=root,
-        env={**kept, **_ENVIRONMENT, **(env or {})},
+        git.command,
+        cwd=git.cwd,
+        env=git.env,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -62,12 +76,10 @@ def run_git(
     )
     try:
         out, err = process.communicate(given, seconds)
-    except subprocess.TimeoutExpired as error:
-        raise GitTimeoutError(f"git needs more than {seconds:g} s") from error
     finally:
         if process.poll() is None:
             _kill(process, with_children=seconds is not None)
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+    return subprocess.CompletedProcess(git.command, process.returncode, out, err)
 
 
 def _kill(process: subprocess.Popen[bytes], *, with_children: bool) -> None:
@@ -80,6 +92,28 @@ def _kill(process: subprocess.Popen[bytes], *, with_children: bool) -> None:
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream:
             stream.close()
+
+
+def _run_hidden(
+    git: Program, given: bytes, seconds: float | None
+) -> subprocess.CompletedProcess[bytes]:
+    """Where code of the user may wait for children meanwhile, and take ours for its own."""
+    with open_memory() as stdin, open_memory() as stdout, open_memory() as stderr:
+        stdin.write(given)
+        stdin.flush()
+        process = start_process(git, stdin, stdout, stderr)
+        try:
+            code = process.wait(seconds)
+        finally:
+            process.send(signal.SIGKILL)
+        if code is None:
+            raise subprocess.TimeoutExpired(git.command, seconds or 0)
+        return subprocess.CompletedProcess(git.command, code, _content(stdout), _content(stderr))
+
+
+def _content(stream: IO[bytes]) -> bytes:
+    stream.seek(0)
+    return stream.read()
 
 
 def git_output(root: str, *words: str, seconds: float | None = None) -> bytes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import time
 from types import TracebackType
 
 from mlflow_dvc.git.head import common_dir, find_git_dir
 from mlflow_dvc.git.run import GitTimeoutError, fault_line, run_git
+from mlflow_dvc.scratch_folder import scratch_folder
 
 
 class ScratchGit:
@@ -22,11 +22,12 @@ class ScratchGit:
         self._root = root
         self._seconds = seconds
         self._until = time.monotonic() + seconds
-        self._scratch = tempfile.TemporaryDirectory(prefix="mlflow-dvc-")
-        self._index = os.path.join(self._scratch.name, "index")
+        self._scratch = scratch_folder()
 
     def __enter__(self) -> ScratchGit:
-        objects = os.path.join(self._scratch.name, "objects")
+        folder = self._scratch.__enter__()
+        self._index = os.path.join(folder, "index")
+        objects = os.path.join(folder, "objects")
         os.mkdir(objects)
         store = os.path.join(common_dir(find_git_dir(self._root)), "objects")
         quoted = store.replace("\\", "\\\\").replace('"', '\\"')
@@ -43,7 +44,7 @@ class ScratchGit:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._scratch.cleanup()
+        self._scratch.__exit__(kind, error, trace)
 
     def _run(self, *words: str, given: bytes = b"") -> bytes:
         done = self._call(*words, given=given)

@@ -49,7 +49,7 @@ class WorkTree(ScratchGit):
                 self._forget_time_stamps()
             self._look_again()
         except BaseException:
-            self._scratch.cleanup()
+            self.__exit__(None, None, None)
             raise
         return self
 

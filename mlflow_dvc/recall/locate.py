@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from mlflow_dvc.git.repository import GitError, Repository, full_sha_or_none
 from mlflow_dvc.paths import is_inside, safe_join
 from mlflow_dvc.project import find_project
 from mlflow_dvc.recall.stored_record import StoredRecord
+from mlflow_dvc.scratch_folder import scratch_folder
 
 # Parameters may be the same by chance.
 _PIPELINE_FILES = ("dvc.yaml", "dvc.lock")
@@ -125,7 +125,7 @@ def clone_project(record: StoredRecord, here: ProjectLocation) -> Iterator[Proje
     if git is None or sha is None or not git.remote_url:
         yield replace(here, repository=None, dvc_root=None)
         return
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+    with scratch_folder() as folder:
         repository = Repository.create(folder, sha, here.own)
         with suppress(GitError):  # the caller asks for the commit, and is told
             if repository.fetch(sha, git.remote_url) is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from mlflow_dvc.errors import AmbiguousRunError, RunNotFoundError, UnreadableRec
 from mlflow_dvc.git.uncommitted import PATCH
 from mlflow_dvc.limits import MAX_PARSED_BYTES
 from mlflow_dvc.paths import is_inside
+from mlflow_dvc.scratch_folder import scratch_folder
 from mlflow_dvc.snapshot import DataEntry, Snapshot, read_snapshot
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class StoredRecord:
     @cached_property
     def reading(self) -> ProjectReading:
         """Of the project's files, read as a project's own are."""
-        with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+        with scratch_folder() as folder:
             files = {path: text for path, text in self.parsed_files.items() if is_inside(path)}
             with suppress(OSError):  # odd names
                 tracking.write_files(folder, files)

@@ -1,7 +1,7 @@
-"""Work beside the training: one thread, there only while there is work.
+"""Work beside the training: one thread, there only while there is work, and while nobody forks.
 
-It must not outlive its work: from Python 3.12 a process with more than one thread warns at every
-``fork``, and data loaders fork.
+Data loaders fork. From Python 3.12 a process with more than one thread warns of it, and with good
+reason: a child has the locks that such a thread holds, and not the thread.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mlflow_dvc.guard import guard, warn_once
 
 Job = Callable[[], None]
 _MAX_QUEUED = 1000
+_MAX_FORK_WAIT_SECONDS = 2.0
 _SHARE_OF_A_RUN = 0.8  # of MLFLOW_DVC_WAIT: what is left is for the end of the process
 
 
@@ -45,6 +46,27 @@ class BackgroundWorker:
         self._running: Job | None = None
         self._stuck: Job | None = None
         self._given_up = False
+        self._forking = 0  # threads that are about to fork, or do
+        self._too_long: Job | None = None  # for a fork to wait for
+
+    def before_fork(self) -> None:
+        """Let the thread end after its present job. One that takes long is waited for once."""
+        with self._changed:
+            self._forking += 1
+            thread, job = self._thread, self._running
+            hopeless = job is not None and job is self._too_long
+            if thread is None or thread is threading.current_thread() or hopeless:
+                return
+            if not self._changed.wait_for(lambda: self._thread is None, _MAX_FORK_WAIT_SECONDS):
+                self._too_long = job
+                return
+        thread.join(_MAX_FORK_WAIT_SECONDS)
+
+    def after_fork_in_parent(self) -> None:
+        with self._changed:
+            self._forking -= 1
+            if self._jobs and self._thread is None and not self._forking:
+                self._start()
 
     def submit(self, run_id: str, doing: str, job: Job) -> None:
         """Do ``job`` soon, guarded, in the context variables of the caller.
@@ -64,7 +86,7 @@ class BackgroundWorker:
                 return
             self._jobs.append((run_id, lambda: context.run(guarded)))
             self._unfinished[run_id] += 1
-            if self._thread is None:
+            if self._thread is None and not self._forking:
                 self._start()
         if not self._exits_with_process:
             self._exits_with_process = True
@@ -133,8 +155,9 @@ class BackgroundWorker:
         while True:
             with self._changed:
                 self._running = None
-                if not self._jobs:
+                if not self._jobs or self._forking:
                     self._thread = None
+                    self._changed.notify_all()
                     return
                 run_id, self._running = self._jobs.popleft()
                 job = self._running

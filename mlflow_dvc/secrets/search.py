@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
+import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from mlflow_dvc import user_cache
+from mlflow_dvc.process import Program, open_memory, start_process
 
 MAX_SEARCH_SECONDS = 20.0
 HIDDEN = "***"
@@ -120,10 +120,10 @@ def _remember(found: Mapping[bytes, Findings]) -> None:
 def _ask(rows: Sequence[tuple[str, str]], seconds: float) -> list[Findings]:
     if getattr(sys, "frozen", False) or "python" not in os.path.basename(sys.executable or ""):
         return [Findings(fault=_NO_PYTHON.format(sys.executable))] * len(rows)
-    # Every stream is a file: who inherits a pipe keeps `python train.py | tee` waiting.
-    with tempfile.TemporaryFile() as question, tempfile.TemporaryFile() as answer:
+    with open_memory() as question, open_memory() as answer:
         for row in rows:
             question.write(json.dumps(row).encode() + b"\n")
+        question.flush()
         question.seek(0)
         fault = _run(question, answer, seconds)
         answer.seek(0)
@@ -134,26 +134,20 @@ def _ask(rows: Sequence[tuple[str, str]], seconds: float) -> list[Findings]:
 
 def _run(question: IO[bytes], answer: IO[bytes], seconds: float) -> str:
     """Why there is no answer about what was not answered."""
+    # Python looks for modules in the working directory first: not in the user's.
+    root = Path(__file__).resolve().parents[2]
+    program = Program([sys.executable, "-m", "mlflow_dvc.secrets"], root, os.environ)
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow_dvc.secrets"],
-            stdin=question,
-            stdout=answer,
-            stderr=subprocess.DEVNULL,
-            # Python looks for modules in the working directory first: not in the user's.
-            cwd=Path(__file__).resolve().parents[2],
-            start_new_session=True,  # Ctrl-C is meant for the training
-        )
+        process = start_process(program, question, answer)
     except OSError as error:
         return _FAILED.format(error.strerror)
     try:
-        return _FAILED.format(process.wait(seconds))
-    except subprocess.TimeoutExpired:
-        return _TOO_LONG.format(seconds)
+        code = process.wait(seconds)
+        return _TOO_LONG.format(seconds) if code is None else _FAILED.format(code)
+    except OSError as error:
+        return _FAILED.format(error)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        process.send(signal.SIGKILL)
 
 
 def _parse(line: bytes) -> Findings:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import posixpath
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from mlflow_dvc.limits import (
     MAX_ARTIFACTS,
     MAX_SNAPSHOT_BYTES,
 )
+from mlflow_dvc.scratch_folder import scratch_folder
 from mlflow_dvc.tracking.archive import ARCHIVE, Archive, unpack_files
 from mlflow_dvc.tracking.server import no_progress_bar, read_artifact, store_errors
 
@@ -67,7 +67,7 @@ def read_listed(
         return None
     if (sizes[path] or 0) > MAX_ARTIFACT_BYTES:
         raise ValueError(f"larger than {MAX_ARTIFACT_BYTES >> 20} MiB")
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, no_progress_bar():
+    with scratch_folder() as directory, no_progress_bar():
         found = mlflow.artifacts.download_artifacts(
             artifact_uri=f"{where}/{path}", dst_path=directory, tracking_uri=client.tracking_uri
         )
@@ -125,7 +125,7 @@ def read_artifacts(
     if sum(sizes.values()) > MAX_ARTIFACT_BYTES:
         reason = f"it is larger than {MAX_ARTIFACT_BYTES >> 20} MiB"
         raise UnreadableRecordError(run_id, reason)
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, no_progress_bar():
+    with scratch_folder() as directory, no_progress_bar():
         failed = _download_folder(client, run_id, folder, directory) if sizes else None
         found = {path: _downloaded(directory, path) for path in sizes}
         missing = [path for path, content in found.items() if content is None]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import posixpath
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlflow_dvc.scratch_folder import scratch_folder
 from mlflow_dvc.tracking.run_artifacts import artifact_repository
 from mlflow_dvc.tracking.server import client_of
 
@@ -143,7 +143,7 @@ def attach_files(
     File by file: ``log_artifacts`` draws progress bars into the user's terminal on some stores.
     """
     log = _log_artifact(tracking_uri, run_id, artifact_uri)
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory:
+    with scratch_folder() as directory:
         write_files(directory, files)
         for path in sorted(files):
             inside = posixpath.normpath(f"{folder}/{posixpath.dirname(path)}")

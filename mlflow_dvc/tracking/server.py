@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from mlflow_dvc.errors import TrackingUnavailableError
 from mlflow_dvc.guard import first_line
 from mlflow_dvc.limits import MAX_ARTIFACT_BYTES
+from mlflow_dvc.scratch_folder import scratch_folder
 from mlflow_dvc.tracking.health import require_answer
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def read_artifact(client: MlflowClient, run_id: str, path: str) -> bytes | None:
         return None
     if (sizes[path] or 0) > MAX_ARTIFACT_BYTES:
         raise ValueError(f"larger than {MAX_ARTIFACT_BYTES >> 20} MiB")
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as directory, no_progress_bar():
+    with scratch_folder() as directory, no_progress_bar():
         return Path(client.download_artifacts(run_id, path, directory)).read_bytes()
 
 

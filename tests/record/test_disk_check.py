@@ -31,7 +31,7 @@ import sys
 children = []
 def note(event, args):
     if event == "subprocess.Popen" and "mlflow_dvc.dvc_backend" in map(str, args[1]):
-        children.append(args[1][-2:])
+        children.append([args[1][-3], args[1][-1]])
 sys.addaudithook(note)
 """
 

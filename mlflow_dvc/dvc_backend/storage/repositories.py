@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 from mlflow_dvc.addresses import OwnAddresses
 from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.git.repository import Repository, full_sha_or_none
+from mlflow_dvc.scratch_folder import scratch_folder
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def open_repository(url: str, rev: str | None, own: OwnAddresses) -> Iterator[An
         with api.Repo.open(os.path.abspath(url), rev=rev, subrepos=True) as repo:
             yield repo
         return
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+    with scratch_folder() as folder:
         clone = Repository.create(os.path.join(folder, "clone"), full_sha_or_none(rev) or "", own)
         sha = clone.fetch_revision(url, rev)
         config = {"cache": {"dir": os.path.join(folder, "cache")}}

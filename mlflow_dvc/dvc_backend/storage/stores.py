@@ -7,7 +7,6 @@ import os
 import posixpath
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mlflow_dvc.dvc_backend.hash_query import LEGACY
 from mlflow_dvc.dvc_backend.trust import is_foreign, why_without_credentials
 from mlflow_dvc.foreign_values import read_json
 from mlflow_dvc.paths import holds_repository, is_inside
+from mlflow_dvc.scratch_folder import scratch_folder
 
 ListedFile = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``
 FILE_HASH = re.compile(r"[0-9a-f]{32}")
@@ -116,7 +116,7 @@ def _read_object(odb: Any, oid: str) -> bytes:
     if not is_foreign(odb.fs):
         content: bytes = odb.fs.cat_file(odb.oid_to_path(oid))
         return content
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+    with scratch_folder() as folder:
         copy_object(odb, oid, os.path.join(folder, "object"))
         return Path(folder, "object").read_bytes()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -15,6 +14,7 @@ from mlflow_dvc.recall.verify.code import known_remotes
 from mlflow_dvc.recall.verify.record import check_files, check_locks
 from mlflow_dvc.recall.verify.witness import Witness
 from mlflow_dvc.recall.withheld import check_withheld
+from mlflow_dvc.scratch_folder import scratch_folder
 
 
 def check_attached(run: StoredRecord, witness: Witness) -> Iterator[Check]:
@@ -43,7 +43,7 @@ def find_witness(
     for sources, named_by in ((own, ""), (foreign, url)):
         if not sources:
             continue
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlflow-dvc-"))
+        folder = stack.enter_context(scratch_folder())
         if found := here.fetch_apart(folder, sha, sources):
             return Witness(run, found, memory, named_by)
     return Witness(run, None, memory)

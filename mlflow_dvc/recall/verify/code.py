@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 
 from mlflow_dvc.addresses import OwnAddresses
@@ -14,6 +13,7 @@ from mlflow_dvc.git.submodules import list_submodules
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
 from mlflow_dvc.recall.verify.record import find_patch_fault
+from mlflow_dvc.scratch_folder import scratch_folder
 
 MAX_GIT_SECONDS = 600.0
 
@@ -102,7 +102,7 @@ def patch_verdict(run: StoredRecord, repository: Repository | None) -> tuple[Ver
 
 def _find_fault_before_commits(patch: bytes) -> str | None:
     """It needs no repository but one of its kind."""
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+    with scratch_folder() as folder:
         repository = Repository.create(folder, object_in_patch(patch), OwnAddresses())
         return _find_fault(repository, "", patch)
 

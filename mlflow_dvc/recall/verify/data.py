@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from mlflow_dvc.recall.locate import ProjectLocation
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
 from mlflow_dvc.recall.verify.code import MAX_GIT_SECONDS
+from mlflow_dvc.scratch_folder import scratch_folder
 from mlflow_dvc.snapshot import DataEntry
 from mlflow_dvc.tracking import write_files
 
@@ -53,7 +53,7 @@ def find_in_commit_remotes(
     here = Path(location.dvc_root or "", ".dvc", "config")
     if not config or (here.is_file() and config == here.read_bytes()):
         return {}
-    with tempfile.TemporaryDirectory(prefix="mlflow-dvc-") as folder:
+    with scratch_folder() as folder:
         write_files(folder, {".dvc/config": config, ".dvc/config.local": _NO_GIT})
         found, _ = find_available(folder, lacking, own=location.own_root)
     return {key: kept for key, kept in found.items() if not kept.count}
