@@ -230,3 +230,33 @@ def test_public_names():
         assert getattr(mlflow_dvc, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = mlflow_dvc.nothing
+
+
+# Where no code of the user's runs beside ours: the command line, and what it asks for.
+STARTS = {
+    "process": {"Popen"},
+    "git.run": {"Popen"},  # waited for at once, where nobody else can
+    "recall.doctor.environment": {"run"},
+    "recall.reproduce": {"run"},
+    "cli.demo_story": {"run"},
+    "scratch_folder": {"mkdtemp"},
+    "dvc_backend.storage.fetch": {"mkdtemp"},  # it stays: the user gets its path
+}
+
+
+def test_what_the_host_could_see():
+    """What ``os.wait`` or a forked child would meet is made in the modules that know of it."""
+    found: dict[str, set[str]] = {}
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            if is_call and isinstance(node.func.value, ast.Name):
+                owner, made = node.func.value.id, node.func.attr
+                if (owner, made) in {
+                    ("subprocess", "Popen"),
+                    ("subprocess", "run"),
+                    ("tempfile", "mkdtemp"),
+                    ("tempfile", "TemporaryDirectory"),
+                }:
+                    found.setdefault(name.removeprefix("mlflow_dvc."), set()).add(made)
+    assert found == STARTS
