@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _CLONE_VM, _CLONE_VFORK, _WCLONE = 0x100, 0x4000, -0x80000000
 _PR_GET_CHILD_SUBREAPER = 37
+_LC_ALL_MASK = 0x1FBF
 _STACK_BYTES = 256 * 1024
 _START_SECONDS = 10.0
 # What a shell's exit code says of the program that it did not start; -1: the shell was ended.
@@ -176,17 +177,22 @@ def _hides() -> bool:
         return False
     if not (os.access(_SHELL, os.X_OK) and shutil.which("setsid")):
         return False
-    with suppress(OSError, AttributeError):
+    try:
+        libc = _libc()
         is_reaper = ctypes.c_int()
-        _libc().prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(is_reaper), 0, 0, 0)
-        return not is_reaper.value and hasattr(_libc(), "clone") and hasattr(_libc(), "system")
-    return False
+        libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(is_reaper), 0, 0, 0)
+        # Of a locale that is not there some shells complain, to the user.
+        return not is_reaper.value and bool(libc.newlocale(_LC_ALL_MASK, b"", None))
+    except (OSError, AttributeError):
+        return False
 
 
 @functools.lru_cache(maxsize=1)
 def _libc() -> ctypes.CDLL:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.clone.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+    libc.newlocale.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p]
+    libc.newlocale.restype = ctypes.c_void_p
     return libc
 
 
@@ -196,6 +202,10 @@ def _start_hidden(
     """The number of the shell's session and what it says how the program ended; or None."""
     # Whoever watches what this process starts is told, as of any other.
     sys.audit("subprocess.Popen", program.command[0], program.command, program.cwd, program.env)
+    try:
+        os.getcwd()
+    except OSError:  # the shell would complain of it, to the user
+        return None
     here = f"/proc/{os.getpid()}/fd"
     stdin, stdout, stderr = (f"{here}/{one.fileno()}" if one else os.devnull for one in streams)
     words = [
@@ -212,7 +222,7 @@ def _start_hidden(
         with open_memory() as script:
             script.write(os.fsencode("\n".join(words) + "\n"))
             script.flush()
-            opened = f"exec 3>{here}/{writes} 0<{os.devnull} 1>{os.devnull} 2>&1"
+            opened = f"exec 0<{os.devnull} 1>{os.devnull} 2>&1 3>{here}/{writes}"
             _run_hidden(f"{opened}; setsid {_SHELL} {here}/{script.fileno()} &")
             os.close(writes)
             writes = -1
