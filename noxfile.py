@@ -42,14 +42,14 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def suites(session: nox.Session) -> None:
-    """Servers, clients, browser and attacks."""
-    steps(session, "browser", "suites")
+    """Servers, clients, browser, attacks and faults."""
+    steps(session, "programs", "suites")
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """The lines and branches that all suites run; `coverage html` then shows them."""
-    steps(session, "browser", "coverage")
+    steps(session, "programs", "coverage")
 
 
 @nox.session(venv_backend="none")

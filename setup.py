@@ -53,6 +53,9 @@ setup(
             "moto[s3]>=5.1",
             "flask-cors>=4",
             "dvc-s3>=3.2",
+            # A tracking server as a team has it: on PostgreSQL, with users.
+            "psycopg2-binary>=2.9",
+            "flask-wtf>=1",
             "coverage[toml]>=7.13",  # has patches `fork` and `_exit`, and installs a .pth file
             "build>=1.2",
             "mypy>=1.11",

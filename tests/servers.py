@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -45,8 +46,10 @@ with socket.create_server(("127.0.0.1", 0)) as free:
 address = f"http://127.0.0.1:{port}"
 server = subprocess.Popen(
     [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-     "--workers", "1", "--backend-store-uri", f"sqlite:///{sys.argv[1]}/mlflow.db",
-     "--artifacts-destination", f"{sys.argv[1]}/artifacts"],
+     "--workers", os.environ.get("WORKERS", "1"),
+     "--backend-store-uri", os.environ.get("STORE", f"sqlite:///{sys.argv[1]}/mlflow.db"),
+     "--artifacts-destination", os.environ.get("ARTIFACTS", f"{sys.argv[1]}/artifacts"),
+     *sys.argv[2:]],
     stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True,
 )
 try:
@@ -62,6 +65,38 @@ try:
 finally:
     os.killpg(server.pid, signal.SIGKILL)
 """
+# A cluster of its own. PostgreSQL does not run as root, and its user may not look into our folders.
+POSTGRES = """\
+import glob, os, shutil, signal, socket, subprocess, sys, tempfile, time
+
+programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+other = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+folder = tempfile.mkdtemp(prefix="postgres-")
+if other:
+    shutil.chown(folder, "postgres")
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = str(free.getsockname()[1])
+quiet = {"stdin": subprocess.DEVNULL, "stdout": sys.stderr, "cwd": folder}
+server = None
+try:
+    subprocess.run(
+        [*other, f"{programs}/initdb", "-A", "trust", "-U", "mlflow", "--no-sync", "-D",
+         f"{folder}/data"], check=True, **quiet)
+    server = subprocess.Popen(
+        [*other, f"{programs}/postgres", "-D", f"{folder}/data", "-h", "127.0.0.1", "-p", port,
+         "-c", "fsync=off", "-c", "unix_socket_directories="], start_new_session=True, **quiet)
+    ask = [f"{programs}/psql", "-h", "127.0.0.1", "-p", port, "-U", "mlflow", "-c", "SELECT 1",
+           "postgres"]
+    while server.poll() is None and subprocess.run(ask, **quiet).returncode:
+        time.sleep(0.1)  # until it answers
+    print(f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres", flush=True)
+    sys.stdin.read()
+finally:
+    if server:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+    shutil.rmtree(folder, ignore_errors=True)
+"""
 
 
 # They outlive the process that started them, and must not be missed by it.
@@ -71,12 +106,15 @@ _started: list[subprocess.Popen[bytes]] = []
 @pytest.fixture(scope="session")
 def serve(shared: Callable[..., Path]) -> Callable[..., str]:
     """``serve(name, script)``: the address of a server that all worker processes share. The script
-    is given a folder; a third argument is called with the folder before."""
+    is given a folder, for which ``prepare`` is called before, the ``words`` and the ``env``."""
 
-    def start(name: str, script: str, prepare: Callable[[Path], object] = make_home) -> str:
+    def start(
+        name: str, script: str, *words: str,
+        prepare: Callable[[Path], object] = make_home, **env: str,
+    ) -> str:  # fmt: skip
         def make(folder: Path) -> None:
             prepare(folder)
-            start_in(folder, script)
+            start_in(folder, script, *words, **env)
 
         return address_in(shared(f"server-{name}", make))
 
@@ -88,15 +126,15 @@ def address_in(folder: Path) -> str:
     return (folder / "out").read_text().strip()
 
 
-def start_in(folder: Path, script: str) -> None:
+def start_in(folder: Path, script: str, *words: str, **more: str) -> None:
     """Until the server has printed its address."""
     # Without the processes for MLflow's own jobs, eight of them, which nobody needs here.
     no_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    env = without_hosts(os.environ) | environment(folder) | no_jobs
+    env = without_hosts(os.environ) | environment(folder) | no_jobs | more
     log, alive = folder / "server.log", Path(os.environ["TEST_COMMANDS"]).with_name("alive")
     with log.open("wb") as errors, alive.open("rb") as held, (folder / "out").open("wb") as out:
         server = subprocess.Popen(
-            [PYTHON, "-c", script, folder], cwd=folder, env=env, stdin=held, stdout=out,
+            [PYTHON, "-c", script, folder, *words], cwd=folder, env=env, stdin=held, stdout=out,
             stderr=errors, start_new_session=True,
         )  # fmt: skip
     _started.append(server)
@@ -134,4 +172,27 @@ def mlflow_server(serve: Callable[..., str], empty_database: Path) -> str:
         make_home(folder)
         shutil.copy(empty_database, folder)
 
-    return serve("mlflow", MLFLOW, prepare)
+    return serve("mlflow", MLFLOW, prepare=prepare)
+
+
+@dataclass(frozen=True)
+class Team:
+    """What a team has: the address of its MLflow server, and how a client gets at its S3 store."""
+
+    address: str
+    env: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def team_server(serve: Callable[..., str], s3_server: str) -> Team:
+    """``mlflow server`` on PostgreSQL, which hands artifacts on to S3."""
+    if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        missing("PostgreSQL is not installed (.ci/programs installs it on Debian)")
+    s3 = {
+        "MLFLOW_S3_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    store = {"STORE": serve("postgres", POSTGRES), "ARTIFACTS": "s3://bucket/proxied"}
+    return Team(serve("team", MLFLOW, WORKERS="2", **store, **s3), s3)

@@ -131,7 +131,7 @@ def test_lanes(tmp_path: Path, fails: str):
     """If a lane fails, .ci/run fails, tells what the second one said, and leaves no process."""
     begun = "while [ ! -e begun ]; do sleep 0.1; done"  # by the other lane, of itself
     tools = {
-        ".ci/browser": "echo of the second lane; touch begun; "
+        ".ci/programs": "echo of the second lane; touch begun; "
         + ("exec sleep 900" if fails == "first" else "exit 7"),  # longer than the test waits
         **dict.fromkeys(("bin/ruff", "bin/mypy", "bin/python", "bin/coverage"), "exit 0"),
     }

@@ -58,7 +58,7 @@ def chromium() -> str:
     except ImportError:
         missing("Playwright is not installed (pip install playwright)")
     command = next(filter(None, map(shutil.which, COMMANDS)), None)
-    return command or missing("Chromium is not installed (.ci/browser installs it on Debian)")
+    return command or missing("Chromium is not installed (.ci/programs installs it on Debian)")
 
 
 @pytest.fixture(scope="session")
