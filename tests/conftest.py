@@ -22,7 +22,9 @@ pytest_plugins = ["servers", "remotes", "hunting"]
 
 HOST_PREFIXES = ("MLFLOW_", "DVC_", "GIT_", "CI_", "GITHUB_", "AWS_")
 HOSTS = ("mlflow", "dvc", "dvc-data", "PyYAML", "pathspec")
-SERVERS = frozenset({"s3_server", "http_server", "mlflow_server", "team_server"})
+SERVERS = frozenset({
+    "s3_server", "http_server", "mlflow_server", "team_server", "guarded_server",
+})  # fmt: skip
 # The Python that a new process would be, where ``sys.executable`` is a command of the fork server.
 PYTHON = sys.executable
 SECONDS = 600  # until a command is taken for hanging; no test is to depend on how busy a machine is

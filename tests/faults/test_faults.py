@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from conftest import SECONDS, Project
+from outcomes import alike, without_ours
 from rows import FAULTS, Fault
 
 from mlflow_dvc import tags as tag
@@ -106,28 +107,6 @@ def outcome(project: Project, fault: Fault, *, enabled: bool) -> tuple[Outcome, 
     return Outcome(
         done.returncode, said, complaints, sorted(runs_of(top / "mlflow.db", top), key=repr)
     ), took
-
-
-def without_ours(text: str) -> str:
-    """Less what we say on the log, and our frames in a traceback."""
-    kept: list[str] = []
-    is_ours = False
-    for line in text.splitlines():
-        if line.startswith("  File "):
-            is_ours = "/mlflow_dvc/" in line
-        elif not line.startswith("    "):
-            is_ours = False
-        if not is_ours and "mlflow-dvc" not in line and not line.startswith("[parameters:"):
-            kept.append(line)
-    return "\n".join(kept)
-
-
-def alike(text: str, top: Path) -> str:
-    """Less what differs between any two programs: ids, times, addresses, numbers of processes."""
-    text = text.replace(str(top), "TOP")
-    text = re.sub(r"\b[0-9a-f]{32}\b", "ID", text)
-    text = re.sub(r"0x[0-9a-f]+", "ADDRESS", text)
-    return re.sub(r"\d{4}[/-]\d\d[/-]\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?|(pid|process)\W+\d+", "T", text)
 
 
 def runs_of(database: Path, top: Path) -> Iterator[Any]:
