@@ -58,6 +58,12 @@ def oldest(session: nox.Session) -> None:
     session.run("bash", ".ci/run", "oldest", external=True)
 
 
+@nox.session
+def versions(session: nox.Session) -> None:
+    """A client and a server with MLflow of two versions."""
+    steps(session, "versions")
+
+
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """The README's first command, in a fresh clone."""

@@ -110,11 +110,11 @@ def serve(shared: Callable[..., Path]) -> Callable[..., str]:
 
     def start(
         name: str, script: str, *words: str,
-        prepare: Callable[[Path], object] = make_home, **env: str,
+        prepare: Callable[[Path], object] = make_home, python: str = PYTHON, **env: str,
     ) -> str:  # fmt: skip
         def make(folder: Path) -> None:
             prepare(folder)
-            start_in(folder, script, *words, **env)
+            start_in(folder, [python, "-c", script, str(folder), *words], **env)
 
         return address_in(shared(f"server-{name}", make))
 
@@ -126,7 +126,7 @@ def address_in(folder: Path) -> str:
     return (folder / "out").read_text().strip()
 
 
-def start_in(folder: Path, script: str, *words: str, **more: str) -> None:
+def start_in(folder: Path, command: list[str], **more: str) -> None:
     """Until the server has printed its address."""
     # Without the processes for MLflow's own jobs, eight of them, which nobody needs here.
     no_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -134,7 +134,7 @@ def start_in(folder: Path, script: str, *words: str, **more: str) -> None:
     log, alive = folder / "server.log", Path(os.environ["TEST_COMMANDS"]).with_name("alive")
     with log.open("wb") as errors, alive.open("rb") as held, (folder / "out").open("wb") as out:
         server = subprocess.Popen(
-            [PYTHON, "-c", script, folder, *words], cwd=folder, env=env, stdin=held, stdout=out,
+            command, cwd=folder, env=env, stdin=held, stdout=out,
             stderr=errors, start_new_session=True,
         )  # fmt: skip
     _started.append(server)
