@@ -255,10 +255,13 @@ def limit_size(tags: Mapping[str, str]) -> dict[str, str]:
     fails to log a dataset whose source is longer than 65,535 characters.
     """
     kept = dict(tags)
+    hash_keys = [hashes_key(number) for number in range(1, MAX_HASH_TAGS + 1)]
     for key in sorted(tags, key=lambda key: -len(tags[key]) - len(key)):
         if len(json.dumps(kept)) <= MAX_CORE_BYTES:
             break
-        del kept[key]
+        # Of hashes the last tag: a search stops at the first that is not there.
+        there = [one for one in hash_keys if one in kept]
+        del kept[there[-1] if key in hash_keys else key]
     return kept
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from itertools import dropwhile
 from typing import IO
 
 from mlflow_dvc.process import Program, is_seen, open_memory, start_process
@@ -34,6 +36,29 @@ _ENVIRONMENT = {
 }
 
 
+# What a repository answers alike until something is written there.
+_QUESTIONS = frozenset({
+    ("cat-file",), ("for-each-ref",), ("ls-tree",), ("rev-parse",), ("rev-list",), ("remote",),
+    ("config", "-z", "--get-regexp"), ("merge-base",),
+})  # fmt: skip
+_MAX_KEPT, _MAX_KEPT_BYTES = 20_000, 100_000
+_Answer = subprocess.CompletedProcess[bytes]
+_kept: ContextVar[dict[Hashable, _Answer] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def keep_answers() -> Iterator[None]:
+    """Inside of it git is asked the same question once, as long as nothing is written by us.
+
+    Of a thousand runs most have their commit in common.
+    """
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
 class GitTimeoutError(OSError):
     """Git was not done in time."""
 
@@ -51,9 +76,42 @@ def run_git(
     ``given`` is its input. ``settings`` (``core.x=y``) and ``env`` are added to those that every
     call has. Raises GitTimeoutError after ``seconds``, FileNotFoundError where there is no git.
     """
+    answers = _kept.get()
+    if answers is None:
+        return _run(root, words, given, seconds, settings, env or {})
+    if not _is_question(words):
+        answers.clear()
+        return _run(root, words, given, seconds, settings, env or {})
+    key = (root, words, given, settings, frozenset((env or {}).items()))
+    if key not in answers:
+        found = _run(root, words, given, seconds, settings, env or {})
+        if len(found.stdout) + len(given) > _MAX_KEPT_BYTES:
+            return found
+        if len(answers) >= _MAX_KEPT:
+            answers.clear()
+        answers[key] = found
+    return answers[key]
+
+
+def _is_question(words: tuple[str, ...]) -> bool:
+    """``git remote`` alone lists them."""
+    words = tuple(dropwhile(lambda word: word.startswith("-"), words))
+    if words[:1] == ("remote",):
+        return len(words) == 1
+    return words[:1] in _QUESTIONS or words[:3] in _QUESTIONS
+
+
+def _run(  # noqa: PLR0913, PLR0917 - all of what run_git takes
+    root: str,
+    words: tuple[str, ...],
+    given: bytes,
+    seconds: float | None,
+    settings: tuple[str, ...],
+    env: Mapping[str, str],
+) -> _Answer:
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     options = [word for setting in (*_SETTINGS, *settings) for word in ("-c", setting)]
-    git = Program(["git", *options, *words], root, {**kept, **_ENVIRONMENT, **(env or {})})
+    git = Program(["git", *options, *words], root, {**kept, **_ENVIRONMENT, **env})
     run = _run_hidden if is_seen() else _run_child
     try:
         return run(git, given, seconds)

@@ -83,7 +83,7 @@ def parse_query(what: str) -> Iterator[Query]:
 def candidate_runs(query: Query, scope: Scope) -> list[Run]:
     """Every run that can match, by the tags, newest first; some that cannot are among them."""
     found: dict[str, Run] = {}
-    for filter_string in dict.fromkeys(_filters(query)):
+    for filter_string in dict.fromkeys(_filters(query, scope)):
         for clause in _stage_clauses(scope.stage):
             narrowed = filter_string + clause
             for run in tracking.find_runs(narrowed, scope.tracking_uri, scope.experiment_id):
@@ -107,13 +107,27 @@ def _stage_clauses(stage: str | None) -> Iterator[str]:
     yield f" AND tags.`{tag.STAGES}` LIKE '%{stage}%'"
 
 
-def _filters(query: Query) -> Iterator[str]:
+def _filters(query: Query, scope: Scope) -> Iterator[str]:
+    """A hash at a path is among the other hashes only where it has no tag of its own: there are too
+    many, or it came when the run was resumed. To look through these takes a server long.
+    """
     like = f"{query.hash}%" if query.hash else "%"
     for path in query.paths:
         yield from (f"tags.`{key}` LIKE '{like}'" for key in _keys(path))
     if query.hash:
-        for number in range(1, tag.MAX_HASH_TAGS + 1):
-            yield f"tags.`{tag.hashes_key(number)}` LIKE '% {like}'"
+        among = f"tags.`{tag.HASHES}` LIKE '% {like}'"
+        if query.paths:
+            yield from (f"tags.`{count}` LIKE '%' AND {among}" for count in (tag.OUTS, tag.DEPS))
+        else:
+            yield among
+        yield from (f"tags.`{key}` LIKE '% {like}'" for key in _more_hash_keys(scope))
+
+
+def _more_hash_keys(scope: Scope) -> list[str]:
+    """Of the tags after the first; none of them is there without the second."""
+    keys = [tag.hashes_key(number) for number in range(2, tag.MAX_HASH_TAGS + 1)]
+    is_used = tracking.has_runs(f"tags.`{keys[0]}` LIKE '%'", scope.tracking_uri)
+    return keys if is_used else []
 
 
 def _keys(path: str) -> Iterator[str]:

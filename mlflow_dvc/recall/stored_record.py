@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,6 +51,20 @@ def part_folders(paths: Iterable[str], snapshot: Snapshot) -> list[str]:
     own = (path for path in paths if tracking.part_number(path))
     found = {path.partition("/")[0] for path in own if not is_of_project(path, snapshot)}
     return sorted(found, key=tracking.part_number)
+
+
+# Of many runs the files are the same.
+_readings: dict[frozenset[tuple[str, bytes]], ProjectReading] = {}
+_MAX_READINGS = 50
+
+
+def _read_project(files: Mapping[str, bytes]) -> ProjectReading:
+    with scratch_folder() as folder:
+        with suppress(OSError):  # odd names
+            tracking.write_files(folder, files)
+        os.makedirs(os.path.join(folder, ".dvc"), exist_ok=True)
+        reading = ProjectReader(folder).read().with_templates(foreign=True)
+        return ProjectReading(reading.root, reading.content)  # all of it, before the folder goes
 
 
 @dataclass(frozen=True)
@@ -119,15 +134,13 @@ class StoredRecord:
     @cached_property
     def reading(self) -> ProjectReading:
         """Of the project's files, read as a project's own are."""
-        with scratch_folder() as folder:
-            files = {path: text for path, text in self.parsed_files.items() if is_inside(path)}
-            with suppress(OSError):  # odd names
-                tracking.write_files(folder, files)
-            os.makedirs(os.path.join(folder, ".dvc"), exist_ok=True)
-            reading = ProjectReader(folder).read().with_templates(foreign=True)
-            return ProjectReading(
-                reading.root, reading.content
-            )  # all of it, before the folder goes
+        files = {path: text for path, text in self.parsed_files.items() if is_inside(path)}
+        key = frozenset((path, hashlib.sha256(text).digest()) for path, text in files.items())
+        if key not in _readings:
+            if len(_readings) >= _MAX_READINGS:
+                _readings.clear()
+            _readings[key] = _read_project(files)
+        return _readings[key]
 
     @cached_property
     def code_files(self) -> dict[str, bytes]:

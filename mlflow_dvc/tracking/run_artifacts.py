@@ -7,7 +7,10 @@ artifacts are. A run that was found says so.
 from __future__ import annotations
 
 import inspect
+import os
 import posixpath
+import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +36,8 @@ _archives: dict[tuple[str, str, str, int | None], Archive] = {}
 _MAX_ARCHIVES = 2  # `diff` looks at two runs
 _MAX_RETRIES = 20  # files that did not come with their folder
 _SERVED = "/api/2.0/mlflow-artifacts/artifacts"  # where a server has what it keeps itself
+_NOWHERE = "nowhere:"
+_PLAIN = re.compile(r"(?!.*\.\./)[\w/.@+=, -]+")  # MLflow takes other names for an attack
 _DIRECT = frozenset({"", "file", "s3", "gs", "http", "https", "mlflow-artifacts"})
 
 
@@ -44,6 +49,8 @@ def list_artifacts(client: MlflowClient, run: Run, folder: str) -> list[FileInfo
     where = _address(client, run)
     if where is None:
         return list(client.list_artifacts(run.info.run_id, folder))
+    if (local := _local_path(where)) is not None:
+        return list(_list_local(local, folder))
     uri = f"{where}/{folder}"
     found = mlflow.artifacts.list_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri)
     # Their paths begin above the last folder of the address, wherever that is.
@@ -67,6 +74,9 @@ def read_listed(
         return None
     if (sizes[path] or 0) > MAX_ARTIFACT_BYTES:
         raise ValueError(f"larger than {MAX_ARTIFACT_BYTES >> 20} MiB")
+    local = _local_path(where)
+    if local is not None and _PLAIN.fullmatch(path):
+        return _read_local(os.path.join(local, path), sizes[path] or 0)
     with scratch_folder() as directory, no_progress_bar():
         found = mlflow.artifacts.download_artifacts(
             artifact_uri=f"{where}/{path}", dst_path=directory, tracking_uri=client.tracking_uri
@@ -125,9 +135,14 @@ def read_artifacts(
     if sum(sizes.values()) > MAX_ARTIFACT_BYTES:
         reason = f"it is larger than {MAX_ARTIFACT_BYTES >> 20} MiB"
         raise UnreadableRecordError(run_id, reason)
+    local = _local_path(_address(client, run) or _NOWHERE)
+    if not all(map(_PLAIN.fullmatch, sizes)):
+        local = None
     with scratch_folder() as directory, no_progress_bar():
-        failed = _download_folder(client, run_id, folder, directory) if sizes else None
-        found = {path: _downloaded(directory, path) for path in sizes}
+        failed = None
+        if sizes and local is None:
+            failed = _download_folder(client, run_id, folder, directory)
+        found = {p: _downloaded(local or directory, p, size) for p, size in sizes.items()}
         missing = [path for path, content in found.items() if content is None]
         for path in missing[:_MAX_RETRIES]:
             found[path] = _download_file(client, run_id, path, directory)
@@ -171,10 +186,10 @@ def _download_file(client: MlflowClient, run_id: str, path: str, directory: str)
         return None
 
 
-def _downloaded(directory: str, path: str) -> bytes | None:
+def _downloaded(directory: str, path: str, size: int) -> bytes | None:
     try:
-        return Path(directory, path).read_bytes()
-    except OSError:
+        return _read_local(os.path.join(directory, path), size)
+    except (OSError, ValueError):
         return None
 
 
@@ -213,6 +228,36 @@ def artifact_repository(tracking_uri: str, artifact_uri: str) -> Any:
     if "tracking_uri" in inspect.signature(make).parameters:
         return make(artifact_uri, tracking_uri=tracking_uri)
     return make(artifact_uri) if mlflow.get_tracking_uri() == tracking_uri else None
+
+
+def _local_path(address: str) -> str | None:
+    """Where on this machine that is: there MLflow takes five times as long as the system."""
+    parts = urlsplit(address)
+    return parts.path if parts.scheme in ("", "file") and not parts.netloc else None
+
+
+def _list_local(root: str, folder: str) -> Iterator[FileInfo]:
+    from mlflow.entities import FileInfo
+
+    where = os.path.join(root, folder)
+    if not os.path.isdir(where):
+        return
+    with os.scandir(where) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            is_folder = entry.is_dir()
+            size = None if is_folder else entry.stat().st_size
+            yield FileInfo(f"{folder}/{entry.name}", is_folder, size)
+
+
+def _read_local(path: str, size: int) -> bytes:
+    """Raises ValueError where more lies there than the listing says: it may be a device."""
+    with open(path, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("no file")
+        content = file.read(size + 1) or b""
+    if len(content) > size:
+        raise ValueError("it grows")
+    return content
 
 
 def _address(client: MlflowClient, run: Run) -> str | None:

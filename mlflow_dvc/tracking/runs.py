@@ -34,6 +34,18 @@ def find_runs(
         yield from map(_bounded, _runs(client, filter_string, ViewType.ACTIVE_ONLY, experiments))
 
 
+def has_runs(filter_string: str, tracking_uri: str | None = None) -> bool:
+    """Whether ``filter_string`` matches any run of an active experiment, now or deleted."""
+    from mlflow.entities import ViewType
+
+    with client_for(tracking_uri) as client:
+        ids = list(_experiments(client))
+        return any(
+            client.search_runs(ids[start : start + _PAGE_RUNS], filter_string, ViewType.ALL, 1)
+            for start in range(0, len(ids), _PAGE_RUNS)
+        )
+
+
 def recorded_runs(tracking_uri: str | None = None) -> Iterator[Run]:
     """Every run with a record of ours, of code or of data."""
     seen = set()

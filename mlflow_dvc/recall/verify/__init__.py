@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.storage.availability import DataRef, find_available
 from mlflow_dvc.errors import RunNotFoundError, TrackingUnavailableError, UnreadableRecordError
+from mlflow_dvc.git.run import keep_answers
 from mlflow_dvc.recall.locate import ProjectLocation, clone_project, locate_project
 from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.stored_record import StoredRecord, load_record_of
@@ -89,6 +90,7 @@ def verify(
             check = _unverified(run.info.run_id, f"what is attached cannot be had: {error.reason}")
             gone.append(_result(run.info.run_id, run.info.run_name or "", (check,)))
     with ExitStack() as stack:
+        stack.enter_context(keep_answers())
         locations = [_locate(one, project, stack) for one in records]
         records = [
             fill_withheld(one, location.repository)
