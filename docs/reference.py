@@ -1,11 +1,14 @@
-"""Write what documents say of the code: ``cli.md``, and the modules in ``architecture.md``.
+"""Write what documents say of the code: ``cli.md``, the modules in ``architecture.md``, and in
+``record.md`` the figures of ``benchmarks.json``.
 
-Run it after a command or the first line of a module changed; a test holds the documents equal.
+Run it after a command, the first line of a module or a figure changed; a test holds the documents
+equal.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -20,6 +23,7 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "mlflow_dvc"
 COLUMNS = 80
 MODULES = re.compile(r"(?<=<!-- modules -->\n).*?(?=<!-- end of modules -->)", re.DOTALL)
+COSTS = re.compile(r"(?<=<!-- costs -->\n).*?(?=<!-- end of costs -->)", re.DOTALL)
 # Lowest first, as tests/test_layers.py has them.
 FOLDERS = {
     "": "For all layers",
@@ -85,6 +89,25 @@ def architecture_page() -> str:
     return MODULES.sub(lambda _: module_lists(), text)
 
 
+def record_page() -> str:
+    """``record.md`` as it stands, with the figures as they were measured last."""
+    text = (HERE / "record.md").read_text("utf-8")
+    return COSTS.sub(lambda _: cost_table(), text)
+
+
+def cost_table() -> str:
+    """What ``python -m benchmarks --to docs`` has measured."""
+    told = json.loads((HERE / "benchmarks.json").read_text("utf-8"))
+    rows = "".join(
+        f"| {row['name']} | {row['ours']:.1f} | {row['other']:.1f} | {row['beside']} "
+        f"| {row['ratio']:.2f} |\n"
+        for row in told["rows"]
+    )
+    where = f"{told['machine']}, Python {told['python']}, MLflow {told['mlflow']}, {told['date']}"
+    head = "| | with us, ms | beside, ms | beside is | ratio |\n|---|---|---|---|---|\n"
+    return f"\nMeasured by `python -m benchmarks` ({where}):\n\n{head}{rows}\n"
+
+
 def is_current(name: str, page: str) -> bool:
     """Whether the document says the same; another version of click may break lines elsewhere."""
     return (HERE / name).read_text("utf-8").split() == page.split()
@@ -92,7 +115,11 @@ def is_current(name: str, page: str) -> bool:
 
 def main() -> int:
     """With ``--check`` nothing is written; the exit code is 1 where a document is not current."""
-    pages = {"cli.md": cli_page(), "architecture.md": architecture_page()}
+    pages = {
+        "cli.md": cli_page(),
+        "architecture.md": architecture_page(),
+        "record.md": record_page(),
+    }
     if "--check" in sys.argv:
         old = [name for name, page in pages.items() if not is_current(name, page)]
         print(*(f"docs/{name} is not current: run docs/reference.py" for name in old), sep="\n")
