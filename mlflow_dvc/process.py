@@ -41,6 +41,8 @@ _START_SECONDS = 10.0
 # What a shell's exit code says of the program that it did not start; -1: the shell was ended.
 _FAULTS = {126: errno.EACCES, 127: errno.ENOENT, -1: errno.ECHILD}
 _SHELL = "/bin/sh"
+# Some containers let no other process look at the files of this one.
+_is_refused = False
 
 
 class Process(Protocol):
@@ -76,8 +78,11 @@ def start_process(
     Every stream is a file: who inherits a pipe keeps ``python train.py | tee`` waiting. They are
     read and written from their beginning. Raises OSError where it cannot be started.
     """
-    if _hides() and (started := _start_hidden(program, (stdin, stdout, stderr))):
-        return _Orphan(*started)
+    global _is_refused
+    if _hides():
+        if started := _start_hidden(program, (stdin, stdout, stderr)):
+            return _Orphan(*started)
+        _is_refused = True
     return _Child(
         subprocess.Popen(
             program.command,
@@ -171,8 +176,19 @@ def _send(pid: int, number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-@functools.lru_cache(maxsize=1)
 def _hides() -> bool:
+    """Without a working directory the shell would complain, to the user."""
+    if _is_refused or not _can_hide():
+        return False
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=1)
+def _can_hide() -> bool:
     if not sys.platform.startswith("linux") or os.getpid() == 1:
         return False
     if not (os.access(_SHELL, os.X_OK) and shutil.which("setsid")):
@@ -202,10 +218,6 @@ def _start_hidden(
     """The number of the shell's session and what it says how the program ended; or None."""
     # Whoever watches what this process starts is told, as of any other.
     sys.audit("subprocess.Popen", program.command[0], program.command, program.cwd, program.env)
-    try:
-        os.getcwd()
-    except OSError:  # the shell would complain of it, to the user
-        return None
     here = f"/proc/{os.getpid()}/fd"
     stdin, stdout, stderr = (f"{here}/{one.fileno()}" if one else os.devnull for one in streams)
     words = [
