@@ -304,25 +304,25 @@ PROCESSES = [
         "with ThreadPoolExecutor(4) as pool: list(pool.map(work, range(8)))")),
     Fault("a daemon thread", inside="threading.Thread(target=time.sleep, args=(100,), daemon=True).start()"),
     Fault("a thread that goes on", after=(
-        "def late():\n    time.sleep(1); print('late', flush=True)\n"
+        "def late():\n    time.sleep(1); print('late', flush=True)\n"  # the thread outlives the main one
         "threading.Thread(target=late).start()")),
     Fault("a run that goes on in a thread", after=(
-        "def late():\n    time.sleep(0.5)\n    with mlflow.start_run(run_name='late'): pass\n"
+        "def late():\n    time.sleep(0.5)\n    with mlflow.start_run(run_name='late'): pass\n"  # the same
         "threading.Thread(target=late).start()")),
     Fault("asyncio", inside=(
-        "import asyncio\nasync def nap(): await asyncio.sleep(0.05)\n"
+        "import asyncio\nasync def nap(): await asyncio.sleep(0.05)\n"  # work of the loop
         "async def all_(): await asyncio.gather(*(nap() for _ in range(50)))\nasyncio.run(all_())")),
     Fault("a program of asyncio", inside=(
         "import asyncio\nasync def call():\n"
         "    one = await asyncio.create_subprocess_exec('sh', '-c', 'exit 7')\n"
         "    print(await one.wait())\nasyncio.run(call())")),
     Fault("an alarm", before="signal.signal(signal.SIGALRM, lambda *_: print('told', flush=True))",
-          inside="signal.alarm(1); time.sleep(2)"),
+          inside="signal.alarm(1); time.sleep(2)"),  # until the alarm
     Fault("alarms all along", before=(
         "signal.signal(signal.SIGALRM, lambda *_: None)\n"
         "signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)"), after="signal.setitimer(0, 0)"),
     Fault("a handler of SIGTERM", before="signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))",
-          inside="os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)"),
+          inside="os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)"),  # until the signal
 ]  # fmt: skip
 PYTHON = [
     Fault("sys.exit is replaced", before="sys.exit = lambda code=0: print('no', code)", after="sys.exit(3)"),
@@ -364,7 +364,7 @@ MLFLOW = [
         "import importlib\nfor name in ('mlflow.tracking.fluent', 'mlflow'): importlib.reload(sys.modules[name])")),
     Fault("another provider fails", before=_PROVIDES.format("raise ValueError('theirs')", "return {}")),
     Fault("another provider's tags fail", before=_PROVIDES.format("return True", "raise ValueError('t')")),
-    Fault("another provider is slow", before=_PROVIDES.format("time.sleep(1); return True", "return {'a': 'b'}")),
+    Fault("another provider is slow", before=_PROVIDES.format("time.sleep(1); return True", "return {'a': 'b'}")),  # slow
     Fault("another provider says the same", before=_PROVIDES.format("return True", "return {'git_sha': 'x', 'dvc.lock': 'y'}")),
     Fault("another provider has no tags", before=_PROVIDES.format("return True", "return None")),
     Fault("nested runs", inside="with mlflow.start_run(nested=True): mlflow.log_metric('n', 1)"),
