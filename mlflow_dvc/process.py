@@ -79,6 +79,7 @@ def start_process(
     read and written from their beginning. Raises OSError where it cannot be started.
     """
     global _is_refused
+    stdin.seek(0)
     if _hides():
         if started := _start_hidden(program, (stdin, stdout, stderr)):
             return _Orphan(*started)
@@ -229,20 +230,18 @@ def _start_hidden(
         f"{shlex.join(program.command)} <&4 >&5 2>&6 3>&- 4<&- 5>&- 6>&-",
         "echo $? >&3",
     ]
-    reads, writes = os.pipe()
-    try:
-        with open_memory() as script:
-            script.write(os.fsencode("\n".join(words) + "\n"))
-            script.flush()
-            opened = f"exec 0<{os.devnull} 1>{os.devnull} 2>&1 3>{here}/{writes}"
+    with open_memory() as script:
+        script.write(os.fsencode("\n".join(words) + "\n"))
+        script.flush()
+        reads, writes = os.pipe()
+        opened = f"exec 0<{os.devnull} 1>{os.devnull} 2>&1 3>{here}/{writes}"
+        try:
             _run_hidden(f"{opened}; setsid {_SHELL} {here}/{script.fileno()} &")
+        finally:
             os.close(writes)
-            writes = -1
-            if line := _read_line(reads, _START_SECONDS):
-                return int(line), reads
-    finally:
-        if writes >= 0:
-            os.close(writes)
+        line = _read_line(reads, _START_SECONDS)
+    if line:
+        return int(line), reads
     os.close(reads)
     return None
 

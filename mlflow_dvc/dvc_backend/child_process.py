@@ -47,8 +47,6 @@ class DvcProcess:
         self._answer = open_memory()
         with open_memory() as question:
             question.write(json.dumps(request).encode())
-            question.flush()
-            question.seek(0)
             self._process = start_process(program, question, self._answer)
 
     def wait(self, seconds: float | None = None) -> bool:

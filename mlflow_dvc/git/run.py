@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from itertools import dropwhile
 from typing import IO
 
@@ -76,15 +77,16 @@ def run_git(
     ``given`` is its input. ``settings`` (``core.x=y``) and ``env`` are added to those that every
     call has. Raises GitTimeoutError after ``seconds``, FileNotFoundError where there is no git.
     """
+    ask = partial(_run, root, words, given, seconds, settings, env or {})
     answers = _kept.get()
     if answers is None:
-        return _run(root, words, given, seconds, settings, env or {})
+        return ask()
     if not _is_question(words):
         answers.clear()
-        return _run(root, words, given, seconds, settings, env or {})
+        return ask()
     key = (root, words, given, settings, frozenset((env or {}).items()))
     if key not in answers:
-        found = _run(root, words, given, seconds, settings, env or {})
+        found = ask()
         if len(found.stdout) + len(given) > _MAX_KEPT_BYTES:
             return found
         if len(answers) >= _MAX_KEPT:
@@ -158,7 +160,6 @@ def _run_hidden(
     """Where code of the user may wait for children meanwhile, and take ours for its own."""
     with open_memory() as stdin, open_memory() as stdout, open_memory() as stderr:
         stdin.write(given)
-        stdin.flush()
         process = start_process(git, stdin, stdout, stderr)
         try:
             code = process.wait(seconds)

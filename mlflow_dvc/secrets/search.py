@@ -123,8 +123,6 @@ def _ask(rows: Sequence[tuple[str, str]], seconds: float) -> list[Findings]:
     with open_memory() as question, open_memory() as answer:
         for row in rows:
             question.write(json.dumps(row).encode() + b"\n")
-        question.flush()
-        question.seek(0)
         fault = _run(question, answer, seconds)
         answer.seek(0)
         lines = answer.read().splitlines(keepends=True)

@@ -36,7 +36,6 @@ _archives: dict[tuple[str, str, str, int | None], Archive] = {}
 _MAX_ARCHIVES = 2  # `diff` looks at two runs
 _MAX_RETRIES = 20  # files that did not come with their folder
 _SERVED = "/api/2.0/mlflow-artifacts/artifacts"  # where a server has what it keeps itself
-_NOWHERE = "nowhere:"
 _PLAIN = re.compile(r"(?!.*\.\./)[\w/.@+=, -]+")  # MLflow takes other names for an attack
 _DIRECT = frozenset({"", "file", "s3", "gs", "http", "https", "mlflow-artifacts"})
 
@@ -49,7 +48,7 @@ def list_artifacts(client: MlflowClient, run: Run, folder: str) -> list[FileInfo
     where = _address(client, run)
     if where is None:
         return list(client.list_artifacts(run.info.run_id, folder))
-    if (local := _local_path(where)) is not None:
+    if (local := _local_path(where, folder)) is not None:
         return list(_list_local(local, folder))
     uri = f"{where}/{folder}"
     found = mlflow.artifacts.list_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri)
@@ -74,9 +73,8 @@ def read_listed(
         return None
     if (sizes[path] or 0) > MAX_ARTIFACT_BYTES:
         raise ValueError(f"larger than {MAX_ARTIFACT_BYTES >> 20} MiB")
-    local = _local_path(where)
-    if local is not None and _PLAIN.fullmatch(path):
-        return _read_local(os.path.join(local, path), sizes[path] or 0)
+    if (local := _local_path(where, path)) is not None:
+        return _read_local(local, sizes[path] or 0)
     with scratch_folder() as directory, no_progress_bar():
         found = mlflow.artifacts.download_artifacts(
             artifact_uri=f"{where}/{path}", dst_path=directory, tracking_uri=client.tracking_uri
@@ -135,14 +133,15 @@ def read_artifacts(
     if sum(sizes.values()) > MAX_ARTIFACT_BYTES:
         reason = f"it is larger than {MAX_ARTIFACT_BYTES >> 20} MiB"
         raise UnreadableRecordError(run_id, reason)
-    local = _local_path(_address(client, run) or _NOWHERE)
-    if not all(map(_PLAIN.fullmatch, sizes)):
-        local = None
+    where = _address(client, run)
+    local = {path: _local_path(where, path) if where else None for path in sizes}
     with scratch_folder() as directory, no_progress_bar():
-        failed = None
-        if sizes and local is None:
+        if all(local.values()):
+            failed = None
+            found = {path: _content(local[path], size) for path, size in sizes.items()}
+        else:
             failed = _download_folder(client, run_id, folder, directory)
-        found = {p: _downloaded(local or directory, p, size) for p, size in sizes.items()}
+            found = {path: _downloaded(directory, path) for path in sizes}
         missing = [path for path, content in found.items() if content is None]
         for path in missing[:_MAX_RETRIES]:
             found[path] = _download_file(client, run_id, path, directory)
@@ -186,9 +185,16 @@ def _download_file(client: MlflowClient, run_id: str, path: str, directory: str)
         return None
 
 
-def _downloaded(directory: str, path: str, size: int) -> bytes | None:
+def _downloaded(directory: str, path: str) -> bytes | None:
     try:
-        return _read_local(os.path.join(directory, path), size)
+        return Path(directory, path).read_bytes()
+    except OSError:
+        return None
+
+
+def _content(path: str | None, size: int) -> bytes | None:
+    try:
+        return _read_local(path, size) if path is not None else None
     except (OSError, ValueError):
         return None
 
@@ -230,16 +236,24 @@ def artifact_repository(tracking_uri: str, artifact_uri: str) -> Any:
     return make(artifact_uri) if mlflow.get_tracking_uri() == tracking_uri else None
 
 
-def _local_path(address: str) -> str | None:
-    """Where on this machine that is: there MLflow takes five times as long as the system."""
+def _local_path(address: str, path: str) -> str | None:
+    """Where on this machine ``path`` is: there MLflow takes five times as long as the system.
+
+    None where it is elsewhere, or where MLflow has to judge it: a link may lead out, and some names
+    are an attack.
+    """
     parts = urlsplit(address)
-    return parts.path if parts.scheme in ("", "file") and not parts.netloc else None
+    if parts.scheme not in ("", "file") or parts.netloc or not _PLAIN.fullmatch(path):
+        return None
+    found = os.path.join(parts.path, path)
+    is_linked = os.path.realpath(found) != os.path.join(os.path.realpath(parts.path), path)
+    return None if is_linked else found
 
 
-def _list_local(root: str, folder: str) -> Iterator[FileInfo]:
+def _list_local(where: str, folder: str) -> Iterator[FileInfo]:
+    """What lies at ``where``, the place of ``folder``."""
     from mlflow.entities import FileInfo
 
-    where = os.path.join(root, folder)
     if not os.path.isdir(where):
         return
     with os.scandir(where) as entries:
@@ -251,7 +265,9 @@ def _list_local(root: str, folder: str) -> Iterator[FileInfo]:
 
 def _read_local(path: str, size: int) -> bytes:
     """Raises ValueError where more lies there than the listing says: it may be a device."""
-    with open(path, "rb", buffering=0) as file:
+    # A pipe would be waited for when it is opened.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags), "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("no file")
         content = file.read(size + 1) or b""

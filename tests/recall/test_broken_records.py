@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from conftest import Project
 import mlflow_dvc
 from mlflow_dvc import limits
 from mlflow_dvc.cli.main import cli
+from mlflow_dvc.tracking import run_artifacts
 
 Files = dict[str, bytes]
 Tags = dict[str, str]
@@ -337,6 +339,25 @@ def test_unreadable_artifacts(laboratory: Laboratory):
     assert found[laboratory.honest].verdict != "TAMPERED"
     laboratory.call("lineage", laboratory.data, most=60)
     laboratory.call("search", laboratory.data, most=60)
+
+
+def test_what_is_no_file_of_the_run(tmp_path: Path):
+    """Of artifacts on this machine no link is followed by us, and no pipe is waited for."""
+    (tmp_path / "secret").write_text("x")
+    root = tmp_path / "run"
+    (root / "dvc").mkdir(parents=True)
+    (root / "dvc/plain").write_text("x")
+    (root / "dvc/link").symlink_to("../../secret")
+    (root / "other").symlink_to(".")
+    os.mkfifo(root / "dvc/pipe")
+    address = root.as_uri()
+    found = run_artifacts._local_path(address, "dvc/plain")
+    assert found == str(root / "dvc/plain")
+    assert run_artifacts._read_local(found, 1) == b"x"
+    for path in ("dvc/link", "other/dvc/plain", "dvc/../../secret", "dvc/a%2f"):
+        assert run_artifacts._local_path(address, path) is None
+    with pytest.raises(ValueError, match="no file"):
+        run_artifacts._read_local(str(root / "dvc/pipe"), 0)
 
 
 def test_artifact_of_no_name(laboratory: Laboratory):

@@ -67,7 +67,7 @@ def test_downloaded_once(made: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     from mlflow_dvc.tracking import run_artifacts
 
     run_id = made()
-    monkeypatch.setattr(run_artifacts, "_local_path", lambda address: None)  # as if it were far
+    monkeypatch.setattr(run_artifacts, "_local_path", lambda *_: None)  # as if it were far
     asked: list[str] = []
     real = mlflow.MlflowClient.download_artifacts
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Project
 
+from mlflow_dvc import process
 from mlflow_dvc.process import Program, open_memory, start_process
 from mlflow_dvc.scratch_folder import scratch_folder
 
@@ -115,7 +116,6 @@ def test_forked_child_removes_no_folder():
 def run_program(*words: str, given: bytes = b"", **env: str) -> tuple[int | None, bytes, bytes]:
     with open_memory() as stdin, open_memory() as stdout, open_memory() as stderr:
         stdin.write(given)
-        stdin.flush()
         program = Program(words, "/", {**os.environ, **env})
         code = start_process(program, stdin, stdout, stderr).wait(30)
         stdout.seek(0), stderr.seek(0)
@@ -132,3 +132,12 @@ def test_as_any_other_process():
         run_program("no-such-program")
     with pytest.raises(PermissionError):
         run_program(os.devnull)
+
+
+def test_where_nothing_is_hidden(monkeypatch: pytest.MonkeyPatch):
+    """Where a program cannot be hidden it is a child, with the same words and streams."""
+    monkeypatch.setattr(process, "_start_hidden", lambda *_: None)
+    monkeypatch.setattr(process, "_is_refused", False)
+    assert run_program("sh", "-c", "cat; exit 7", given=b"given") == (7, b"given", b"")
+    assert process._is_refused
+    assert run_program("cat", given=b"given") == (0, b"given", b"")
