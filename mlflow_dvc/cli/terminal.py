@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -91,6 +91,29 @@ def waiting(doing: str) -> Iterator[None]:
         return
     with console_of(stderr=True).status(f"{doing} ..."):
         yield
+
+
+@contextmanager
+def counting(doing: str) -> Iterator[Callable[[int, int | None], None]]:
+    """``count(done, total)`` moves a bar on stderr, on a terminal only. The total may be None."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich import progress
+
+    bar = progress.Progress(
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description} ..."),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+        console=console_of(stderr=True),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # a pipe gets what is printed as it is
+    )
+    with bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def warn(warnings: Iterable[str]) -> None:

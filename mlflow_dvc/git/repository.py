@@ -20,7 +20,7 @@ from mlflow_dvc.git.commit_files import blob_names
 from mlflow_dvc.git.credentials import GitAccess, git_access, is_foreign
 from mlflow_dvc.git.head import common_dir, find_git_dir, is_relative_path, is_same_remote, is_sha
 from mlflow_dvc.git.links import links_out
-from mlflow_dvc.git.run import GitTimeoutError, fault_line, run_git
+from mlflow_dvc.git.run import GitTimeoutError, ask_remote_once, fault_line, run_git
 from mlflow_dvc.scratch_folder import scratch_folder
 
 # Names that git refuses for the sake of some other system are never written.
@@ -202,9 +202,13 @@ class Repository:
     def why_not_on_remote(self, remote: str, sha: str) -> str | None:
         """In words why the commit cannot be had from a remote or URL, ignoring local objects."""
         url = self.url_of(remote)
-        with scratch_folder() as folder:
-            elsewhere = Repository.create(folder, sha, self.own, "--bare")
-            return elsewhere.fetch(sha, url, "--depth=1", "--filter=tree:0")
+
+        def ask() -> str | None:
+            with scratch_folder() as folder:
+                elsewhere = Repository.create(folder, sha, self.own, "--bare")
+                return elsewhere.fetch(sha, url, "--depth=1", "--filter=tree:0")
+
+        return ask_remote_once(("has", url, sha), ask)
 
     def fetch_apart(self, folder: str, sha: str, sources: Iterable[str]) -> Repository | None:
         """A repository in ``folder`` with the trees of the commit, from the first that has it."""
@@ -224,11 +228,14 @@ class Repository:
         return beside if os.path.exists(beside) else url
 
     def answers(self, source: str) -> bool:
-        try:
-            self._ask(source, "ls-remote", "--heads", "--", source)
-        except GitError:
-            return False
-        return True
+        def ask() -> bool:
+            try:
+                self._ask(source, "ls-remote", "--heads", "--", source)
+            except GitError:
+                return False
+            return True
+
+        return ask_remote_once(("answers", self.url_of(source)), ask)
 
     def fetch_revision(self, url: str, rev: str | None) -> str:
         """The commit that ``rev`` (its default branch, if None) names at ``url``, fetched."""

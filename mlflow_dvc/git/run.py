@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import dropwhile
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from mlflow_dvc.process import Program, is_seen, open_memory, start_process
 
@@ -44,20 +45,42 @@ _QUESTIONS = frozenset({
 })  # fmt: skip
 _MAX_KEPT, _MAX_KEPT_BYTES = 20_000, 100_000
 _Answer = subprocess.CompletedProcess[bytes]
-_kept: ContextVar[dict[Hashable, _Answer] | None] = ContextVar("kept", default=None)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class GitAnswers:
+    """What repositories have answered, and what remotes have: nothing of ours is pushed there."""
+
+    repositories: dict[Hashable, _Answer] = field(default_factory=dict)
+    remotes: dict[Hashable, Any] = field(default_factory=dict)
+
+
+_kept: ContextVar[GitAnswers | None] = ContextVar("kept", default=None)
 
 
 @contextmanager
-def keep_answers() -> Iterator[None]:
+def keep_answers(answers: GitAnswers | None = None) -> Iterator[None]:
     """Inside of it git is asked the same question once, as long as nothing is written by us.
 
-    Of a thousand runs most have their commit in common.
+    Of a thousand runs most have their commit in common. ``answers`` are those of before.
     """
-    token = _kept.set({})
+    token = _kept.set(answers or GitAnswers())
     try:
         yield
     finally:
         _kept.reset(token)
+
+
+def ask_remote_once(question: Hashable, ask: Callable[[], T]) -> T:
+    """What ``ask`` finds out at a remote; while answers are kept, what it found before."""
+    kept = _kept.get()
+    if kept is None:
+        return ask()
+    if question not in kept.remotes:
+        kept.remotes[question] = ask()
+    answer: T = kept.remotes[question]
+    return answer
 
 
 class GitTimeoutError(OSError):
@@ -78,9 +101,10 @@ def run_git(
     call has. Raises GitTimeoutError after ``seconds``, FileNotFoundError where there is no git.
     """
     ask = partial(_run, root, words, given, seconds, settings, env or {})
-    answers = _kept.get()
-    if answers is None:
+    kept = _kept.get()
+    if kept is None:
         return ask()
+    answers = kept.repositories
     if not _is_question(words):
         answers.clear()
         return ask()

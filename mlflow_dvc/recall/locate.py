@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
 from mlflow_dvc.addresses import OwnAddresses
@@ -114,23 +114,45 @@ def _dvc_files(record: StoredRecord) -> list[bytes]:
     return [files[path] for path in files if path.endswith(".dvc")]
 
 
-@contextmanager
-def clone_project(record: StoredRecord, here: ProjectLocation) -> Iterator[ProjectLocation]:
-    """A throw-away clone of the run's remote at its commit, as far as that can be had.
+class CommitCopies:
+    """What is fetched of commits that are not at hand, once for all runs, while ``stack`` lasts."""
 
-    ``here`` tells what is the user's.
-    """
-    git = record.snapshot.git
-    sha = full_sha_or_none(git.sha) if git else None
-    if git is None or sha is None or not git.remote_url:
-        yield replace(here, repository=None, dvc_root=None)
-        return
-    with scratch_folder() as folder:
-        repository = Repository.create(folder, sha, here.own)
-        with suppress(GitError):  # the caller asks for the commit, and is told
-            if repository.fetch(sha, git.remote_url) is None:
-                repository.check_out(repository.tree(sha), sha)
-        root = safe_join(folder, record.snapshot.root or ".")
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._clones: dict[tuple[str, str], Repository] = {}
+        self._fetched: dict[tuple[str, str, tuple[str, ...]], Repository | None] = {}
+
+    def clone(self, record: StoredRecord, here: ProjectLocation) -> ProjectLocation:
+        """A throw-away clone of the run's remote at its commit, as far as that can be had.
+
+        ``here`` tells what is the user's.
+        """
+        git = record.snapshot.git
+        sha = full_sha_or_none(git.sha) if git else None
+        if git is None or sha is None or not git.remote_url:
+            return replace(here, repository=None, dvc_root=None)
+        key = (git.remote_url, sha)
+        if key not in self._clones:
+            self._clones[key] = self._clone(git.remote_url, sha, here.own)
+        repository = self._clones[key]
+        root = safe_join(repository.root, record.snapshot.root or ".")
         is_project = root is not None and os.path.isdir(f"{root}/.dvc")
         where = root if is_project else None
-        yield replace(here, repository=repository, dvc_root=where, untrusted=True)
+        return replace(here, repository=repository, dvc_root=where, untrusted=True)
+
+    def _clone(self, url: str, sha: str, own: OwnAddresses) -> Repository:
+        repository = Repository.create(self._folder(), sha, own)
+        with suppress(GitError):  # the caller asks for the commit, and is told
+            if repository.fetch(sha, url) is None:
+                repository.check_out(repository.tree(sha), sha)
+        return repository
+
+    def fetch(self, here: Repository, sha: str, sources: Sequence[str]) -> Repository | None:
+        """The commit from the first of the ``sources``, as ``here`` sees them, that has it."""
+        key = (here.root, sha, tuple(sources))
+        if key not in self._fetched:
+            self._fetched[key] = here.fetch_apart(self._folder(), sha, sources)
+        return self._fetched[key]
+
+    def _folder(self) -> str:
+        return self._stack.enter_context(scratch_folder())

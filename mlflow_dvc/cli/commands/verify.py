@@ -23,11 +23,18 @@ from mlflow_dvc.cli.options import (
     "Whether runs can be brought back.",
     "verify models:/churn@production",
     "verify --all",
+    "verify --all --resume audit.jsonl",
     explain_run=True,
 )
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--all", "all_runs", is_flag=True, help="Every run that carries a record.")
 @click.option("--registered", is_flag=True, help="The runs behind all registered models.")
+@click.option(
+    "--resume",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write each answer to FILE at once, and go on from those that it has.",
+)
 @json_option
 @tracking_uri_option
 @click.pass_context
@@ -36,6 +43,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     runs: tuple[str, ...],
     all_runs: bool,
     registered: bool,
+    resume: str | None,
     json_: bool,
     tracking_uri: str | None,
 ) -> None:
@@ -47,18 +55,19 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     Exits with 1 when something is lost or was tampered with, with 2 when something is not known,
     with 3 when there was nothing to judge: no run, no record, or no data in it.
     """
-    from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import verify as render
-    from mlflow_dvc.recall.verify import verify as judge
+    from mlflow_dvc.recall.verify import start_verification
+    from mlflow_dvc.recall.verify.results_file import ResultsFile
 
     if not (runs or all_runs or registered):
         raise click.UsageError("Name a RUN, or say --all or --registered.")
-    with terminal.waiting("asking the server, git and the DVC remotes"):
-        found = judge(*runs, all_runs=all_runs, registered=registered, tracking_uri=tracking_uri)
+    file = ResultsFile(resume) if resume else None
+    started = start_verification(
+        *runs, all_runs=all_runs, registered=registered, tracking_uri=tracking_uri, file=file
+    )
+    found = render.follow(started, file, is_quiet=json_)
     if json_:
         print_json(render.verify_json(found))
-    else:
-        render.print_results(found)
     codes = {VERDICT_CODES[one.verdict] for one in found}
     if NO not in codes and all(one.is_empty for one in found):
         ctx.exit(NOTHING)

@@ -10,20 +10,35 @@ from mlflow_dvc.cli import terminal
 from mlflow_dvc.cli.render.checks import print_checks, shown_id, styled_verdict
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mlflow_dvc.recall.verify import VerifyResult
+    from mlflow_dvc.recall.verify.results_file import ResultsFile
+    from mlflow_dvc.recall.verify.verification import Verification
 
 
 def verify_json(results: Sequence[VerifyResult]) -> dict[str, Any]:
     return {"schema": terminal.JSON_SCHEMA, "runs": [asdict(result) for result in results]}
 
 
-def print_results(results: Sequence[VerifyResult]) -> None:
-    if not results:
-        terminal.say("nothing to verify: no run with a record was found")
-        return
+def follow(
+    runs: Verification, file: ResultsFile | None = None, *, is_quiet: bool = False
+) -> list[VerifyResult]:
+    """All results; each is printed as soon as it is there."""
     console = terminal.console_of()
-    for result in results:
-        name = f"{shown_id(result.run_id, console)}  {result.run_name}"
-        console.print(f"{styled_verdict(result.verdict)}  {terminal.plain(name)}")
-        is_only_one = len(results) == 1
-        print_checks(console, [i for i in result.items if is_only_one or i.verdict != "PASS"])
+    found = []
+    with terminal.counting("asking the server, git and the DVC remotes") as count:
+        for result in file.keep(runs) if file else runs:
+            found.append(result)
+            count(len(found), runs.total)
+            if not is_quiet:
+                _print_result(console, result, is_only_one=runs.total == 1)
+    if not found and not is_quiet:
+        terminal.say("nothing to verify: no run with a record was found")
+    return found
+
+
+def _print_result(console: Console, result: VerifyResult, *, is_only_one: bool) -> None:
+    name = f"{shown_id(result.run_id, console)}  {result.run_name}"
+    console.print(f"{styled_verdict(result.verdict)}  {terminal.plain(name)}")
+    print_checks(console, [i for i in result.items if is_only_one or i.verdict != "PASS"])

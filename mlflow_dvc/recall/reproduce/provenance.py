@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.git.repository import Repository
-from mlflow_dvc.recall.locate import ProjectLocation
+from mlflow_dvc.recall.locate import CommitCopies, ProjectLocation
 from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.verdict import Check
 from mlflow_dvc.recall.verify.attached import check_attached, find_witness
@@ -62,7 +62,7 @@ def _unconfirmed(record: StoredRecord, restored: RestoreResult, is_clone: bool) 
     tree = ProjectLocation(Repository(restored.directory), None, untrusted=is_clone)
     found = {(item.part, item.name): item for item in restored.items if item.verdict != "PASS"}
     with ExitStack() as stack:
-        witness = find_witness(record, tree, LockMemory(), stack)
+        witness = find_witness(record, tree, LockMemory(), CommitCopies(stack))
         for item in check_attached(record, witness):
             if item.verdict != "PASS":
                 found.setdefault((item.part, item.name), item)

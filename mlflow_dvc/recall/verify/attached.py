@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 from mlflow_dvc.git.repository import full_sha_or_none
-from mlflow_dvc.recall.locate import ProjectLocation
+from mlflow_dvc.recall.locate import CommitCopies, ProjectLocation
 from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check
@@ -14,7 +13,6 @@ from mlflow_dvc.recall.verify.code import known_remotes
 from mlflow_dvc.recall.verify.record import check_files, check_locks
 from mlflow_dvc.recall.verify.witness import Witness
 from mlflow_dvc.recall.withheld import check_withheld
-from mlflow_dvc.scratch_folder import scratch_folder
 
 
 def check_attached(run: StoredRecord, witness: Witness) -> Iterator[Check]:
@@ -30,7 +28,7 @@ def check_attached(run: StoredRecord, witness: Witness) -> Iterator[Check]:
 
 
 def find_witness(
-    run: StoredRecord, location: ProjectLocation, memory: LockMemory, stack: ExitStack
+    run: StoredRecord, location: ProjectLocation, memory: LockMemory, copies: CommitCopies
 ) -> Witness:
     """The repository at hand; where it lacks the commit, what a remote has of that."""
     here, git = location.repository, run.snapshot.git
@@ -41,9 +39,6 @@ def find_witness(
     own = here.remotes()
     foreign = [source for source in known_remotes(run, here) if source not in own]
     for sources, named_by in ((own, ""), (foreign, url)):
-        if not sources:
-            continue
-        folder = stack.enter_context(scratch_folder())
-        if found := here.fetch_apart(folder, sha, sources):
+        if sources and (found := copies.fetch(here, sha, sources)):
             return Witness(run, found, memory, named_by)
     return Witness(run, None, memory)

@@ -33,29 +33,27 @@ def data_ref(run: StoredRecord, entry: DataEntry) -> DataRef | None:
     return DataRef(entry.algorithm, entry.hash, import_source(run, entry))
 
 
-def find_in_commit_remotes(
-    run: StoredRecord, location: ProjectLocation, lacking: Sequence[DataRef]
-) -> dict[str, Availability]:
-    """Of data that the project's remotes lack, what those have that the run's commit names.
+def commit_settings(run: StoredRecord, location: ProjectLocation) -> bytes | None:
+    """DVC's settings in the run's commit; None if they are those of the project, or not at hand.
 
     The checkout may be at a commit of before, or after, a remote was configured.
     """
     sha = full_sha_or_none(run.snapshot.git.sha) if run.snapshot.git else None
-    if (
-        not lacking
-        or location.repository is None
-        or sha is None
-        or not location.repository.has(sha)
-    ):
-        return {}
+    if location.repository is None or sha is None or not location.repository.has(sha):
+        return None
     inside = os.path.normpath(os.path.join(run.snapshot.root or ".", ".dvc", "config"))
     config = location.repository.file(sha, inside.replace(os.sep, "/"))
     here = Path(location.dvc_root or "", ".dvc", "config")
-    if not config or (here.is_file() and config == here.read_bytes()):
-        return {}
+    return None if here.is_file() and config == here.read_bytes() else config
+
+
+def find_in_commit_remotes(
+    settings: bytes, own: str | None, lacking: Sequence[DataRef]
+) -> dict[str, Availability]:
+    """Of data that the project's remotes lack, what those have that ``settings`` name."""
     with scratch_folder() as folder:
-        write_files(folder, {".dvc/config": config, ".dvc/config.local": _NO_GIT})
-        found, _ = find_available(folder, lacking, own=location.own_root)
+        write_files(folder, {".dvc/config": settings, ".dvc/config.local": _NO_GIT})
+        found, _ = find_available(folder, lacking, own=own)
     return {key: kept for key, kept in found.items() if not kept.count}
 
 

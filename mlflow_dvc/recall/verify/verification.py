@@ -1,0 +1,112 @@
+"""Verify as many runs as there are: what they have in common is asked once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain, islice, repeat
+from typing import TYPE_CHECKING
+
+from mlflow_dvc.errors import TrackingUnavailableError, UnreadableRecordError
+from mlflow_dvc.git.run import GitAnswers, keep_answers
+from mlflow_dvc.recall.locate import CommitCopies, ProjectLocation, locate_project
+from mlflow_dvc.recall.lock_memory import LockMemory
+from mlflow_dvc.recall.stored_record import StoredRecord, load_record_of
+from mlflow_dvc.recall.verify.project_stores import ProjectStores
+from mlflow_dvc.recall.verify.result import VerifyResult
+from mlflow_dvc.recall.verify.run_checks import check_run, unverified
+from mlflow_dvc.recall.withheld import fill_withheld
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+# The first answers come soon; later ones wait for the stores, which like to be asked for many.
+_TOGETHER = (20, 200)
+_MAX_AHEAD, _PAGE = 10_000, 1000
+
+
+class Verification:
+    """Iterate over it for the result of each run, in their order; it works as it is asked.
+
+    ``runs`` may have results among them, which stay, as do those of ``known`` by the id of the run.
+    ``total`` is how many there are: None until the last is found.
+    """
+
+    def __init__(
+        self,
+        runs: Iterable[Run | VerifyResult],
+        known: Mapping[str, VerifyResult],
+        project: str | None = None,
+        tracking_uri: str | None = None,
+    ) -> None:
+        self.total: int | None = None
+        self._runs = iter(runs)
+        self._known = known
+        self._project = project
+        self._tracking_uri = tracking_uri
+        self._stores = ProjectStores()
+        self._memory = LockMemory()
+        self._answers = GitAnswers()
+
+    def __iter__(self) -> Iterator[VerifyResult]:
+        with ExitStack() as stack:
+            copies = CommitCopies(stack)
+            for some in self._chunks():
+                with keep_answers(self._answers):
+                    results = self._judge_all(some, copies)
+                yield from results
+
+    def _chunks(self) -> Iterator[list[Run | VerifyResult]]:
+        """A few runs each, while the server is asked for more ahead: how many, is soon known."""
+        ahead: deque[Run | VerifyResult] = deque()
+        found = 0
+        for size in chain(_TOGETHER, repeat(_TOGETHER[-1])):
+            if self.total is None and len(ahead) < _MAX_AHEAD:
+                more = list(islice(self._runs, _PAGE))
+                ahead.extend(more)
+                found += len(more)
+                if len(more) < _PAGE:
+                    self.total = found
+            if not ahead:
+                return
+            yield [ahead.popleft() for _ in range(min(size, len(ahead)))]
+
+    def _judge_all(
+        self, runs: Sequence[Run | VerifyResult], copies: CommitCopies
+    ) -> list[VerifyResult]:
+        loaded = [self._load(run) for run in runs]
+        placed: dict[str, tuple[StoredRecord, ProjectLocation]] = {}
+        for one in loaded:
+            if isinstance(one, StoredRecord):
+                location = self._locate(one, copies)
+                placed[one.run_id] = fill_withheld(one, location.repository), location
+        self._stores.ask(list(placed.values()))
+        return [
+            one if isinstance(one, VerifyResult) else self._judge(*placed[one.run_id], copies)
+            for one in loaded
+        ]
+
+    def _load(self, run: Run | VerifyResult) -> StoredRecord | VerifyResult:
+        if isinstance(run, VerifyResult):
+            return run
+        run_id, name = run.info.run_id, run.info.run_name or ""
+        if run_id in self._known:
+            return self._known[run_id]
+        try:
+            return load_record_of(run, self._tracking_uri)
+        except (UnreadableRecordError, TrackingUnavailableError) as error:
+            # One line for this run: the server has answered, and the others can be judged.
+            reason = f"what is attached cannot be had: {error.reason}"
+            return VerifyResult.of(run_id, name, unverified(run_id, reason))
+
+    def _locate(self, run: StoredRecord, copies: CommitCopies) -> ProjectLocation:
+        here = locate_project(run, self._project)
+        return here if here.repository or here.dvc_root else copies.clone(run, here)
+
+    def _judge(
+        self, run: StoredRecord, location: ProjectLocation, copies: CommitCopies
+    ) -> VerifyResult:
+        stores = self._stores.answer(location)
+        checks = check_run(run, location, stores, self._memory, copies)
+        return VerifyResult.of(run.run_id, run.name, *checks)
