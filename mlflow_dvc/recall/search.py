@@ -103,7 +103,8 @@ def search(  # noqa: PLR0913 - the command has these options
     only = {word for word, asked in (("read", read), ("made", made)) if asked}
     id_ = tracking.get_experiment_id(experiment, tracking_uri) if experiment is not None else None
     scope = Scope(tracking_uri, id_, stage)
-    found = _find(what, scope, only, limit)
+    with tracking.one_client(tracking_uri):
+        found = _find(what, scope, only, limit)
     names = tracking.experiment_names({run.info.experiment_id for run, _ in found}, tracking_uri)
     return [_match(run, names, entries) for run, entries in found]
 
@@ -137,7 +138,9 @@ def _seen(query: Query, scope: Scope) -> Generator[_Seen, None, None]:
     with tracking.no_progress_bar(), ThreadPoolExecutor(_MAX_THREADS) as pool:
         for start in range(0, len(runs), _BATCH_RUNS):
             batch = runs[start : start + _BATCH_RUNS]
-            for run, entries in zip(batch, pool.map(find, batch), strict=True):
+            # Over a network one waits; on this machine threads would wait for each other.
+            ask = map if all(map(tracking.is_local, batch)) else pool.map
+            for run, entries in zip(batch, ask(find, batch), strict=True):
                 if entries:
                     yield run, entries
 

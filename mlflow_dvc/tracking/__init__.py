@@ -62,7 +62,9 @@ from mlflow_dvc.tracking.runs import recorded_runs as recorded_runs
 from mlflow_dvc.tracking.server import SNAPSHOT as SNAPSHOT
 from mlflow_dvc.tracking.server import absolute_uri as absolute_uri
 from mlflow_dvc.tracking.server import artifact_roots as artifact_roots
+from mlflow_dvc.tracking.server import is_local as is_local
 from mlflow_dvc.tracking.server import no_progress_bar as no_progress_bar
+from mlflow_dvc.tracking.server import one_client as one_client
 from mlflow_dvc.tracking.server import short_timeouts as short_timeouts
 from mlflow_dvc.tracking.server import store_path as store_path
 from mlflow_dvc.tracking.server import uri as uri

@@ -245,9 +245,14 @@ def _local_path(address: str, path: str) -> str | None:
     parts = urlsplit(address)
     if parts.scheme not in ("", "file") or parts.netloc or not _PLAIN.fullmatch(path):
         return None
-    found = os.path.join(parts.path, path)
-    is_linked = os.path.realpath(found) != os.path.join(os.path.realpath(parts.path), path)
-    return None if is_linked else found
+    if posixpath.isabs(path) or posixpath.normpath(path) != path:
+        return None
+    found = parts.path
+    for name in path.split("/"):
+        found = os.path.join(found, name)
+        if name == ".." or os.path.islink(found):
+            return None
+    return found
 
 
 def _list_local(where: str, folder: str) -> Iterator[FileInfo]:

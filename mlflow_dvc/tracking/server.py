@@ -52,6 +52,25 @@ def client_of(tracking_uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=tracking_uri)
 
 
+_held: dict[str, MlflowClient] = {}
+
+
+@contextmanager
+def one_client(tracking_uri: str | None) -> Iterator[None]:
+    """Inside of it, in all threads, a server is asked by one client. Making one takes MLflow as
+    long as reading a record.
+    """
+    where = uri(tracking_uri)
+    before = _held.get(where)
+    with client_for(tracking_uri) as client:
+        _held[where] = client
+    try:
+        yield
+    finally:
+        if before is None:
+            _held.pop(where, None)
+
+
 @contextmanager
 def client_for(tracking_uri: str | None) -> Iterator[MlflowClient]:
     """A client; whatever MLflow raises meanwhile says that the server cannot answer."""
@@ -59,7 +78,7 @@ def client_for(tracking_uri: str | None) -> Iterator[MlflowClient]:
     _refuse_to_create(where)
     require_answer(where)
     try:
-        yield client_of(where)
+        yield _held.get(where) or client_of(where)
     except store_errors() as error:
         raise TrackingUnavailableError(where, first_line(error)) from error
 
@@ -94,6 +113,11 @@ def store_path(tracking_uri: str) -> str | None:
         return unquote(parts.path) or None
     is_path = len(parts.scheme) < 2  # of one letter it is a drive
     return tracking_uri if is_path and tracking_uri not in _NO_PATHS else None
+
+
+def is_local(run: Run) -> bool:
+    """Whether the artifacts of ``run`` are files of this machine."""
+    return _local_path(run.info.artifact_uri) is not None
 
 
 def written_places(run: Run, tracking_uri: str | None = None) -> list[str]:

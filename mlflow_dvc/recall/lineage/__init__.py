@@ -37,13 +37,14 @@ def lineage(what: str, *, project: str | None = None, tracking_uri: str | None =
     ['churn/3']
     """
     asked = _LineageQuery(what, project, tracking_uri)
-    if logged := _LOGGED_MODEL.fullmatch(what):
-        subjects = asked.logged_model(logged[1])
-    elif what.startswith("models:/"):
-        subjects = asked.version()
-    else:
-        subjects = asked.run() if _RUN_ID.fullmatch(what) else []
-        subjects = subjects or asked.data()
+    with tracking.one_client(tracking_uri):
+        if logged := _LOGGED_MODEL.fullmatch(what):
+            subjects = asked.logged_model(logged[1])
+        elif what.startswith("models:/"):
+            subjects = asked.version()
+        else:
+            subjects = asked.run() if _RUN_ID.fullmatch(what) else []
+            subjects = subjects or asked.data()
     return asked.graph.about(what, subjects)
 
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING
 
+from mlflow_dvc import tracking
 from mlflow_dvc.errors import TrackingUnavailableError, UnreadableRecordError
 from mlflow_dvc.git.run import GitAnswers, keep_answers
 from mlflow_dvc.recall.locate import CommitCopies, ProjectLocation, locate_project
@@ -53,7 +54,7 @@ class Verification:
         with ExitStack() as stack:
             copies = CommitCopies(stack)
             for some in self._chunks():
-                with keep_answers(self._answers):
+                with keep_answers(self._answers), tracking.one_client(self._tracking_uri):
                     results = self._judge_all(some, copies)
                 yield from results
 
