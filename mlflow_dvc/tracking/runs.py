@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
@@ -61,19 +62,25 @@ def experiment_names(ids: set[str], tracking_uri: str | None = None) -> dict[str
         return {key: client.get_experiment(key).name for key in ids}
 
 
-def find_runs_of_stage(address: str, tracking_uri: str | None = None) -> list[Run]:
-    """The runs that DVC ran in a stage, from the start or in a later part, newest first."""
+def find_runs_of_stage(address: str, tracking_uri: str | None = None) -> Iterator[Run]:
+    """The runs that DVC ran in a stage, from the start or in a later part, newest first.
+
+    The server is asked for no more of them than are taken.
+    """
     if "'" in address:  # it would end the filter
-        return []
+        return
     # MLflow's filter has no OR.
     wanted = (f"tags.`{tag.STAGE}` = '{address}'", f"tags.`{tag.STAGES}` LIKE '%{address}%'")
-    found = {
-        run.info.run_id: run
-        for query in wanted
-        for run in find_runs(query, tracking_uri)
-        if address in tag.stages_in(run.data.tags)
-    }
-    return sorted(found.values(), key=lambda run: -(run.info.start_time or 0))
+    seen = set()
+    for run in heapq.merge(*(find_runs(query, tracking_uri) for query in wanted), key=_age):
+        if run.info.run_id not in seen and address in tag.stages_in(run.data.tags):
+            seen.add(run.info.run_id)
+            yield run
+
+
+def _age(run: Run) -> int:
+    """Less for a newer one."""
+    return -(run.info.start_time or 0)
 
 
 def get_experiment_id(name_or_id: str, tracking_uri: str | None = None) -> str:
@@ -135,20 +142,26 @@ def _runs(
     client: MlflowClient, filter_string: str, view: int, experiments: Sequence[str]
 ) -> Iterator[Run]:
     # One request may name only so many experiments before the server or a proxy balks.
-    for start in range(0, len(experiments), _PAGE_RUNS):
-        token: str | None = None
-        while True:
-            page = client.search_runs(
-                experiments[start : start + _PAGE_RUNS],
-                filter_string,
-                run_view_type=view,
-                max_results=_PAGE_RUNS,
-                page_token=token,
-            )
-            yield from page
-            token = page.token
-            if not token:
-                break
+    some = (experiments[at : at + _PAGE_RUNS] for at in range(0, len(experiments), _PAGE_RUNS))
+    yield from heapq.merge(*(_runs_in(client, filter_string, view, one) for one in some), key=_age)
+
+
+def _runs_in(
+    client: MlflowClient, filter_string: str, view: int, experiments: Sequence[str]
+) -> Iterator[Run]:
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            experiments,
+            filter_string,
+            run_view_type=view,
+            max_results=_PAGE_RUNS,
+            page_token=token,
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def _run_beginning(client: MlflowClient, prefix: str) -> str:

@@ -48,6 +48,26 @@ def test_confirmed(pipeline: Project, runs, attached):
     assert dict(runs()[0].data.tags) == tags
 
 
+def test_more_runs_than_are_looked_at(
+    pipeline: Project, runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Of a stage with many runs the newest are judged, which is said; an older one is if it is
+    named."""
+    monkeypatch.setattr("mlflow_dvc.recall.sync.candidate._MAX_RUNS", 2)
+    script = pipeline.root / "src/train.py"
+    script.write_text(
+        script.read_text().replace("with mlflow", "for _ in range(4):\n  with mlflow")
+    )
+    reproduce(pipeline, 0.5)
+    monkeypatch.chdir(pipeline.root)
+    in_order = [run.info.run_id for run in runs()][::-1]
+    assert [result.run_id for result in mlflow_dvc.sync()] == in_order[:2]
+    assert "only the newest 2 runs of the stage train are looked at" in caplog.text
+    [oldest] = mlflow_dvc.sync(in_order[-1])
+    assert (oldest.run_id, oldest.verdict) == (in_order[-1], "confirmed")
+    assert [seal_of(run) for run in runs()] == ["confirmed", "provisional", *["confirmed"] * 2]
+
+
 def test_in_a_hook_of_another_repository(pipeline: Project, runs, make_project):
     """With GIT_DIR of another repository in the environment, every run is judged all the same."""
     other = make_project("other", dvc=False)

@@ -231,7 +231,7 @@ class UpstreamTracer:
     def _runs_of(self, address: str) -> list[Run]:
         """The runs of a stage, newest first."""
         if address not in self._of_stage:
-            self._of_stage[address] = tracking.find_runs_of_stage(address, self._uri)
+            self._of_stage[address] = list(tracking.find_runs_of_stage(address, self._uri))
         return self._of_stage[address]
 
 

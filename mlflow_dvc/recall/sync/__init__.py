@@ -50,13 +50,14 @@ def sync(
     stages = {stage for run in asked for stage in tag.stages_in(run.data.tags)}
     memory = LockMemory()
     found: list[SyncResult] = []
-    for source in reading.dvc_files:
-        for stage in source.stages:
-            if stage.name is not None and (not runs or stage.address in stages):
-                candidates = list(find_candidates(here, stage, tracking_uri))
-                locks = StageLocks(reading.root, here.git_root, source, stage, memory)
-                judge = StageJudge(reading, locks, candidates)
-                found += judge.sync(wanted or None)
+    with tracking.one_client(tracking_uri):
+        for source in reading.dvc_files:
+            for stage in source.stages:
+                if stage.name is not None and (not runs or stage.address in stages):
+                    candidates = list(find_candidates(here, stage, tracking_uri, asked))
+                    locks = StageLocks(reading.root, here.git_root, source, stage, memory)
+                    judge = StageJudge(reading, locks, candidates)
+                    found += judge.sync(wanted or None)
     known = {result.run_id for result in found}
     found += [_not_here(run) for run in asked if run.info.run_id not in known]
     return [*late, *found]

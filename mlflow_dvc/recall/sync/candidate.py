@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
@@ -15,6 +14,7 @@ from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path, locked_entry
 from mlflow_dvc.dvcfiles.locked_dataset import dataset_name
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.git.file_history import has_commit
+from mlflow_dvc.guard import warn_once
 from mlflow_dvc.project import Project
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.tracking import RunPart
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _INPUTS = ("cmd", "deps", "params")  # of a lock's entry of a stage
-_MAX_RUNS = 200  # of one stage, newest first
+_MAX_RUNS = 900  # of one stage, newest first: those of other projects are on the same page
 
 
 @dataclass
@@ -110,11 +110,22 @@ class Candidate:
 
 
 def find_candidates(
-    project: Project, stage: Stage, tracking_uri: str | None
+    project: Project, stage: Stage, tracking_uri: str | None, asked: Collection[Run]
 ) -> Iterator[Candidate]:
-    """The runs of the stage that did not fail, newest first."""
+    """The runs of the stage that did not fail, newest first, and at least down to the ``asked``.
+
+    Which lock is that of a run, is known by those that came after it.
+    """
+    oldest = min((run.info.start_time or 0 for run in asked), default=None)
     runs = tracking.find_runs_of_stage(stage.address, tracking_uri)
-    for run in islice(_of_project(project, runs), _MAX_RUNS):
+    for number, run in enumerate(_of_project(project, runs)):
+        if number >= _MAX_RUNS and (oldest is None or (run.info.start_time or 0) < oldest):
+            if oldest is None:
+                warn_once(
+                    f"only the newest {_MAX_RUNS} runs of the stage {stage.address} are looked at;"
+                    " `mlflow-dvc sync RUN` looks at an older one"
+                )
+            return
         parts = tracking.load_parts(run, tracking_uri)
         for part in reversed(parts):
             if part.snapshot.stage == stage.address and not _has_failed(run, part):
