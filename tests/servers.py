@@ -99,10 +99,6 @@ finally:
 """
 
 
-# They outlive the process that started them, and must not be missed by it.
-_started: list[subprocess.Popen[bytes]] = []
-
-
 @pytest.fixture(scope="session")
 def serve(shared: Callable[..., Path]) -> Callable[..., str]:
     """``serve(name, script)``: the address of a server that all worker processes share. The script
@@ -137,10 +133,10 @@ def start_in(folder: Path, command: list[str], **more: str) -> None:
             command, cwd=folder, env=env, stdin=held, stdout=out,
             stderr=errors, start_new_session=True,
         )  # fmt: skip
-    _started.append(server)
     end = time.monotonic() + SECONDS
     while server.poll() is None and time.monotonic() < end:
         if address_in(folder):
+            server.returncode = 0  # it outlives this process, which is not to miss it
             return
         time.sleep(0.05)  # until it has started
     pytest.fail(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
