@@ -7,15 +7,14 @@ import os
 import re
 import select
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED
 from mlflow_dvc.errors import DvcUnavailableError
-from mlflow_dvc.process import Program, open_memory, start_process
+from mlflow_dvc.process import start_process
+from mlflow_dvc.program import open_memory, python_program
 
 # Exit codes: the answer says what was wrong; the limit that a task has set itself is reached.
 TASK_FAILED, OUT_OF_TIME = 4, 5
@@ -34,16 +33,12 @@ class DvcProcess:
     def __init__(
         self, task: Callable[..., Any], request: Mapping[str, Any], *, idle: bool = False
     ) -> None:
-        if getattr(sys, "frozen", False) or "python" not in os.path.basename(sys.executable or ""):
-            raise DvcUnavailableError(f"{sys.executable!r} is no Python")
         name = f"{task.__module__}:{task.__name__}"
         words = [name, str(os.getpid()), *(["idle"] if idle else [])]
-        program = Program(
-            [sys.executable, "-m", "mlflow_dvc.dvc_backend", *words],
-            # Python looks for modules in the working directory first: not in the user's.
-            Path(__file__).resolve().parents[2],
-            os.environ | {"DVC_NO_ANALYTICS": "1"},
-        )
+        try:
+            program = python_program("mlflow_dvc.dvc_backend", *words, DVC_NO_ANALYTICS="1")
+        except OSError as error:
+            raise DvcUnavailableError(str(error)) from error
         self._answer = open_memory()
         with open_memory() as question:
             question.write(json.dumps(request).encode())

@@ -13,7 +13,8 @@ from functools import partial
 from itertools import dropwhile
 from typing import IO, Any, TypeVar
 
-from mlflow_dvc.process import Program, is_seen, open_memory, start_process
+from mlflow_dvc.process import is_seen, start_process
+from mlflow_dvc.program import Program, open_memory
 
 # What `git rev-parse --local-env-vars` names, and what changes what a word means. In a hook of a
 # linked work tree, git says by these that every question is about its own repository. Settings that

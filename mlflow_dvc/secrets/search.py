@@ -10,24 +10,23 @@ import hashlib
 import json
 import os
 import signal
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from mlflow_dvc import user_cache
-from mlflow_dvc.process import Program, open_memory, start_process
+from mlflow_dvc.process import start_process
+from mlflow_dvc.program import open_memory, python_program
 
 MAX_SEARCH_SECONDS = 20.0
 HIDDEN = "***"
 HOLDS_KEY = "it holds a private key"
 HOLDS_CREDENTIALS = "it holds credentials"
 _KIND = "secrets"  # of what a process keeps for the next: that nothing was found
-_NO_PYTHON = "it was not searched for credentials: {!r} is no Python"
+_FAILED = "it could not be searched for credentials: {}"
 _TOO_LONG = "it could not be searched for credentials within {:g} s"
-_FAILED = "it could not be searched for credentials: the search ended with the exit code {}"
+_ENDED = _FAILED.format("the search ended with the exit code {}")
 _MAX_REMEMBERED = 2000
 # Of this length and kind a value is a secret wherever else it stands.
 _MIN_UNIQUE_CHARACTERS = 10
@@ -118,8 +117,6 @@ def _remember(found: Mapping[bytes, Findings]) -> None:
 
 
 def _ask(rows: Sequence[tuple[str, str]], seconds: float) -> list[Findings]:
-    if getattr(sys, "frozen", False) or "python" not in os.path.basename(sys.executable or ""):
-        return [Findings(fault=_NO_PYTHON.format(sys.executable))] * len(rows)
     with open_memory() as question, open_memory() as answer:
         for row in rows:
             question.write(json.dumps(row).encode() + b"\n")
@@ -132,16 +129,13 @@ def _ask(rows: Sequence[tuple[str, str]], seconds: float) -> list[Findings]:
 
 def _run(question: IO[bytes], answer: IO[bytes], seconds: float) -> str:
     """Why there is no answer about what was not answered."""
-    # Python looks for modules in the working directory first: not in the user's.
-    root = Path(__file__).resolve().parents[2]
-    program = Program([sys.executable, "-m", "mlflow_dvc.secrets"], root, os.environ)
     try:
-        process = start_process(program, question, answer)
+        process = start_process(python_program("mlflow_dvc.secrets"), question, answer)
     except OSError as error:
-        return _FAILED.format(error.strerror)
+        return _FAILED.format(error)
     try:
         code = process.wait(seconds)
-        return _TOO_LONG.format(seconds) if code is None else _FAILED.format(code)
+        return _TOO_LONG.format(seconds) if code is None else _ENDED.format(code)
     except OSError as error:
         return _FAILED.format(error)
     finally:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import Project
 
-from mlflow_dvc import process
-from mlflow_dvc.process import Program, open_memory, start_process
+from mlflow_dvc import hidden_shell
+from mlflow_dvc.process import start_process
+from mlflow_dvc.program import Program, open_memory
 from mlflow_dvc.scratch_folder import scratch_folder
 
 pytestmark = [
@@ -136,8 +137,8 @@ def test_as_any_other_process():
 
 def test_where_nothing_is_hidden(monkeypatch: pytest.MonkeyPatch):
     """Where a program cannot be hidden it is a child, with the same words and streams."""
-    monkeypatch.setattr(process, "_start_hidden", lambda *_: None)
-    monkeypatch.setattr(process, "_is_refused", False)
+    monkeypatch.setattr(hidden_shell, "_run_hidden", lambda _: None)
+    monkeypatch.setattr(hidden_shell, "_is_refused", False)
     assert run_program("sh", "-c", "cat; exit 7", given=b"given") == (7, b"given", b"")
-    assert process._is_refused
+    assert hidden_shell._is_refused
     assert run_program("cat", given=b"given") == (0, b"given", b"")
