@@ -282,10 +282,12 @@ def list_files(run: Run, tracking_uri: str | None = None) -> list[str]:
 
     Raises UnreadableRecordError for too many.
     """
-    found = {path.removeprefix(f"{FOLDER}/") for path in list_attached(run, tracking_uri)}
-    if ARCHIVE in found:
-        with client_for(tracking_uri) as client, suppress(ValueError):
-            listing = list_artifacts(client, run, FOLDER)
+    from mlflow.entities import FileInfo
+
+    with client_for(tracking_uri) as client:
+        listing = [FileInfo(path, False, size) for path, size in walk(client, run, FOLDER)]
+        found = {one.path.removeprefix(f"{FOLDER}/") for one in listing}
+        with suppress(ValueError):
             archive = open_archive(client, run, FOLDER, listing)
             found |= set(archive.paths if archive else ())
     return sorted(found - {ARCHIVE})
