@@ -52,6 +52,14 @@ def place() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=memory if is_large else None) as folder:
         os.chmod(folder, 0o755)
         yield Path(folder).resolve()
+        unmount(Path(folder))
+
+
+def unmount(folder: Path) -> None:
+    """Whatever a row has mounted there."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        if (target := line.split()[1]).startswith(str(folder)):
+            subprocess.run(["umount", "-l", target], check=True)
 
 
 def lay_out(place: Path, name: str, template: Path, database: Path, fault: Fault) -> Project:
@@ -140,6 +148,7 @@ def test_fault(fault: Fault, place: Path, reproduced_once: Path, empty_database:
     for name, enabled in (("less", False), ("with", True)):
         project = lay_out(place, name, reproduced_once, empty_database, fault)
         both[name] = outcome(project, fault, enabled=enabled)
+        unmount(place / name)
         shutil.rmtree(place / name, ignore_errors=True)
     (less, less_took), (with_us, took) = both["less"], both["with"]
     assert with_us == less
