@@ -11,6 +11,7 @@ equal, the last one.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -27,6 +28,7 @@ import mlflow
 
 import mlflow_dvc
 from benchmarks import histories, start_run
+from mlflow_dvc.capture import workspace
 
 COLD = "import mlflow\nwith mlflow.start_run():\n    mlflow.log_metric('x', 1)\n"
 NAMES = ("benchmarks.json", "benchmarks.svg")
@@ -61,6 +63,34 @@ def runs(times: int) -> Iterator[Row]:
     for name, begin, whole, bare_begin, bare_whole in start_run.medians(times):
         yield Row(f"start_run, {name}", begin, bare_begin, "the same tags by hand")
         yield Row(f"a whole run, {name}", whole, bare_whole, "the same tags by hand")
+
+
+def others(times: int) -> Iterator[Row]:
+    """A whole short run, beside what people do to have the same, or something like it."""
+    name = "1 pipeline of 5 outputs"
+
+    def ours() -> None:
+        with mlflow.start_run():
+            mlflow.log_metric("x", 1)
+
+    def by_hand() -> None:
+        with mlflow_dvc.disabled(), mlflow.start_run(tags=tags):
+            mlflow.log_metric("x", 1)
+            for path in ("dvc.yaml", "dvc.lock"):
+                mlflow.log_artifact(path, "dvc")
+            mlflow.log_dict(tags, "dvc/record.json")
+
+    def dvclive() -> None:
+        with importlib.import_module("dvclive").Live(save_dvc_exp=False) as live:
+            live.log_metric("x", 1)
+            live.next_step()
+
+    with start_run.project(start_run.SIZES[name]):
+        tags = workspace.capture_run().tags
+        row = f"a whole run, {name}"
+        yield in_turn(row, "the same tags, and three files, by hand", ours, by_hand, times)
+        if importlib.util.find_spec("dvclive"):
+            yield in_turn(row, "DVCLive alone, without MLflow", ours, dvclive, times)
 
 
 def cold(times: int) -> Iterator[Row]:
@@ -183,7 +213,14 @@ def main() -> None:
     here = Path.cwd()
     rows: list[Row] = []
     print(f"{'':50}{'with us':>10}{'beside':>10}{'ratio':>7}")
-    for part in (runs(given.runs), cold(max(given.runs // 8, 3)), searches(given.history), null()):
+    parts = (
+        runs(given.runs),
+        others(given.runs),
+        cold(max(given.runs // 8, 3)),
+        searches(given.history),
+        null(),
+    )
+    for part in parts:
         for row in part:
             rows.append(row)
             print(

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -80,26 +80,33 @@ def measure(runs: int) -> tuple[list[float], list[float], list[float], list[floa
 
 def medians(runs: int) -> Iterator[tuple[str, float, float, float, float]]:
     """Of each project: `start_run` and a whole run with us, and with the same tags by hand; ms."""
-    here = os.getcwd()
     for name, size in SIZES.items():
-        with tempfile.TemporaryDirectory() as directory:
-            root = Path(directory)
-            if size:
-                lay_out(root, *size)
-            os.chdir(root)
-            mlflow.set_tracking_uri(f"sqlite:///{root}/mlflow.db")
-            with mlflow_dvc.disabled():
-                for _ in range(20):  # until MLflow and its database are warm
-                    mlflow.start_run()
-                    mlflow.end_run()
-            workspace.capture_run()
-            time.sleep(2.1)  # until the files count as settled, as they are in a real project
-            workspace.capture_run()
+        with project(size):
             begin, whole, bare_begin, bare_whole = (
                 statistics.median(times) * 1000 for times in measure(runs)
             )
-            os.chdir(here)
-            yield name, begin, whole, bare_begin, bare_whole
+        yield name, begin, whole, bare_begin, bare_whole
+
+
+@contextmanager
+def project(size: tuple[int, int] | None) -> Iterator[None]:
+    """The working directory is a warm project, with MLflow's database in it."""
+    here = os.getcwd()
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        if size:
+            lay_out(root, *size)
+        os.chdir(root)
+        mlflow.set_tracking_uri(f"sqlite:///{root}/mlflow.db")
+        with mlflow_dvc.disabled():
+            for _ in range(20):  # until MLflow and its database are warm
+                mlflow.start_run()
+                mlflow.end_run()
+        workspace.capture_run()
+        time.sleep(2.1)  # until the files count as settled, as they are in a real project
+        workspace.capture_run()
+        yield
+        os.chdir(here)
 
 
 def be_quiet() -> None:
