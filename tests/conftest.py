@@ -10,10 +10,10 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import forkserver.measured
 import pytest
@@ -57,8 +57,14 @@ def without_hosts(environment: Mapping[str, str]) -> dict[str, str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs a server, and no browser, is of that suite, without a word at the test."""
+    """Whatever needs a server, and no browser, is of that suite, without a word at the test; and
+    all parameters of a test but the first are marked, as no host makes a difference among them."""
+    seen = set()
     for item in items:
+        test = item.nodeid.partition("[")[0]
+        if test in seen:
+            item.add_marker("again")
+        seen.add(test)
         needs = SERVERS.intersection(getattr(item, "fixturenames", ()))
         if needs and not item.get_closest_marker("browser"):
             item.add_marker("servers")
@@ -67,6 +73,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def examples(few: int) -> int:
     """How many inputs to make up: ``few`` in the fast suite, EXAMPLES in the long one."""
     return int(os.environ.get("EXAMPLES", few))
+
+
+def few(*chosen: Any, of: Iterable[Any]) -> list[Any]:
+    """Parameters, of which only those that are ``chosen`` are of the fast suite."""
+    return [
+        pytest.param(
+            *(one if isinstance(one, tuple) else [one]),
+            marks=() if one in chosen else pytest.mark.long,
+        )
+        for one in of
+    ]
 
 
 def missing(what: str) -> NoReturn:

@@ -100,6 +100,7 @@ def test_small_ones(make_project, runs, attached, seed: int, size: int):
     holds(make_project(), runs, attached, seed, size)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 def test_large_ones(make_project, runs, attached, seed: int):
     """The same of fifty stages, the last of which reads what all others made."""

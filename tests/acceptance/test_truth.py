@@ -10,7 +10,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from conftest import FIVE_LINES, Project, lay_out
+from conftest import FIVE_LINES, Project, few, lay_out
 from endings import FAILURES
 
 import mlflow_dvc
@@ -198,15 +198,18 @@ COMMANDS = {
 
 @pytest.mark.parametrize(
     ("command", "ending"),
-    [
-        ("script", "exception"),
-        ("script", "sys.exit"),
-        ("script", "killed"),
-        ("script", "interrupted"),
-        ("module", "SystemExit"),
-        ("code", "builtin"),
-    ],
-)
+    few(
+        ("script", "exception"), ("script", "killed"), ("module", "SystemExit"),
+        of=[
+            ("script", "exception"),
+            ("script", "sys.exit"),
+            ("script", "killed"),
+            ("script", "interrupted"),
+            ("module", "SystemExit"),
+            ("code", "builtin"),
+        ],
+    ),
+)  # fmt: skip
 def test_nothing_after_a_failure(pipeline: Project, runs, ending: str, command: str):
     """Rule 3. Naive: the failed stage's outputs as if DVC had taken them; and DVC then finds the
     stage in its run cache and skips it. Seen: repro fails, and runs the stage again afterwards."""
@@ -284,7 +287,7 @@ def test_two_stages_that_log(pipeline: Project, runs):
     assert train.data.tags["dvc.data_version"] != report.data.tags["dvc.data_version"]
 
 
-@pytest.mark.parametrize("how", ["workspace", "--temp", "--queue"])
+@pytest.mark.parametrize("how", few("--temp", "--queue", of=["workspace", "--temp", "--queue"]))
 def test_experiments(pipeline: Project, runs, attached, how: str):
     """Rule 5. Naive: DVC_ROOT, which names the parent's data, not that of the copy that runs."""
     words = ["exp", "run", "--name", "mine", "--set-param", "lr=0.9"]

@@ -9,13 +9,14 @@ import re
 import shutil
 import subprocess
 import warnings
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import mlflow.data
 import pytest
-from conftest import FIVE_LINES, SECONDS, Project, both_stores
+from conftest import FIVE_LINES, SECONDS, Project, both_stores, few
 from remotes import S3, Http
 
 from mlflow_dvc.datasets.source import DvcDatasetSource
@@ -253,8 +254,16 @@ def test_imported_data(pushed: Project, tmp_path: Path, make_project, monkeypatc
 # --- loaded back ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["data/raw.csv", "data/folder"])
-@pytest.mark.parametrize("place", ["work tree", "cache", "remote", "repository", "URL"])
+PLACES = ("work tree", "cache", "remote", "repository", "URL")
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    few(
+        *zip(PLACES, ("data/raw.csv", "data/folder") * 3, strict=False),
+        of=product(PLACES, ("data/raw.csv", "data/folder")),
+    ),
+)
 def test_round_trip(  # noqa: PLR0917
     pushed: Project, runs, tmp_path: Path, monkeypatch, path: str, place: str
 ):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
-from conftest import FIVE_LINES, Project
+from conftest import FIVE_LINES, Project, few
 from sealed import seal_of, synced
 
 import mlflow_dvc
@@ -439,8 +440,10 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("is_sealed", [True, False], ids=["sealed", "unsealed"])
-@pytest.mark.parametrize("how", OTHERS)
+@pytest.mark.parametrize(
+    ("how", "is_sealed"),
+    few(*zip(OTHERS, (True, False) * 3, strict=False), of=product(OTHERS, (True, False))),
+)
 def test_lock_of_another_execution(pipeline: Project, runs, how: str, is_sealed: bool):
     """A lock that another execution left, with the same inputs, says nothing of a run: neither on
     disk nor in a commit."""
@@ -486,7 +489,7 @@ def test_restored_from_the_run_cache(pipeline: Project, runs, is_sealed: bool):
 
 
 @pytest.mark.fresh  # one execution is told by its processes
-@pytest.mark.parametrize("is_sealed", [True, False], ids=["sealed", "unsealed"])
+@pytest.mark.parametrize("is_sealed", few(True, of=[True, False]), ids=["sealed", "unsealed"])
 def test_two_processes_of_one_command(pipeline: Project, runs, is_sealed: bool):
     """Runs of several processes of one execution, and several of one, all have what DVC locked."""
     pipeline.write("src/post.py", FIVE_LINES + "open('models/model.txt', 'a').write('more')\n")

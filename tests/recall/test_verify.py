@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Project, environment, files_of_record, lay_out, make_home
+from conftest import Project, environment, few, files_of_record, lay_out, make_home
 
 import mlflow_dvc
 from mlflow_dvc.git.commit_files import committed_bytes
@@ -467,7 +467,9 @@ Path("model.txt").write_text(Path("params.yaml").read_text())
 """
 
 
-@pytest.mark.parametrize("folder", ["code", "submodules", "contradicted", "resume-1"])
+@pytest.mark.parametrize(
+    "folder", few("code", "resume-1", of=["code", "submodules", "contradicted", "resume-1"])
+)
 def test_folders_called_as_ours(make_project, runs, monkeypatch, tmp_path: Path, folder: str):
     """A project's folder may be called as one of a record is; parameters that are dependencies too
     may be edited, which is no change of code."""

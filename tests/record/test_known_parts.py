@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from itertools import product
 from typing import Any
 
 import mlflow
 import pytest
-from conftest import FIVE_LINES, Project
+from conftest import FIVE_LINES, Project, few
 
 from mlflow_dvc.record import lifecycle
 from mlflow_dvc.record.run_registry import known_records
@@ -50,8 +51,13 @@ def later_parts(files: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.fresh
-@pytest.mark.parametrize("data", ["clean", "modified", "dirty"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "data"),
+    few(
+        ("after", "clean"), ("active", "modified"), ("pool", "dirty"),
+        of=product(WAYS, ("clean", "modified", "dirty")),
+    ),
+)  # fmt: skip
 def test_nothing_new(pipeline: Project, runs, attached, way: str, data: str):
     """A run that its own process, or one forked from it, takes up has one record."""
     pipeline.write("run.py", WAYS[way])

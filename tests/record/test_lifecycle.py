@@ -8,7 +8,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from conftest import Project, both_stores
+from conftest import Project, both_stores, few
 
 pytestmark = pytest.mark.hosts
 
@@ -63,24 +63,25 @@ def test_nobody_ends_it(pipeline: Project, runs, attached, changed: bool):
     assert (b"modified" in files["record.md"]) is changed
 
 
+ENDS = {
+    "client": CREATE,
+    "ended": CREATE + "client.set_terminated(run_id)\n",
+    "ended twice": CREATE + "client.set_terminated(run_id)\n" * 2,
+    "fluent": "mlflow.start_run()\n",
+    "with": "with mlflow.start_run(): pass\n",
+    "resumed": CREATE + "with mlflow.start_run(run_id=run_id): pass\n",
+    "left": CREATE + "mlflow.start_run(run_id=run_id)\n",
+    "resumed and left": (
+        "with mlflow.start_run() as run: pass\nmlflow.start_run(run_id=run.info.run_id)\n"
+    ),
+}
+
+
 @pytest.mark.fresh
-@pytest.mark.parametrize(
-    "script",
-    [
-        CREATE,
-        CREATE + "client.set_terminated(run_id)\n",
-        CREATE + "client.set_terminated(run_id)\nclient.set_terminated(run_id)\n",
-        "mlflow.start_run()\n",
-        "with mlflow.start_run(): pass\n",
-        CREATE + "with mlflow.start_run(run_id=run_id): pass\n",
-        CREATE + "mlflow.start_run(run_id=run_id)\n",
-        "with mlflow.start_run() as run: pass\nmlflow.start_run(run_id=run.info.run_id)\n",
-    ],
-    ids=["client", "ended", "ended twice", "fluent", "with", "resumed", "left", "resumed and left"],
-)
-def test_once(pipeline: Project, runs, script: str):
+@pytest.mark.parametrize("how", few("ended twice", "with", "resumed and left", of=ENDS))
+def test_once(pipeline: Project, runs, how: str):
     """However a run ends, its inputs and its pages are written once."""
-    pipeline.write("run.py", COUNT + script)
+    pipeline.write("run.py", COUNT + ENDS[how])
     shown = pipeline.python("run.py")
     [line] = [line for line in shown.splitlines() if line.startswith("SENT")]
     [sent] = json.loads(line.removeprefix("SENT ")).values()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from itertools import product
 
 import mlflow
 import pytest
-from conftest import Project, both_stores
+from conftest import Project, few
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.record import inputs
@@ -48,8 +49,14 @@ def here(pipeline: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return pipeline
 
 
-@both_stores
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("tracking_uri", "way"),
+    few(
+        ("sqlite", "log_model"), ("sqlite", "failed"), ("file", "client"),
+        of=product(("sqlite", "file"), WAYS),
+    ),
+    indirect=["tracking_uri"],
+)  # fmt: skip
 def test_alone(pipeline: Project, way: str):
     """A model without a run has what a run has when the process ends; naive is ``unverified``."""
     pipeline.git("tag", "dataset-v1")
