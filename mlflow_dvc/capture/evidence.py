@@ -62,8 +62,31 @@ def apply_disk_check(
 
     What was touched since then may have been different: of that nothing new is said. None for the
     present moment. ``missing`` are the paths at which nothing lay when the run had just started.
-    """
 
+    Of an equal answer for the same ``snapshot`` it is the same object.
+    """
+    global _applied
+    is_settled = started is not None and all(row.changed <= started for row in answer.values())
+    known = _applied
+    if is_settled and known and known[0] is snapshot and known[1:3] == (answer, missing):
+        return known[3]
+    checked = _apply(snapshot, asked, answer, started, missing)
+    if is_settled:
+        _applied = snapshot, answer, missing, checked
+    return checked
+
+
+# What was applied last: the runs of a sweep find the same.
+_applied: tuple[Snapshot, Answer, Set[str], Snapshot] | None = None
+
+
+def _apply(
+    snapshot: Snapshot,
+    asked: Mapping[tuple[str, str], HashQuery],
+    answer: Answer,
+    started: int | None,
+    missing: Set[str],
+) -> Snapshot:
     def found(part: str, path: str) -> HashResult | None:
         question = asked.get((part, path))
         row = answer.get(question.key) if question else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -60,14 +61,17 @@ class HashCache:
 
     def _mark(self, query: HashQuery, seen: TreeStat) -> str:
         """The stamp, and that of every rule that may hide a part of a folder."""
-        folders = [*parents(query.path), ""]
-        return "\0".join([seen.digest, *(self._rule(folder) for folder in folders)])
+        return f"{seen.digest}\0{self._rules_of(posixpath.dirname(query.path))}"
+
+    def _rules_of(self, folder: str) -> str:
+        if folder not in self._rules:
+            above = (self._rule(one) for one in (*parents(folder), "") if folder)
+            self._rules[folder] = "\0".join([self._rule(folder), *above])
+        return self._rules[folder]
 
     def _rule(self, folder: str) -> str:
-        if folder not in self._rules:
-            seen = stat_tree(os.path.join(self._root, folder, ".dvcignore"))
-            self._rules[folder] = seen.digest if seen else ""
-        return self._rules[folder]
+        seen = stat_tree(os.path.join(self._root, folder, ".dvcignore"))
+        return seen.digest if seen else ""
 
 
 @lru_cache(maxsize=4)

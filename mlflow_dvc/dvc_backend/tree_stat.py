@@ -34,9 +34,16 @@ def stat_tree(path: str, max_files: int | None = None) -> TreeStat | None:
     Raises OSError for what cannot be looked at, TooManyFilesError for more than ``max_files``.
     """
     try:
-        top, link = os.stat(path), os.lstat(path)
+        top = link = os.lstat(path)
+        if stat.S_ISLNK(link.st_mode):
+            top = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    if stat.S_ISREG(link.st_mode):  # most of all: a data file
+        if max_files == 0:
+            raise TooManyFilesError(path)
+        digest = _digest([_row("", top)])
+        return TreeStat(digest, top.st_mtime_ns, top.st_ctime_ns, top.st_size, 1)
     rows: list[bytes] = []
     written = changed = size = nfiles = 0
     if stat.S_ISLNK(link.st_mode):  # it may be made to point elsewhere, at what is older

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterable
 
 from mlflow_dvc import settings, tracking
 from mlflow_dvc.datasets.description import (
@@ -18,7 +17,7 @@ from mlflow_dvc.datasets.description import (
 from mlflow_dvc.dvcfiles.remotes import default_remote
 from mlflow_dvc.record.run_registry import RunRecordState
 from mlflow_dvc.record.run_tags import read_run
-from mlflow_dvc.snapshot import DataEntry, inputs
+from mlflow_dvc.snapshot import inputs
 from mlflow_dvc.tracking import Input
 
 CONTEXT = "training"
@@ -74,20 +73,17 @@ def _wanted(record: RunRecordState) -> list[Input]:
         if entry.is_fact and entry.tells_data and entry.state != "missing"
     ]
     remote = default_remote(capture.reading.root) if capture.reading and known else None
+    # Where a dependency was imported from is only said by the record of its maker.
+    imported = {out.path: out for out in capture.data.data if out.source}
     return [
         Input(
             name=entry.path[:MAX_NAME_CHARACTERS],
             digest=mlflow_digest(entry.hash or ""),
             source=json.dumps(describe_source(entry, capture.git, remote, capture.data.root)),
-            profile=json.dumps(describe_profile(_whole(entry, capture.data.data))),
+            profile=json.dumps(describe_profile(imported.get(entry.path, entry))),
         )
         for entry in known[:_MAX_INPUTS]
     ]
-
-
-def _whole(entry: DataEntry, data: Iterable[DataEntry]) -> DataEntry:
-    """A dependency with what only its maker's record says: where it was imported from."""
-    return next((out for out in data if out.path == entry.path and out.source), entry)
 
 
 def _is_among(one: Input, there: list[Input]) -> bool:

@@ -19,6 +19,7 @@ from mlflow_dvc.report.record_markdown import record_md
 from mlflow_dvc.snapshot import Snapshot
 
 _MAX_WARNINGS = 2
+_last: RunCapture | None = None
 # What the last pages were made of, and these.
 _drawn: tuple[tuple[object, ...], dict[str, bytes]] | None = None
 
@@ -100,7 +101,16 @@ def _write_complete(record: RunRecordState) -> None:
     record.begun = record.capture.tags  # after it: a process may be forked in between
     with guard(f"check the data of {record.label}"):
         disk_check.start_check(record)
+    record.capture = _share(record.capture)
     log_warnings(record.capture)
+
+
+def _share(capture: RunCapture) -> RunCapture:
+    """That of the run before, if it is equal, with the files and tags that were made of it."""
+    global _last
+    if _last != capture:
+        _last = capture
+    return _last
 
 
 def update(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -116,6 +117,48 @@ def test_hashed_once(pipeline: Project, tmp_path: Path):
     )
     pipeline.dvc("repro", "train", PYTHONPATH=str(site))
     assert log.read_text().splitlines() == [str(pipeline.root / "models/model.txt")]
+
+
+SAME = """\
+import json, sys, time
+import mlflow
+from mlflow_dvc.dvc_backend.child_process import DvcProcess
+from mlflow_dvc.record import lifecycle
+
+started, make = [], DvcProcess.__init__
+
+def note(self, *words, **more):
+    started.append(self)
+    make(self, *words, **more)
+
+DvcProcess.__init__ = note
+time.sleep(2.5)  # until no time stamp is too new to be believed
+
+def run():
+    with mlflow.start_run() as run:
+        pass
+    return lifecycle.registry.get(run.info.run_id).capture
+
+first, second, third = run(), run(), run()
+open("data/raw.csv", sys.argv[1]).close()
+open("data/raw.csv", "a").write(sys.argv[2])
+after = run()
+print(json.dumps([second is third, after is third, len(started), after.data.data_status]))
+"""
+
+
+def test_runs_that_see_the_same(pipeline: Project):
+    """Of runs that find the same on disk the later ones share what was made of it, and start no
+    process; a change in between is seen."""
+    pipeline.write("run.py", SAME)
+    for number in range(1500):
+        pipeline.write(f"many/{number}", str(number))
+    pipeline.dvc("add", "--quiet", "many")
+    pipeline.commit("many")
+    pipeline.python("run.py", "r", "")
+    said = pipeline.python("run.py", "w", "a,b\n7,8\n")
+    shared, is_old, started, status = json.loads(said.splitlines()[-1])
+    assert (shared, is_old, started, status) == (True, False, 1, "modified")
 
 
 # --- what it must not touch ---------------------------------------------------------------------
