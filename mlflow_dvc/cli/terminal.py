@@ -94,10 +94,16 @@ def waiting(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def counting(doing: str) -> Iterator[Callable[[int, int | None], None]]:
-    """``count(done, total)`` moves a bar on stderr, on a terminal only. The total may be None."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
+def counting(doing: str) -> Iterator[tuple[Console, Callable[[int, int | None], None]]]:
+    """A console for data, and ``count(done, total)``, which moves a bar on a terminal.
+
+    The total may be None. The bar is on the terminal that the data is printed to, so that neither
+    runs into the other; where that is a pipe, on stderr.
+    """
+    data = console_of()
+    beside = data if data.is_terminal else console_of(stderr=True)
+    if not beside.is_terminal:
+        yield data, lambda done, total: None
         return
     from rich import progress
 
@@ -107,13 +113,13 @@ def counting(doing: str) -> Iterator[Callable[[int, int | None], None]]:
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
-        console=console_of(stderr=True),
+        console=beside,
         transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # a pipe gets what is printed as it is
+        redirect_stdout=False,
     )
     with bar:
         task = bar.add_task(doing, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield data, lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def warn(warnings: Iterable[str]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -80,6 +82,28 @@ def test_ended_and_resumed(many: Project, tmp_path: Path, runs):
         mlflow_dvc.verify(all_runs=True, resume=str(file))
         == mlflow_dvc.verify(*by_id, resume=str(file))[::-1]
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of Linux and macOS")
+def test_on_a_terminal(many: Project):
+    """A person sees a bar that moves, and the answers above it, each on a line of its own."""
+    ours, theirs = os.openpty()
+    command = (sys.executable, "-m", "mlflow_dvc", "verify", "--all")
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # Linux's way to say that the other end is closed
+            while more := os.read(ours, 65536):
+                said += more
+    os.close(ours)
+    assert process.returncode == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.decode())
+    assert "30/30" in text
+    # What stands on each line when the next one begins.
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    assert sum(line.startswith("PASS ") for line in lines) == 30
+    assert not any("PASS" in line for line in lines if "asking" in line)
 
 
 def test_unknown_is_asked_again(many: Project, tmp_path: Path, runs):

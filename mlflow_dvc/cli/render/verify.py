@@ -25,9 +25,9 @@ def follow(
     runs: Verification, file: ResultsFile | None = None, *, is_quiet: bool = False
 ) -> list[VerifyResult]:
     """All results; each is printed as soon as it is there."""
-    console = terminal.console_of()
     found = []
-    with terminal.counting("asking the server, git and the DVC remotes") as count:
+    doing = "asking the server, git and the DVC remotes"
+    with terminal.counting(doing) as (console, count):
         for result in file.keep(runs) if file else runs:
             found.append(result)
             count(len(found), runs.total)

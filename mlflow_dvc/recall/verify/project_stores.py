@@ -22,7 +22,7 @@ class ProjectStores:
 
     def __init__(self) -> None:
         self._answers: dict[_Place, StoreAnswer] = {}
-        self._asked: set[tuple[bytes, str]] = set()
+        self._asked: set[tuple[_Place, bytes, str]] = set()
 
     def answer(self, location: ProjectLocation) -> StoreAnswer:
         """Of all hashes that were asked for there."""
@@ -51,12 +51,16 @@ class ProjectStores:
             known, _ = self.answer(location)
             lacking = [one for one in _data_refs(run) if known[one.key].count]
             if lacking and (settings := commit_settings(run, location)):
-                new = {one.key: one for one in lacking if (settings, one.key) not in self._asked}
-                wanted.setdefault((_place(location), settings), {}).update(new)
+                place = _place(location)
+                asked = {one.key: one for one in lacking}
+                new = {
+                    key: asked[key] for key in asked if (place, settings, key) not in self._asked
+                }
+                wanted.setdefault((place, settings), {}).update(new)
         for (place, settings), refs in wanted.items():
             known, _ = self._answers[place]
             known.update(find_in_commit_remotes(settings, place[1], list(refs.values())))
-            self._asked.update((settings, key) for key in refs)
+            self._asked.update((place, settings, key) for key in refs)
 
 
 def _place(location: ProjectLocation) -> _Place:
