@@ -208,7 +208,7 @@ class Repository:
                 elsewhere = Repository.create(folder, sha, self.own, "--bare")
                 return elsewhere.fetch(sha, url, "--depth=1", "--filter=tree:0")
 
-        return ask_remote_once(("has", url, sha), ask)
+        return ask_remote_once(("has", self.root, url, sha), ask)  # it may be relative
 
     def fetch_apart(self, folder: str, sha: str, sources: Iterable[str]) -> Repository | None:
         """A repository in ``folder`` with the trees of the commit, from the first that has it."""
@@ -235,7 +235,7 @@ class Repository:
                 return False
             return True
 
-        return ask_remote_once(("answers", self.url_of(source)), ask)
+        return ask_remote_once(("answers", self.root, source), ask)
 
     def fetch_revision(self, url: str, rev: str | None) -> str:
         """The commit that ``rev`` (its default branch, if None) names at ``url``, fetched."""
