@@ -142,6 +142,34 @@ def test_other_file(pipeline: Project, tmp_path: Path, name: str):
     assert file.read_bytes() == OTHER_FILES[name]
 
 
+def test_equal_settings_in_two_projects(
+    make_project: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What the remote that a commit names has is found for each project of it, however late."""
+    monkeypatch.setattr("mlflow_dvc.recall.verify.verification._TOGETHER", (1, 1))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/both.db")
+    repository = make_project(dvc=False)
+    projects = [Project(repository.root / name) for name in ("a", "b")]
+    for one in projects:
+        one.root.mkdir()
+        one.dvc("init", "--quiet", "--subdir")
+        one.dvc("remote", "add", "--quiet", "--default", "there", str(tmp_path / "there"))
+        one.write("raw.csv", "1,2\n")
+        one.dvc("add", "--quiet", "raw.csv")
+        one.dvc("push", "--quiet")
+        one.write("run.py", "import mlflow\nwith mlflow.start_run():\n    pass\n")
+    repository.commit("with a remote")
+    for one in projects:
+        one.python("run.py")
+        shutil.rmtree(one.root / ".dvc/cache")
+        one.write(".dvc/config", "")
+    repository.commit("without")
+    monkeypatch.chdir(repository.root)
+    found = mlflow_dvc.verify(all_runs=True)
+    data = [item for one in found for item in one.items if item.part == "data"]
+    assert [(item.verdict, item.reason) for item in data] == [("PASS", "remote there")] * 2
+
+
 def test_outside_of_the_project(many: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Where no checkout is at hand, a commit is fetched once for all runs of it."""
     bare = tmp_path / "bare.git"
