@@ -70,9 +70,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("servers")
 
 
-def examples(few: int) -> int:
-    """How many inputs to make up: ``few`` in the fast suite, EXAMPLES in the long one."""
-    return int(os.environ.get("EXAMPLES", few))
+def examples(number: int) -> int:
+    """How many inputs to make up: this ``number`` in the fast suite, EXAMPLES in the long one."""
+    return int(os.environ.get("EXAMPLES", number))
 
 
 def few(*chosen: Any, of: Iterable[Any]) -> list[Any]:

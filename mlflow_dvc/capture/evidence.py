@@ -22,6 +22,8 @@ from mlflow_dvc.snapshot import (
     with_data_version,
 )
 
+# What was applied last: the runs of a sweep find the same.
+_applied: tuple[Snapshot, Answer, Set[str], Snapshot] | None = None
 # Worst first; `unverified` may turn out to be any of the others.
 _WORST_FIRST: tuple[State, ...] = ("modified", "missing", "unverified", "clean")
 
@@ -74,10 +76,6 @@ def apply_disk_check(
     if is_settled:
         _applied = snapshot, answer, missing, checked
     return checked
-
-
-# What was applied last: the runs of a sweep find the same.
-_applied: tuple[Snapshot, Answer, Set[str], Snapshot] | None = None
 
 
 def _apply(

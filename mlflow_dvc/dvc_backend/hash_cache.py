@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import posixpath
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -15,7 +14,6 @@ from mlflow_dvc import user_cache
 from mlflow_dvc.dvc_backend.hash_query import HashQuery, HashResult
 from mlflow_dvc.dvc_backend.tree_stat import TreeStat, stat_tree
 from mlflow_dvc.fingerprint import RACY_NS
-from mlflow_dvc.paths import parents
 
 _KIND = "checked"
 
@@ -61,17 +59,14 @@ class HashCache:
 
     def _mark(self, query: HashQuery, seen: TreeStat) -> str:
         """The stamp, and that of every rule that may hide a part of a folder."""
-        return f"{seen.digest}\0{self._rules_of(posixpath.dirname(query.path))}"
+        return f"{seen.digest}\0{self._rules_of(query.path.rpartition('/')[0])}"
 
     def _rules_of(self, folder: str) -> str:
         if folder not in self._rules:
-            above = (self._rule(one) for one in (*parents(folder), "") if folder)
-            self._rules[folder] = "\0".join([self._rule(folder), *above])
+            above = [self._rules_of(folder.rpartition("/")[0])] if folder else []
+            seen = stat_tree(os.path.join(self._root, folder, ".dvcignore"))
+            self._rules[folder] = "\0".join([seen.digest if seen else "", *above])
         return self._rules[folder]
-
-    def _rule(self, folder: str) -> str:
-        seen = stat_tree(os.path.join(self._root, folder, ".dvcignore"))
-        return seen.digest if seen else ""
 
 
 @lru_cache(maxsize=4)

@@ -89,7 +89,7 @@ def candidate_runs(query: Query, scope: Scope) -> list[Run]:
             for run in tracking.find_runs(narrowed, scope.tracking_uri, scope.experiment_id):
                 found.setdefault(run.info.run_id, run)
     runs = [run for run in found.values() if scope.stage is None or _is_of_stage(run, scope.stage)]
-    return sorted(runs, key=lambda run: -(run.info.start_time or 0))
+    return tracking.newest_first(runs)
 
 
 def _is_of_stage(run: Run, stage: str) -> bool:

@@ -58,6 +58,7 @@ from mlflow_dvc.tracking.runs import find_runs_of_stage as find_runs_of_stage
 from mlflow_dvc.tracking.runs import get_experiment_id as get_experiment_id
 from mlflow_dvc.tracking.runs import get_run as get_run
 from mlflow_dvc.tracking.runs import has_runs as has_runs
+from mlflow_dvc.tracking.runs import newest_first as newest_first
 from mlflow_dvc.tracking.runs import recorded_runs as recorded_runs
 from mlflow_dvc.tracking.server import SNAPSHOT as SNAPSHOT
 from mlflow_dvc.tracking.server import absolute_uri as absolute_uri

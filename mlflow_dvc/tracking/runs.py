@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -49,12 +49,8 @@ def has_runs(filter_string: str, tracking_uri: str | None = None) -> bool:
 
 def recorded_runs(tracking_uri: str | None = None) -> Iterator[Run]:
     """Every run with a record of ours, of code or of data."""
-    seen = set()
-    for key in (tag.SEAL, tag.GIT_SHA):
-        for run in find_runs(f"tags.`{key}` LIKE '%'", tracking_uri):
-            if run.info.run_id not in seen:
-                seen.add(run.info.run_id)
-                yield run
+    queries = (f"tags.`{key}` LIKE '%'" for key in (tag.SEAL, tag.GIT_SHA))
+    yield from _once(run for query in queries for run in find_runs(query, tracking_uri))
 
 
 def experiment_names(ids: set[str], tracking_uri: str | None = None) -> dict[str, str]:
@@ -71,16 +67,26 @@ def find_runs_of_stage(address: str, tracking_uri: str | None = None) -> Iterato
         return
     # MLflow's filter has no OR.
     wanted = (f"tags.`{tag.STAGE}` = '{address}'", f"tags.`{tag.STAGES}` LIKE '%{address}%'")
-    seen = set()
-    for run in heapq.merge(*(find_runs(query, tracking_uri) for query in wanted), key=_age):
-        if run.info.run_id not in seen and address in tag.stages_in(run.data.tags):
-            seen.add(run.info.run_id)
-            yield run
+    found = heapq.merge(*(find_runs(query, tracking_uri) for query in wanted), key=_age)
+    yield from (run for run in _once(found) if address in tag.stages_in(run.data.tags))
+
+
+def newest_first(runs: Iterable[Run]) -> list[Run]:
+    return sorted(runs, key=_age)
 
 
 def _age(run: Run) -> int:
     """Less for a newer one."""
     return -(run.info.start_time or 0)
+
+
+def _once(runs: Iterable[Run]) -> Iterator[Run]:
+    """Each run where it comes first."""
+    seen = set()
+    for run in runs:
+        if run.info.run_id not in seen:
+            seen.add(run.info.run_id)
+            yield run
 
 
 def get_experiment_id(name_or_id: str, tracking_uri: str | None = None) -> str:

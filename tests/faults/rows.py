@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 from conftest import Project
+from mounts import fill_disk, make_read_only
 
 # {before}, {inside} and {after} are what a row says; what it prints is compared as well.
 PROGRAM = """\
@@ -31,6 +30,7 @@ if __name__ == "__main__":
 {before}
     main()
 """
+SHORT = "import mlflow\nwith mlflow.start_run():\n    mlflow.log_metric('m', 1)\n"
 UNTRACKED = 200_000
 
 
@@ -124,32 +124,6 @@ def many_files(project: Project) -> None:
         os.close(os.open(folder / f"{number}.txt", os.O_CREAT | os.O_WRONLY))
 
 
-def mount(*words: str) -> None:
-    if subprocess.run(["mount", *words], capture_output=True, check=False).returncode:
-        pytest.skip("nothing can be mounted here")
-
-
-def read_only(path: str) -> Callable[[Project], None]:
-    def lay(project: Project) -> None:
-        target = str(project.root / path)
-        mount("--bind", target, target)
-        mount("-o", "remount,bind,ro", target)
-
-    return lay
-
-
-def full(path: str) -> Callable[[Project], None]:
-    """A disk of its own, without room for a byte more."""
-
-    def lay(project: Project) -> None:
-        target = project.root / path
-        target.mkdir()
-        mount("-t", "tmpfs", "-o", "size=4k", "tmpfs", str(target))
-        (target / "file").write_bytes(b"x" * 4096)
-
-    return lay
-
-
 def other_owner(project: Project) -> None:
     for path in (project.root, *(project.root / ".git").rglob("*"), project.root / ".git"):
         os.chown(path, 12345, 12345)
@@ -221,14 +195,14 @@ DATA = [
     Fault("data is a terabyte", lay=makes(is_huge, "data/raw.csv"), wait="2"),
     Fault("data is a loop of links", lay=makes(links_to("raw.csv"), "data/raw.csv")),
     Fault("a folder links to itself", lay=lambda project: os.symlink(".", project.root / "data/parts/up")),
-    Fault("the project is read-only", lay=read_only(".")),
+    Fault("the project is read-only", lay=lambda project: make_read_only(project.root)),
     Fault("the artifacts are read-only", lay=lambda project: (
-        (project.root / "../artifacts").mkdir(),
-        read_only("../artifacts")(project),
-    ), program="import mlflow\nwith mlflow.start_run():\n    mlflow.log_metric('m', 1)\n"),
-    Fault("no temporary file can be written", lay=full("../full"), env={"TMPDIR": "../full"},
-          program="import mlflow\nwith mlflow.start_run():\n    mlflow.log_metric('m', 1)\n"),
-    Fault("the home is full", lay=full("../full"), env={"HOME": "../full", "DVC_SITE_CACHE_DIR": "../full/dvc"}),
+        (project.root.parent / "artifacts").mkdir(),
+        make_read_only(project.root.parent / "artifacts"),
+    ), program=SHORT),
+    Fault("no temporary file can be written", lay=lambda project: fill_disk(project.root.parent / "full"), env={"TMPDIR": "../full"},
+          program=SHORT),
+    Fault("the home is full", lay=lambda project: fill_disk(project.root.parent / "full"), env={"HOME": "../full", "DVC_SITE_CACHE_DIR": "../full/dvc"}),
     Fault("a pipe is among the data", lay=makes(os.mkfifo, "data/parts/pipe"), wait="2"),
     Fault("data is gone", lay=removes("data")),
     Fault("names are no text", lay=lambda project: os.close(os.open(

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from conftest import SECONDS, Project
+from mounts import unmount
 from outcomes import alike, without_ours
 from rows import FAULTS, Fault
 
@@ -53,13 +54,6 @@ def place() -> Iterator[Path]:
         os.chmod(folder, 0o755)
         yield Path(folder).resolve()
         unmount(Path(folder))
-
-
-def unmount(folder: Path) -> None:
-    """Whatever a row has mounted there."""
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        if (target := line.split()[1]).startswith(str(folder)):
-            subprocess.run(["umount", "-l", target], check=True)
 
 
 def lay_out(place: Path, name: str, template: Path, database: Path, fault: Fault) -> Project:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import FIVE_LINES, SECONDS, Project, lay_out
+from mounts import fill_disk, make_read_only, unmount
 
 from mlflow_dvc import settings
 from mlflow_dvc.dvc_backend import hashing
@@ -277,13 +278,9 @@ def test_dvc_gets_its_lock_back(pipeline: Project, runs):
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A directory on a disk without space."""
     folder = tmp_path / "full"
-    folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    if subprocess.run(words, capture_output=True, check=False).returncode != 0:
-        pytest.skip("no disk can be mounted here")
-    (folder / "fill").write_bytes(b"x" * 60_000)
+    fill_disk(folder)
     yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    unmount(folder)
 
 
 def test_full_disk(pipeline: Project, runs, full_disk: Path):
@@ -297,15 +294,12 @@ def test_full_disk(pipeline: Project, runs, full_disk: Path):
 @pytest.fixture
 def read_only(pipeline: Project) -> Iterator[Project]:
     """The pipeline, in a tree that nobody can write into."""
-    root = str(pipeline.root)
     (pipeline.root / "mlruns").mkdir()  # MLflow 2 does not start without
-    if subprocess.run(["mount", "--bind", root, root], capture_output=True, check=False).returncode:
-        pytest.skip("nothing can be mounted here")
     try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
+        make_read_only(pipeline.root)
         yield pipeline
     finally:
-        subprocess.run(["umount", "-l", root], check=True)
+        unmount(pipeline.root)
 
 
 def test_read_only_tree(read_only: Project, runs):

@@ -57,15 +57,13 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     """
     from mlflow_dvc.cli.render import verify as render
     from mlflow_dvc.recall.verify import start_verification
-    from mlflow_dvc.recall.verify.results_file import ResultsFile
 
     if not (runs or all_runs or registered):
         raise click.UsageError("Name a RUN, or say --all or --registered.")
-    file = ResultsFile(resume) if resume else None
     started = start_verification(
-        *runs, all_runs=all_runs, registered=registered, tracking_uri=tracking_uri, file=file
+        *runs, all_runs=all_runs, registered=registered, tracking_uri=tracking_uri, resume=resume
     )
-    found = render.follow(started, file, is_quiet=json_)
+    found = render.follow(started, is_quiet=json_)
     if json_:
         print_json(render.verify_json(found))
     codes = {VERDICT_CODES[one.verdict] for one in found}

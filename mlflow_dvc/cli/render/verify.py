@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mlflow_dvc.recall.verify import VerifyResult
-    from mlflow_dvc.recall.verify.results_file import ResultsFile
     from mlflow_dvc.recall.verify.verification import Verification
 
 
@@ -21,14 +20,12 @@ def verify_json(results: Sequence[VerifyResult]) -> dict[str, Any]:
     return {"schema": terminal.JSON_SCHEMA, "runs": [asdict(result) for result in results]}
 
 
-def follow(
-    runs: Verification, file: ResultsFile | None = None, *, is_quiet: bool = False
-) -> list[VerifyResult]:
+def follow(runs: Verification, *, is_quiet: bool = False) -> list[VerifyResult]:
     """All results; each is printed as soon as it is there."""
     found = []
     doing = "asking the server, git and the DVC remotes"
     with terminal.counting(doing) as (console, count):
-        for result in file.keep(runs) if file else runs:
+        for result in runs:
             found.append(result)
             count(len(found), runs.total)
             if not is_quiet:

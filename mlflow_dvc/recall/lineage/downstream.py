@@ -147,7 +147,7 @@ class DownstreamTracer:
             return
         if self._recorded is None:
             found = tracking.find_runs(f"tags.`{tag.HASHES}` LIKE '%'", self._uri)
-            self._recorded = sorted(found, key=lambda run: -(run.info.start_time or 0))
+            self._recorded = tracking.newest_first(found)
         for run in self._recorded:
             for value in sorted(hashes & tag.hashes_in(run.data.tags)):
                 yield value, (run, matching_data(run, Query(hash=value), self._uri))

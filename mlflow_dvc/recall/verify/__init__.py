@@ -41,12 +41,11 @@ def verify(
     >>> [found.run_name for found in mlflow_dvc.verify(registered=True) if found.verdict != "PASS"]
     []
     """
-    file = ResultsFile(resume) if resume else None
-    found = start_verification(
+    started = start_verification(
         *runs, all_runs=all_runs, registered=registered, project=project,
-        tracking_uri=tracking_uri, file=file,
+        tracking_uri=tracking_uri, resume=resume,
     )  # fmt: skip
-    return list(file.keep(found) if file else found)
+    return list(started)
 
 
 def start_verification(
@@ -55,12 +54,15 @@ def start_verification(
     registered: bool = False,
     project: str | None = None,
     tracking_uri: str | None = None,
-    file: ResultsFile | None = None,
+    resume: str | None = None,
 ) -> Verification:
-    """The runs of :func:`verify`, of which none was judged yet. Raises where one is not there."""
+    """The runs of :func:`verify`, of which none was judged yet. Raises where one is not there, or
+    ``resume`` is another file.
+    """
+    file = ResultsFile(resume) if resume else None
     named = [tracking.get_run(run, tracking_uri) for run in runs]
     found = _found(named, tracking_uri, all_runs=all_runs, registered=registered)
-    return Verification(found, file.known if file else {}, project, tracking_uri)
+    return Verification(found, file, project, tracking_uri)
 
 
 def _found(

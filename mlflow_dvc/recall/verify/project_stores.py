@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from mlflow_dvc.dvc_backend.storage.availability import DataRef, find_available
 from mlflow_dvc.recall.locate import ProjectLocation
@@ -22,45 +22,47 @@ class ProjectStores:
 
     def __init__(self) -> None:
         self._answers: dict[_Place, StoreAnswer] = {}
-        self._asked: set[tuple[_Place, bytes, str]] = set()
+        self._asked: dict[tuple[_Place, bytes], set[str]] = {}
 
     def answer(self, location: ProjectLocation) -> StoreAnswer:
         """Of all hashes that were asked for there."""
         return self._answers.setdefault(_place(location), ({}, []))
 
-    def ask(self, runs: Sequence[tuple[StoredRecord, ProjectLocation]]) -> None:
+    def ask(self, runs: Iterable[tuple[StoredRecord, ProjectLocation]]) -> None:
+        rows = [(run, location, _data_refs(run)) for run, location in runs if location.dvc_root]
         wanted: dict[_Place, dict[str, DataRef]] = {}
-        for run, location in runs:
+        for _, location, refs in rows:
             known, _ = self.answer(location)
-            new = {one.key: one for one in _data_refs(run) if one.key not in known}
+            new = {one.key: one for one in refs if one.key not in known}
             wanted.setdefault(_place(location), {}).update(new)
-        for (root, own), refs in wanted.items():
-            if root:
-                found, unasked = find_available(root, refs.values(), own=own)
-                known, reasons = self._answers[root, own]
-                known.update(found)
-                reasons.extend(one for one in unasked if one not in reasons)
-        self._ask_as_committed(runs)
+        for (root, own), asked in wanted.items():
+            found, unasked = find_available(root, asked.values(), own=own)
+            known, reasons = self._answers[root, own]
+            known.update(found)
+            reasons.extend(one for one in unasked if one not in reasons)
+        self._ask_as_committed(rows)
 
-    def _ask_as_committed(self, runs: Iterable[tuple[StoredRecord, ProjectLocation]]) -> None:
+    def _ask_as_committed(
+        self, rows: Iterable[tuple[StoredRecord, ProjectLocation, list[DataRef]]]
+    ) -> None:
         """Of data that the project's remotes lack, those that the run's commit names."""
         wanted: dict[tuple[_Place, bytes], dict[str, DataRef]] = {}
-        for run, location in runs:
-            if not location.dvc_root or location.untrusted:
-                continue
+        for run, location, refs in rows:
             known, _ = self.answer(location)
-            lacking = [one for one in _data_refs(run) if known[one.key].count]
-            if lacking and (settings := commit_settings(run, location)):
-                place = _place(location)
-                asked = {one.key: one for one in lacking}
-                new = {
-                    key: asked[key] for key in asked if (place, settings, key) not in self._asked
-                }
-                wanted.setdefault((place, settings), {}).update(new)
-        for (place, settings), refs in wanted.items():
-            known, _ = self._answers[place]
-            known.update(find_in_commit_remotes(settings, place[1], list(refs.values())))
-            self._asked.update((place, settings, key) for key in refs)
+            lacking = [one for one in refs if known[one.key].count]
+            if not lacking or location.untrusted:
+                continue
+            if settings := commit_settings(run, location):
+                place = _place(location), settings
+                asked = self._asked.setdefault(place, set())
+                new = {one.key: one for one in lacking if one.key not in asked}
+                wanted.setdefault(place, {}).update(new)
+        for place, new in wanted.items():
+            if new:
+                (_, own), settings = place
+                known, _ = self._answers[place[0]]
+                known.update(find_in_commit_remotes(settings, own, list(new.values())))
+                self._asked[place].update(new)
 
 
 def _place(location: ProjectLocation) -> _Place:

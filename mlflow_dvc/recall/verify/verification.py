@@ -16,6 +16,7 @@ from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.stored_record import StoredRecord, load_record_of
 from mlflow_dvc.recall.verify.project_stores import ProjectStores
 from mlflow_dvc.recall.verify.result import VerifyResult
+from mlflow_dvc.recall.verify.results_file import ResultsFile
 from mlflow_dvc.recall.verify.run_checks import check_run, unverified
 from mlflow_dvc.recall.withheld import fill_withheld
 
@@ -30,20 +31,21 @@ _MAX_AHEAD, _PAGE = 10_000, 1000
 class Verification:
     """Iterate over it for the result of each run, in their order; it works as it is asked.
 
-    ``runs`` may have results among them, which stay, as do those of ``known`` by the id of the run.
-    ``total`` is how many there are: None until the last is found.
+    ``runs`` may have results among them, which stay, as do those that ``file`` has; it takes the
+    others. ``total`` is how many there are: None until the last is found.
     """
 
     def __init__(
         self,
         runs: Iterable[Run | VerifyResult],
-        known: Mapping[str, VerifyResult],
+        file: ResultsFile | None = None,
         project: str | None = None,
         tracking_uri: str | None = None,
     ) -> None:
         self.total: int | None = None
         self._runs = iter(runs)
-        self._known = known
+        self._file = file
+        self._known: Mapping[str, VerifyResult] = file.known if file else {}
         self._project = project
         self._tracking_uri = tracking_uri
         self._stores = ProjectStores()
@@ -51,6 +53,10 @@ class Verification:
         self._answers = GitAnswers()
 
     def __iter__(self) -> Iterator[VerifyResult]:
+        found = self._results()
+        return self._file.keep(found) if self._file else found
+
+    def _results(self) -> Iterator[VerifyResult]:
         with ExitStack() as stack:
             copies = CommitCopies(stack)
             for some in self._chunks():
@@ -76,34 +82,30 @@ class Verification:
     def _judge_all(
         self, runs: Sequence[Run | VerifyResult], copies: CommitCopies
     ) -> list[VerifyResult]:
-        loaded = [self._load(run) for run in runs]
-        placed: dict[str, tuple[StoredRecord, ProjectLocation]] = {}
-        for one in loaded:
-            if isinstance(one, StoredRecord):
-                location = self._locate(one, copies)
-                placed[one.run_id] = fill_withheld(one, location.repository), location
-        self._stores.ask(list(placed.values()))
+        found = [self._load(run, copies) for run in runs]
+        self._stores.ask([one for one in found if not isinstance(one, VerifyResult)])
         return [
-            one if isinstance(one, VerifyResult) else self._judge(*placed[one.run_id], copies)
-            for one in loaded
+            one if isinstance(one, VerifyResult) else self._judge(*one, copies) for one in found
         ]
 
-    def _load(self, run: Run | VerifyResult) -> StoredRecord | VerifyResult:
+    def _load(
+        self, run: Run | VerifyResult, copies: CommitCopies
+    ) -> tuple[StoredRecord, ProjectLocation] | VerifyResult:
         if isinstance(run, VerifyResult):
             return run
         run_id, name = run.info.run_id, run.info.run_name or ""
         if run_id in self._known:
             return self._known[run_id]
         try:
-            return load_record_of(run, self._tracking_uri)
+            record = load_record_of(run, self._tracking_uri)
         except (UnreadableRecordError, TrackingUnavailableError) as error:
             # One line for this run: the server has answered, and the others can be judged.
             reason = f"what is attached cannot be had: {error.reason}"
             return VerifyResult.of(run_id, name, unverified(run_id, reason))
-
-    def _locate(self, run: StoredRecord, copies: CommitCopies) -> ProjectLocation:
-        here = locate_project(run, self._project)
-        return here if here.repository or here.dvc_root else copies.clone(run, here)
+        location = locate_project(record, self._project)
+        if not (location.repository or location.dvc_root):
+            location = copies.clone(record, location)
+        return fill_withheld(record, location.repository), location
 
     def _judge(
         self, run: StoredRecord, location: ProjectLocation, copies: CommitCopies
