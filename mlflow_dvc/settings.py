@@ -59,6 +59,11 @@ def check_enabled() -> bool:
     return _flag("MLFLOW_DVC_CHECK", default=True)
 
 
+def reads_enabled() -> bool:
+    """Whether it is observed what a run reads."""
+    return _flag("MLFLOW_DVC_READS", default=True)
+
+
 def seal_enabled() -> bool:
     """Whether what a stage has made is recorded at the end of its process."""
     return _flag("MLFLOW_DVC_SEAL", default=True)

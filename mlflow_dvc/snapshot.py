@@ -38,6 +38,8 @@ State = Literal["unverified", "clean", "modified", "missing"]
 # when the run started. "sealed": of what the stage has made, or read, when its process ended.
 Certainty = Literal["locked", "stale", "disk", "sealed"]
 Seal = Literal["none", "provisional", "confirmed", "contradicted"]
+ReadsStatus = Literal["observed", "partial", "off"]
+Reader = Literal["process", "worker", "another"]
 
 SIZES = "sizes"  # of a dataset at an address of which DVC keeps no hash: the name of its sizes
 
@@ -135,6 +137,46 @@ class StageNode:
 
 
 @dataclass(frozen=True)
+class DataRead:
+    """Tracked data that was opened while the run was observed.
+
+    ``by`` says by whom: the ``process`` of the run, a ``worker`` of it, or ``another`` program that
+    is not known to be one. ``nfiles`` is how many files of a folder were. ``earlier``: by what
+    happened before the run began.
+    """
+
+    path: str
+    by: Reader
+    nfiles: int | None = None
+    earlier: bool = False
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the process of a run was seen to read until the run ended.
+
+    ``status`` is ``observed`` where nothing can have been missed since observing began, ``partial``
+    where something can, for the ``reason``, and ``off`` where nobody looked. ``since`` is when it
+    began, in seconds since 1970. ``undeclared`` names files that were read, or ran, and that the
+    stage does not declare; ``unread`` what it declares and was not read. ``code`` maps the files of
+    the project that ran to the md5 of their bytes.
+    """
+
+    status: ReadsStatus
+    reason: str | None = None
+    since: float | None = None
+    data: tuple[DataRead, ...] = ()
+    undeclared: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    code: Mapping[str, str] | None = None
+
+    @property
+    def read_paths(self) -> frozenset[str]:
+        """The tracked data that the run, or a worker of it, has read."""
+        return frozenset(one.path for one in self.data if one.by != "another")
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything known of the code and the data behind one run.
 
@@ -158,6 +200,7 @@ class Snapshot:
     execution of a stage, as far as that can be told. ``attached`` maps the path of each file of
     the project that belongs to the record to the md5 of its bytes; None in a record of before.
     Those of them that ``withheld`` names, each with the reason, are not attached: git has them.
+    ``reads`` is what the run was seen to read; None in a record of before, and until the run ends.
     """
 
     git: GitState | None = None
@@ -184,10 +227,23 @@ class Snapshot:
     execution: str | None = None
     attached: Mapping[str, str] | None = None
     withheld: Mapping[str, str] | None = None
+    reads: Reads | None = None
 
     def __bool__(self) -> bool:
         """Whether there is anything to record: a git repository or a DVC project."""
         return self.root is not None or self.git is not None
+
+    @property
+    def has_stage(self) -> bool:
+        """Whether a stage is known, by DVC or by the script: it says what the run reads."""
+        return bool(self.stage or self.script_stage)
+
+    @property
+    def knows_reads(self) -> bool:
+        """Whether the inputs are what was read: of a run without a stage that was observed."""
+        seen = self.reads
+        is_seen = seen is not None and seen.status == "observed" and bool(seen.read_paths)
+        return is_seen and not self.has_stage
 
     @property
     def claimed_outputs(self) -> tuple[DataEntry, ...]:
@@ -216,6 +272,7 @@ class Snapshot:
         # `asdict` copies each value: ten times slower.
         raw = {"schema": SNAPSHOT_SCHEMA, **vars(self)}
         raw["git"] = dict(vars(self.git)) if self.git else None
+        raw["reads"] = _reads_to_dict(self.reads) if self.reads else None
         for name in ("data", "deps", "stages"):
             raw[name] = [dict(vars(entry)) for entry in raw[name]]
         return raw
@@ -248,6 +305,7 @@ _CHECKS: Mapping[Any, Check] = {
     "State": one_of(get_args(State)), "State | None": optional(one_of(get_args(State))),
     "Certainty": one_of(get_args(Certainty)), "Role | None": optional(one_of(get_args(Role))),
     "Seal | None": optional(one_of(get_args(Seal))),
+    "ReadsStatus": one_of(get_args(ReadsStatus)), "Reader": one_of(get_args(Reader)),
 }  # fmt: skip
 
 
@@ -258,14 +316,21 @@ def _checks(cls: type[Any], **others: Check) -> dict[str, Check]:
 _OF_GIT = _checks(GitState)
 _OF_ENTRY = _checks(DataEntry, path=as_name, hash=optional(as_line))
 _OF_STAGE = _checks(StageNode, address=as_name)
+_OF_DATA_READ = _checks(DataRead, path=as_name)
+_OF_READS = _checks(Reads, data=lambda raw: _items(DataRead, _OF_DATA_READ, raw))
 _OF_SNAPSHOT = _checks(
     Snapshot,
+    reads=lambda raw: Reads(**{"status": "off", **checked(_OF_READS, raw)}) if raw else None,
     schema=as_count,
     git=lambda raw: GitState(**{"sha": None, **checked(_OF_GIT, raw)}) if raw else None,
     data=lambda raw: _items(DataEntry, _OF_ENTRY, raw),
     deps=lambda raw: _items(DataEntry, _OF_ENTRY, raw),
     stages=lambda raw: _items(StageNode, _OF_STAGE, raw),
 )
+
+
+def _reads_to_dict(reads: Reads) -> dict[str, Any]:
+    return {**vars(reads), "data": [dict(vars(one)) for one in reads.data]}
 
 
 def _snapshot(raw: Any) -> Snapshot:
@@ -298,18 +363,30 @@ def withheld_lines(withheld: Mapping[str, str]) -> Iterator[str]:
 def with_data_version(snapshot: Snapshot) -> Snapshot:
     """``snapshot`` with the data version of the run's inputs, or with none if one is unknown.
 
-    Without a stage everything that is tracked counts, so that nothing may be uncovered.
+    Without a stage nothing that it may have read must be uncovered.
     """
-    is_known = snapshot.stage or snapshot.script_stage or not snapshot.uncovered
+    is_known = snapshot.has_stage or not uncovered_reads(snapshot)
     return replace(snapshot, data_version=data_version(inputs(snapshot)) if is_known else None)
 
 
-def inputs(snapshot: Snapshot) -> tuple[DataEntry, ...]:
-    """What the run reads: the stage's data dependencies, else every cached output ever made, and
-    every dataset that has a version.
+def uncovered_reads(snapshot: Snapshot) -> list[str]:
+    """Of what is uncovered, the lines about what a run without a stage may have read.
+
+    Where it is known what the run read, tracked data that it did not read is none of it; a file of
+    DVC's that nobody understands may track anything.
     """
-    known = snapshot.stage or snapshot.script_stage
-    read = snapshot.deps if known else (*snapshot.data, *snapshot.deps)
+    if not snapshot.knows_reads:
+        return list(snapshot.uncovered)
+    read = snapshot.reads.read_paths if snapshot.reads else frozenset()
+    unread = {entry.path for entry in snapshot.data} - read
+    return [line for line in snapshot.uncovered if line.partition(": ")[0] not in unread]
+
+
+def inputs(snapshot: Snapshot) -> tuple[DataEntry, ...]:
+    """What the run reads: the stage's data dependencies, else the data that it was seen to read,
+    else every cached output ever made; and every dataset that has a version.
+    """
+    read = snapshot.deps if snapshot.has_stage else (*snapshot.data, *snapshot.deps)
     return tuple(entry for entry in read if entry.role == "input")
 
 

@@ -19,7 +19,16 @@ from typing import get_args
 from mlflow_dvc.foreign_values import Check, as_line, as_text, encodable, one_of
 from mlflow_dvc.limits import MAX_TAGS
 from mlflow_dvc.paths import parents
-from mlflow_dvc.snapshot import DataEntry, GitState, Seal, Snapshot, State, inputs
+from mlflow_dvc.snapshot import (
+    DataEntry,
+    GitState,
+    Reads,
+    ReadsStatus,
+    Seal,
+    Snapshot,
+    State,
+    inputs,
+)
 
 GIT_SHA = "git_sha"
 GIT_BRANCH = "git_branch"
@@ -41,6 +50,9 @@ LOCK = "dvc.lock"
 SEAL = "dvc.seal"
 UNCOVERED = "dvc.uncovered"
 CHANGED = "dvc.changed"
+READS = "dvc.reads"
+READ_FILES = "dvc.read."  # of a folder: how many files of it were read
+UNDECLARED = "dvc.undeclared"
 RESUMES = "dvc.resumes"  # how many records the run has beside its first one
 STAGES = "dvc.stages"  # of a run that went on in other stages: all of them, one in a line
 OUTS = "dvc.outs"
@@ -57,9 +69,9 @@ MLFLOW_USER = "mlflow.user"
 _NAMES = frozenset({
     GIT_SHA, GIT_BRANCH, GIT_DESCRIBE, GIT_DIRTY, STAGE, SCRIPT_STAGE, EXPERIMENT, ROOT,
     DATA_VERSION, DATA_STATUS, MODIFIED, MISSING, LOCK, SEAL, OUTS, DEPS, UNCOVERED, CHANGED,
-    RESUMES, STAGES,
+    RESUMES, STAGES, READS, UNDECLARED,
 })  # fmt: skip
-_PREFIXES = (OUT, DEP, SOURCE, HASHES)
+_PREFIXES = (OUT, DEP, SOURCE, HASHES, READ_FILES)
 
 MAX_KEY_CHARACTERS = 250
 MAX_VALUE_CHARACTERS = 5000
@@ -107,6 +119,7 @@ def data_tags(snapshot: Snapshot) -> dict[str, str]:
     tags |= _counted(DEP, DEPS, [dep for dep in deps if dep.is_observed])
     sources = {entry.path: entry.source for entry in (*deps, *ranked) if entry.source}
     tags |= path_tags(SOURCE, dict(list(sources.items())[:MAX_PATH_TAGS]))
+    tags |= _reads_tags(snapshot)
     also_read = [dep for dep in deps if dep.is_observed and dep.role == "input"]
     return tags | hash_tags(entry.hash or "" for entry in (*facts, *also_read))
 
@@ -175,6 +188,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         uncovered=tuple(filter(None, tags.get(UNCOVERED, "").split("\n"))),
         changed=tuple(filter(None, tags.get(CHANGED, "").split(", "))),
         warnings=warnings,
+        reads=_reads_in(tags),
     )
 
 
@@ -361,6 +375,30 @@ def _scalar_tags(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
     yield CHANGED, _listed(snapshot.changed)
     yield SEAL, snapshot.seal
     yield UNCOVERED, _listed(snapshot.uncovered, "\n")
+
+
+def _reads_tags(snapshot: Snapshot) -> dict[str, str]:
+    seen = snapshot.reads
+    if seen is None:
+        return {}
+    total = {entry.path: entry.nfiles for entry in snapshot.data}
+    counts = {
+        one.path: f"{one.nfiles} of {total.get(one.path) or '?'}"
+        for one in seen.data
+        if one.nfiles is not None and one.by != "another"
+    }
+    status = f"{seen.status}: {seen.reason}" if seen.reason else seen.status
+    found = {READS: _truncate(status), UNDECLARED: _listed(seen.undeclared, "\n")}
+    listed = path_tags(READ_FILES, dict(list(counts.items())[:MAX_PATH_TAGS]))
+    return {key: value for key, value in found.items() if value} | listed
+
+
+def _reads_in(tags: Mapping[str, str]) -> Reads | None:
+    status, _, reason = tags.get(READS, "").partition(": ")
+    if status not in get_args(ReadsStatus):
+        return None
+    undeclared = tuple(filter(None, tags.get(UNDECLARED, "").split("\n")))
+    return Reads(status, reason or None, undeclared=undeclared)  # type: ignore[arg-type]
 
 
 def _inputs_first(snapshot: Snapshot) -> list[DataEntry]:

@@ -36,7 +36,7 @@ LAYERS = [
     ["process"],
     ["secrets"],
     ["errors", "guard", "project", "addresses", "foreign_values"],
-    ["snapshot", "snapshot_file"],
+    ["snapshot", "snapshot_file", "observe"],
     ["tags"],
     ["git"],
     ["dvc_backend"],

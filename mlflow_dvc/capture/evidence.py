@@ -19,6 +19,7 @@ from mlflow_dvc.snapshot import (
     State,
     data_version,
     inputs,
+    uncovered_reads,
     with_data_version,
 )
 
@@ -26,6 +27,11 @@ from mlflow_dvc.snapshot import (
 _applied: tuple[Snapshot, Answer, Set[str], Snapshot] | None = None
 # Worst first; `unverified` may turn out to be any of the others.
 _WORST_FIRST: tuple[State, ...] = ("modified", "missing", "unverified", "clean")
+
+
+def with_status(snapshot: Snapshot) -> Snapshot:
+    """``snapshot`` with the status of its inputs as they are now, and their version."""
+    return with_data_version(replace(snapshot, data_status=_status(snapshot)))
 
 
 def stage_of(snapshot: Snapshot, reading: ProjectReading) -> Stage | None:
@@ -137,8 +143,8 @@ def _status(snapshot: Snapshot) -> State:
 
 def _is_uncovered(snapshot: Snapshot, entries: Iterable[DataEntry]) -> bool:
     """Whether something that the run may have read is not known; of a stage, what it declares."""
-    if not (snapshot.stage or snapshot.script_stage):
-        return bool(snapshot.uncovered)
+    if not snapshot.has_stage:
+        return bool(uncovered_reads(snapshot))
     files = {line.partition(": ")[0] for line in snapshot.uncovered}
     return any(
         f"{path}.dvc" in files or path in files

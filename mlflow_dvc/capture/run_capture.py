@@ -26,6 +26,7 @@ from mlflow_dvc.tags import data_tags, git_tags
 
 _MAX_ATTACHED_BYTES = 50 * 1024 * 1024
 _MAX_DVC_FILES = 100
+READS_FILE = "reads.json"
 _NOT_SEARCHED = "it was not searched for credentials"
 
 
@@ -94,7 +95,8 @@ class RunCapture:
     :func:`~mlflow_dvc.capture.workspace.add_slow_facts` adds what takes longer. ``checked`` is the
     data after the disk check, ``sealed_locks`` are the locks, by path, that DVC is about to write.
     ``withheld`` names the files of the project that are not to be attached, each with the reason;
-    None before they were searched: then none is.
+    None before they were searched: then none is. ``read_files`` lists the files of folders that
+    were read.
     """
 
     data_capture: DataCapture
@@ -104,6 +106,7 @@ class RunCapture:
     checked: Snapshot | None = None
     sealed_locks: Mapping[str, bytes] = field(default_factory=dict)
     withheld: Mapping[str, str] | None = None
+    read_files: bytes | None = None
 
     @property
     def project(self) -> Project:
@@ -183,7 +186,8 @@ class RunCapture:
     def late_files(self) -> Mapping[str, bytes]:
         """Of the files, those that tell what became known since the start."""
         content = dump_snapshot({**self.snapshot.to_dict(), "mlflow_dvc": __version__})
-        return {"snapshot.json": content, **self._less_withheld(self.sealed_locks)}
+        listed = {READS_FILE: self.read_files} if self.read_files else {}
+        return {"snapshot.json": content, **listed, **self._less_withheld(self.sealed_locks)}
 
     @cached_property
     def all_files(self) -> Mapping[str, bytes]:

@@ -14,8 +14,8 @@ Relation = Literal["read", "made", "lay there", "missing"]
 def related_data(snapshot: Snapshot) -> Iterator[tuple[DataEntry, Relation | None]]:
     """Every hash that is a fact about the run, each with the relation; None: it is not known.
 
-    A run without a stage read nothing that is known: its data, and the project's datasets, lay
-    there.
+    Of a run without a stage it is known where it was observed, else its data lay there, and so do
+    the project's datasets.
     """
     read = {dep.path: dep for dep in snapshot.deps if dep.is_observed}
     told = set()
@@ -42,7 +42,7 @@ def _relation(snapshot: Snapshot, entry: DataEntry, dep: DataEntry | None) -> Re
         return "read"
     if entry.state == "missing":
         return "missing"
-    if not (snapshot.stage or snapshot.script_stage) or dep:
+    if dep or not (snapshot.has_stage or snapshot.knows_reads):
         return "lay there"
     if is_by_tags(snapshot):
         return None
@@ -51,7 +51,7 @@ def _relation(snapshot: Snapshot, entry: DataEntry, dep: DataEntry | None) -> Re
 
 def _is_dataset(snapshot: Snapshot, dep: DataEntry) -> bool:
     """Whether it is of the project, and not of a stage of the run."""
-    return is_address(dep.path) and not (snapshot.stage or snapshot.script_stage)
+    return is_address(dep.path) and not snapshot.has_stage
 
 
 def is_by_tags(snapshot: Snapshot) -> bool:

@@ -29,7 +29,9 @@ _MAX_PARENTS = 10
 # What a record has of its own below dvc/; all else is the project's.
 SUBMODULES = "submodules/"
 _RAW, _WRONG = "code/", "contradicted/"
-_OWN_FILES = frozenset({"snapshot.json", "record.md", "report.html", ".dvcignore", PATCH})
+_OWN_FILES = frozenset({
+    "snapshot.json", "record.md", "report.html", "reads.json", ".dvcignore", PATCH,
+})  # fmt: skip
 
 
 def is_of_project(path: str, snapshot: Snapshot) -> bool:

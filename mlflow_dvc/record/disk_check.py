@@ -16,6 +16,7 @@ from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.dvc_backend import hashing
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
 from mlflow_dvc.dvc_backend.tree_stat import parent_mtime
+from mlflow_dvc.record import observing
 from mlflow_dvc.record.run_registry import PendingCheck, RunRecordState
 from mlflow_dvc.snapshot import Snapshot
 
@@ -119,6 +120,7 @@ def _start(record: RunRecordState, pending: PendingCheck) -> DvcProcess | None:
     if other is not None and not other.wait(0):
         return None
     questions = list(pending.asked.values())
+    observing.note_hashing([os.path.join(root, question.path) for question in questions])
     child = hashing.start_hashing(root, questions, max_bytes=_MAX_BYTES, seconds=_MAX_SECONDS)
     _children[root] = child
     return child

@@ -16,7 +16,7 @@ from typing import Any
 
 from mlflow_dvc import mlflow_api, settings, tracking
 from mlflow_dvc.guard import guard, warn_once
-from mlflow_dvc.record import lifecycle, model_start, run_start
+from mlflow_dvc.record import lifecycle, model_start, observing, run_start
 
 _installed: dict[tuple[type, str], Any] = {}
 
@@ -37,6 +37,10 @@ def install() -> None:
     for need, around in _LATE:
         if mlflow_api.is_loaded(need) and need.find():
             _wrap(need, around)
+    with guard("observe what is read"):
+        observing.begin()
+        if observing.needs_rest():
+            lifecycle.worker.submit("", "observe what is read", observing.watch_rest)
 
 
 def wrap_late() -> None:
@@ -223,4 +227,9 @@ if hasattr(os, "register_at_fork"):  # not on Windows
         before=lifecycle.worker.before_fork,
         after_in_parent=lifecycle.worker.after_fork_in_parent,
         after_in_child=lifecycle.after_fork,
+    )
+    os.register_at_fork(
+        before=observing.before_fork,
+        after_in_parent=observing.after_fork_in_parent,
+        after_in_child=observing.after_fork,
     )

@@ -10,7 +10,15 @@ from typing import Any
 
 from mlflow_dvc import tracking
 from mlflow_dvc.guard import guard
-from mlflow_dvc.record import disk_check, inputs, run_tags, stage_seal, unfinished, write_record
+from mlflow_dvc.record import (
+    disk_check,
+    inputs,
+    observing,
+    run_tags,
+    stage_seal,
+    unfinished,
+    write_record,
+)
 from mlflow_dvc.record.background_worker import BackgroundWorker
 from mlflow_dvc.record.process_exit import has_raised, user_threads_running
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, known_records
@@ -62,6 +70,7 @@ def _finish(record: RunRecordState, seconds: float) -> None:
     if record.pending:
         with guard(f"check the data of {record.label}"):
             _conclude_check(record, seconds)
+    _add_reads(record)
     with guard(f"log the inputs of {record.label}"):
         inputs.log_inputs(record)
     if record.awaits_seal:
@@ -70,6 +79,12 @@ def _finish(record: RunRecordState, seconds: float) -> None:
     else:
         write_record.write_all(record)
     _complete_earlier(record)
+
+
+def _add_reads(record: RunRecordState) -> None:
+    if record.capture.data.reads is None:
+        with guard(f"tell what {record.label} has read"):
+            observing.add_to(record)
 
 
 def _complete_earlier(record: RunRecordState) -> None:
@@ -124,6 +139,7 @@ def on_model_final(model_id: str) -> None:
 
 def _finish_model(record: RunRecordState, seconds: float) -> None:
     _conclude_check(record, seconds)
+    _add_reads(record)
     write_record.write_all(record)
 
 
@@ -144,6 +160,7 @@ def _write_what_is_left(record: RunRecordState) -> None:
         record.read = None
     if not _is_there(record):
         return
+    _add_reads(record)
     with guard(f"log the inputs of {record.label}"):
         inputs.log_inputs(record)
     write_record.write_all(record)

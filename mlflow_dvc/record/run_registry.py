@@ -52,7 +52,8 @@ class RunRecordState:
     of the process will tell.
 
     ``server_tags`` are all tags of the run as far as this process knows, which sees what it writes
-    itself; None where it does not. ``read`` is the run as the server told it at its end, or at that
+    itself; None where it does not. ``observed_from`` is when it was noted what had been read before
+    the run, in ns since 1970. ``read`` is the run as the server told it at its end, or at that
     of the process.
     """
 
@@ -85,6 +86,7 @@ class RunRecordState:
     is_gone: bool = False
     awaits_exit: bool = False
     next_look: float = 0.0
+    observed_from: int = 0
 
     def note_read(self, run: Run | None) -> None:
         """What the server said of the run just now; None where it has none of this id."""
@@ -185,10 +187,12 @@ def known_records(record: RunRecordState | None) -> Iterator[RunRecordState]:
 def is_same_identity(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """Whether two runs' tags tell of the same code and the same data.
 
-    A data version may become known only later: it tells nothing where one has none.
+    A data version may become known only later: it tells nothing where one has none, or where one is
+    of what was read, and the other of what lay there.
     """
     first, second = tag.identity(one), tag.identity(other)
-    if tag.DATA_VERSION in first.keys() ^ second.keys():
+    differ = tag.DATA_VERSION in first.keys() ^ second.keys()
+    if differ or one.get(tag.READS) != other.get(tag.READS):
         first.pop(tag.DATA_VERSION, None)
         second.pop(tag.DATA_VERSION, None)
     return first == second

@@ -14,7 +14,7 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc.capture import workspace
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.guard import first_line, warn_once
-from mlflow_dvc.record import lifecycle, stage_seal, write_record
+from mlflow_dvc.record import lifecycle, observing, stage_seal, write_record
 from mlflow_dvc.record.lifecycle import registry, worker
 from mlflow_dvc.record.run_registry import RunRecordState
 from mlflow_dvc.secrets.urls import public_url
@@ -155,6 +155,7 @@ def on_created(client: Any, run: Any, start: PendingRun) -> None:
         record.server_tags = dict(start.call.arguments["tags"])
     registry.add(record)
     stage_seal.watch(record)
+    observing.note_start(record)
     lifecycle.write_deferred()
     parent = start.call.arguments["tags"].get(tag.MLFLOW_PARENT)
     artifacts = settings.artifacts_enabled()
@@ -191,6 +192,7 @@ def on_resumed(run: Any) -> None:
         record.server_tags = existing
     registry.add(record)
     stage_seal.watch(record)
+    observing.note_start(record)
     artifacts = settings.artifacts_enabled()
     worker.submit(
         run_id,

@@ -15,7 +15,9 @@ from mlflow_dvc.paths import is_inside
 
 ARCHIVE = "project.zip"
 # Of the files of a record: what people look at, and what other programs look for.
-VISIBLE = frozenset({"dvc.lock", "snapshot.json", "record.md", "report.html", "code.patch"})
+VISIBLE = frozenset({
+    "dvc.lock", "snapshot.json", "record.md", "report.html", "code.patch", "reads.json",
+})  # fmt: skip
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _END_BYTES = 22  # of an archive without a comment
 _END, _END_OF_LARGE = b"PK\5\6", b"PK\6\7"

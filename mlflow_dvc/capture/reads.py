@@ -1,0 +1,218 @@
+"""What a run was seen to read, told by the data that DVC tracks and by what its stage declares."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from mlflow_dvc.capture import evidence
+from mlflow_dvc.capture.run_capture import RunCapture
+from mlflow_dvc.capture.running_code import loaded_files
+from mlflow_dvc.dvcfiles.ignored import IgnoreChecker
+from mlflow_dvc.dvcfiles.reading import ProjectReading
+from mlflow_dvc.fingerprint import small_file_md5
+from mlflow_dvc.git.code_files import is_never_code
+from mlflow_dvc.observe.observer import Observation, SeenFile
+from mlflow_dvc.paths import is_address, lies_in, parents
+from mlflow_dvc.project import relative
+from mlflow_dvc.snapshot import DataEntry, DataRead, Reader, Reads, Role, Snapshot
+
+_MAX_LISTED = 100_000  # files
+_MAX_CODE_FILES = 1000
+_NOTHING = "no tracked data was seen to be read"
+_IGNORED_NAMES = frozenset({"dvc.yaml", "dvc.lock"})
+
+# What was added last: the runs of a sweep have read the same.
+_added: tuple[Snapshot, Reads, Snapshot] | None = None
+
+
+def add_reads(
+    capture: RunCapture,
+    seen: Observation | None,
+    began: int,
+    is_ours: Callable[[str], bool] = lambda path: False,
+) -> RunCapture:
+    """``capture`` with what was read until now by a run that ``began`` then, in ns since 1970.
+
+    None for ``seen`` where nobody looked. ``is_ours`` tells of a path, seen from the project, what
+    a process of this package has opened.
+    """
+    reading = capture.reading
+    if reading is None or capture.data_capture.frozen:
+        return capture
+    if seen is None:
+        return capture.with_data(_with_reads(capture.data, Reads("off")))
+    found = _Found(capture, reading, seen, began, is_ours)
+    told = capture.with_data(_with_reads(capture.data, found.reads()))
+    return replace(told, read_files=found.listed())
+
+
+def _with_reads(data: Snapshot, reads: Reads) -> Snapshot:
+    global _added
+    if _added is not None and _added[0] is data and _added[1] == reads:
+        return _added[2]
+    told = replace(data, reads=reads)
+    if told.knows_reads:
+        entries = (_with_role(entry, reads.read_paths) for entry in data.data)
+        told = evidence.with_status(replace(told, data=tuple(entries)))
+    _added = data, reads, told
+    return told
+
+
+def _with_role(entry: DataEntry, read: frozenset[str]) -> DataEntry:
+    """Without a stage the inputs are what was read, and nothing else."""
+    role: Role | None = None if entry.role == "input" else entry.role
+    if entry.path in read and entry.certainty != "sealed":
+        role = "input"
+    return entry if role == entry.role else replace(entry, role=role)
+
+
+@dataclass
+class _OfEntry:
+    """What was opened of one output."""
+
+    is_folder: bool
+    mine: list[str] = field(default_factory=list)
+    workers: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
+    is_by_another: bool = False
+    first: int | None = None
+
+
+class _Found:
+    def __init__(
+        self,
+        capture: RunCapture,
+        reading: ProjectReading,
+        seen: Observation,
+        began: int,
+        is_ours: Callable[[str], bool],
+    ) -> None:
+        self.capture, self.reading, self.seen, self.began = capture, reading, seen, began
+        self.data = capture.data
+        self._is_ours = is_ours
+        self._entries = {entry.path: entry for entry in self.data.data}
+        self._of_data: dict[str, _OfEntry] = {}
+        self._others: list[str] = []  # files that DVC does not track, and that were read
+        self.code = self._find_code()
+        for path, one in seen.files.items():
+            self._place(relative(path, reading.root), one)
+
+    def reads(self) -> Reads:
+        reason = self._reason()
+        is_partial = reason is not None
+        return Reads(
+            "partial" if is_partial else "observed",
+            reason,
+            self.seen.since / 1e9,
+            tuple(self._data_reads()),
+            tuple(sorted(self._undeclared())) if self.data.has_stage else (),
+            tuple(self._unread()) if self.data.has_stage and not is_partial else (),
+            self.code,
+        )
+
+    def listed(self) -> bytes | None:
+        """The files of folders that were read, as JSON; None where there are none."""
+        files, left = {}, _MAX_LISTED
+        for path, one in sorted(self._of_data.items()):
+            if one.is_folder and (names := sorted({*one.mine, *one.workers})):
+                files[path] = [name[len(path) + 1 :] for name in names[:left]]
+                left -= len(files[path])
+        if not files:
+            return None
+        text = json.dumps({"schema": 1, "read": files}, indent=0, ensure_ascii=True)
+        return text.encode()
+
+    def _place(self, path: str, one: SeenFile) -> None:
+        entry = self._entry_of(path)
+        if entry is None:
+            if one.is_read and not path.startswith("../"):
+                self._others.append(path)
+            return
+        found = self._of_data.setdefault(entry.path, _OfEntry(entry.path != path))
+        if one.is_read:
+            (found.mine if one.is_mine else found.workers).append(path)
+            found.first = min(one.first, found.first or one.first)
+        elif one.others and not one.is_written:
+            found.is_by_another = True
+            if one.may_be_workers and not self._is_ours(path):
+                found.unclear.append(path)
+
+    def _entry_of(self, path: str) -> DataEntry | None:
+        if path in self._entries:
+            return self._entries[path]
+        return next((self._entries[one] for one in parents(path) if one in self._entries), None)
+
+    def _data_reads(self) -> Iterator[DataRead]:
+        for path, one in sorted(self._of_data.items()):
+            if one.mine or one.workers:
+                count = len({*one.mine, *one.workers}) if one.is_folder else None
+                by: Reader = "process" if one.mine else "worker"
+                is_early = one.first is not None and one.first < self.began
+                yield DataRead(path, by, count, earlier=is_early)
+            elif one.is_by_another:
+                yield DataRead(path, "another", None)
+
+    def _reason(self) -> str | None:
+        """Why something may have been missed; None where nothing can."""
+        if self.seen.faults:
+            return self.seen.faults[0]
+        for path, one in sorted(self._of_data.items()):
+            if one.unclear and not (one.mine or one.workers):
+                return f"{path} was opened by a program that may belong to this run"
+        is_read = any(one.mine or one.workers for one in self._of_data.values())
+        return None if is_read or self.data.has_stage else _NOTHING
+
+    def _undeclared(self) -> Iterator[str]:
+        deps = frozenset(dep.path for dep in self.data.deps)
+        for path, one in self._of_data.items():
+            entry = self._entries[path]
+            is_declared = lies_in(path, deps) or any(lies_in(dep, {path}) for dep in deps)
+            if (one.mine or one.workers) and not is_declared and entry.role != "output":
+                yield path
+        code = self.code
+        ignored = self._ignore_checker()
+        for path in {*self._others, *code}:
+            if lies_in(path, deps) or (path not in code and not self._counts(path, ignored)):
+                continue
+            yield path
+
+    def _counts(self, path: str, ignored: IgnoreChecker | None) -> bool:
+        """Whether a file that DVC does not track and that was read is worth a word."""
+        parts = path.split("/")
+        if any(part.startswith(".") for part in parts) or is_never_code(path):
+            return False
+        if parts[-1] in _IGNORED_NAMES or path in self.reading.params:
+            return False
+        return ignored is None or not self._is_ignored(path, ignored)
+
+    def _ignore_checker(self) -> IgnoreChecker | None:
+        if not self._others:
+            return None
+        checker = IgnoreChecker(self.reading.root)
+        checker.refresh()
+        return checker
+
+    def _is_ignored(self, path: str, checker: IgnoreChecker) -> bool:
+        where = os.path.join(self.reading.root, path)
+        return checker.hiding_folder(where) is not None or checker.hides_file(where)
+
+    def _unread(self) -> Iterator[str]:
+        """Declared data of which no file was opened."""
+        opened = [path for path, one in self._of_data.items() if one.mine or one.workers]
+        others = [path for path, one in self._of_data.items() if one.unclear]
+        for dep in self.data.deps:
+            if dep.role != "input" or is_address(dep.path):
+                continue
+            touched = (*opened, *others, *self._others)
+            if not any(lies_in(path, {dep.path}) or lies_in(dep.path, {path}) for path in touched):
+                yield dep.path
+
+    def _find_code(self) -> Mapping[str, str]:
+        root = self.reading.root
+        files = sorted(relative(file, root) for file in loaded_files(self.capture.project))
+        inside = [path for path in files if not path.startswith("../")][:_MAX_CODE_FILES]
+        found = {path: small_file_md5(os.path.join(root, path)) for path in inside}
+        return {path: digest for path, digest in found.items() if digest}

@@ -1,0 +1,47 @@
+"""What a machine tells of a file, and what a way to be told of files can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+UNKNOWN_PROCESS = 0
+
+
+@dataclass(frozen=True)
+class Event:
+    """A file that was opened, or written, by the process ``pid``; 0 where that is not told.
+
+    ``is_write``: it was closed after writing, or moved there.
+    """
+
+    folder: str
+    name: str
+    pid: int
+    is_open: bool
+    is_write: bool
+
+
+class Source(Protocol):
+    """A way to be told of files that are opened in folders.
+
+    ``fault`` says in words what it cannot see; None where it sees all. ``tells_who``: whether it
+    tells what this process has opened from what others have.
+    """
+
+    name: str
+    fault: str | None
+    tells_who: bool
+    has_overflown: bool
+
+    def watch(self, folder: str) -> None:
+        """From now on. Raises OSError where that is not allowed, or not possible."""
+
+    def drain(self) -> None:
+        """Take what waits, as cheap as can be."""
+
+    def events(self) -> Iterator[Event]:
+        """What was taken since the last call, each kind of event once."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,138 @@
+"""Opened files by fanotify, without rights: https://man7.org/linux/man-pages/man7/fanotify.7.html.
+
+Since Linux 5.13 every user may have a group that watches folders. Only the process that has opened
+a file learns that it was itself: for all others its own group tells ``0`` as the process. Equal
+events that wait are merged, and 16,384 can wait.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import sys
+from collections.abc import Iterator
+
+from mlflow_dvc.observe.event import Event
+
+_CLOEXEC, _NONBLOCK, _UNLIMITED_QUEUE = 0x1, 0x2, 0x10
+_REPORT_FOLDER_AND_NAME = 0x400 | 0x800
+_ADD, _ONLY_FOLDERS = 0x1, 0x8
+_OPEN, _CLOSE_WRITE, _MOVED_TO, _ON_CHILDREN = 0x20, 0x8, 0x80, 0x08000000
+_OVERFLOW, _ON_FOLDER = 0x4000, 0x40000000
+_AT_CWD, _AT_HANDLE_FID = -100, 0x200
+_BUFFER_BYTES = 1 << 18
+_MAX_HANDLE_BYTES = 128
+_MAX_KNOWN = 500_000  # events
+# metadata: length, version, its own length, mask, descriptor, process; then the head of the record
+# that names folder and file: kind, length, file system; then the length of the handle.
+_EVENT = struct.Struct("<IBxHQii")
+_HEAD_BYTES, _FSID_BYTES, _HANDLE_HEAD_BYTES = 4, 8, 8
+_KEY_AT = _EVENT.size + _HEAD_BYTES
+_NO_NAME = b"."
+
+
+class FanotifyGroup:
+    """One group of this process. Raises OSError where the machine allows none."""
+
+    name = "fanotify"
+    fault: str | None = None
+    tells_who = True
+
+    def __init__(self) -> None:
+        self.has_overflown = False
+        self._folders: dict[bytes, str] = {}
+        self._file_systems: dict[int, bytes] = {}
+        self._fresh: list[bytes] = []
+        self._known: set[bytes] = set()
+        if not sys.platform.startswith("linux"):
+            raise OSError("fanotify is part of Linux")
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._mark, self._handle_at = libc.fanotify_mark, libc.name_to_handle_at
+        self._mark.argtypes = (
+            ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p,
+        )  # fmt: skip
+        flags = _CLOEXEC | _NONBLOCK | _REPORT_FOLDER_AND_NAME
+        for more in (_UNLIMITED_QUEUE, 0):  # who may have a queue without limit needs it
+            self.descriptor = libc.fanotify_init(flags | more, os.O_RDONLY)
+            if self.descriptor >= 0:
+                return
+        raise _last_error("fanotify_init")
+
+    def watch(self, folder: str) -> None:
+        """From now on. Raises OSError where that is not allowed, or not possible."""
+        path = os.fsencode(folder)
+        mask = _OPEN | _CLOSE_WRITE | _MOVED_TO | _ON_CHILDREN
+        if self._mark(self.descriptor, _ADD | _ONLY_FOLDERS, mask, _AT_CWD, path) != 0:
+            raise _last_error(folder)
+        self._folders[self._key_of(folder, path)] = folder
+
+    def drain(self) -> None:
+        """Take the events that wait; cheap, whatever they are."""
+        while True:
+            try:
+                block = os.read(self.descriptor, _BUFFER_BYTES)
+            except BlockingIOError:
+                return
+            at, known = 0, self._known
+            while at < len(block):
+                length = int.from_bytes(block[at : at + 4], sys.byteorder)
+                event = block[at : at + length]
+                if event not in known:
+                    known.add(event)
+                    self._fresh.append(event)
+                at += length
+            if len(known) > _MAX_KNOWN:
+                known.clear()
+                self.has_overflown |= len(self._fresh) > _MAX_KNOWN
+                del self._fresh[_MAX_KNOWN:]
+
+    def events(self) -> Iterator[Event]:
+        """Those which were taken since the last call, each kind of them once."""
+        fresh, self._fresh = self._fresh, []
+        for raw in fresh:
+            if found := self._read(raw):
+                yield found
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def _read(self, raw: bytes) -> Event | None:
+        _, _, _, mask, _, pid = _EVENT.unpack_from(raw)
+        if mask & _OVERFLOW:
+            self.has_overflown = True
+            return None
+        if mask & _ON_FOLDER or len(raw) < _KEY_AT + _FSID_BYTES + _HANDLE_HEAD_BYTES:
+            return None
+        handle_bytes = int.from_bytes(
+            raw[_KEY_AT + _FSID_BYTES : _KEY_AT + _FSID_BYTES + 4], sys.byteorder
+        )
+        end = _KEY_AT + _FSID_BYTES + _HANDLE_HEAD_BYTES + handle_bytes
+        folder = self._folders.get(raw[_KEY_AT:end])
+        name = raw[end:].partition(b"\0")[0]
+        if folder is None or name in (b"", _NO_NAME):
+            return None
+        is_write = bool(mask & (_CLOSE_WRITE | _MOVED_TO))
+        return Event(folder, os.fsdecode(name), pid, bool(mask & _OPEN), is_write)
+
+    def _key_of(self, folder: str, path: bytes) -> bytes:
+        """The file system and the handle of a folder, as events name it."""
+        device = os.stat(folder).st_dev
+        if device not in self._file_systems:
+            number = os.statvfs(folder).f_fsid & 0xFFFFFFFFFFFFFFFF
+            self._file_systems[device] = struct.pack("=Q", number)
+        handle = ctypes.create_string_buffer(_HANDLE_HEAD_BYTES + _MAX_HANDLE_BYTES)
+        mount = ctypes.c_int()
+        for flags in (0, _AT_HANDLE_FID):  # some file systems have only the second kind
+            struct.pack_into("=I", handle, 0, _MAX_HANDLE_BYTES)
+            if self._handle_at(_AT_CWD, path, handle, ctypes.byref(mount), flags) == 0:
+                length = int.from_bytes(handle.raw[:4], sys.byteorder)
+                return self._file_systems[device] + handle.raw[: _HANDLE_HEAD_BYTES + length]
+        raise _last_error(folder)
+
+
+def _last_error(where: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), where)

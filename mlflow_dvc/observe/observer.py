@@ -1,0 +1,284 @@
+"""What one process opens below a folder, and what its workers and others do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from types import FrameType
+
+from mlflow_dvc.observe import workers
+from mlflow_dvc.observe.beginning import Beginning
+from mlflow_dvc.observe.drainer import Drainer
+from mlflow_dvc.observe.event import Event
+from mlflow_dvc.observe.folders import FolderWalk
+from mlflow_dvc.observe.sources import open_source
+
+_FIRST_SECONDS = 0.003  # for folders that are watched while MLflow is imported
+_CHUNK_SECONDS = 0.05
+_MANY_FILES = 1000
+_MAX_FILES = 200_000
+_MAX_WORKER_FOLDERS = 5_000
+_MAX_FAULTS = 5
+_NO_MORE = frozenset({errno.ENOSPC, errno.ENOMEM, errno.EMFILE})
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES})
+# What the kernel stamps files with: a tick behind the exact time.
+_CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", getattr(time, "CLOCK_REALTIME", None))
+
+
+@dataclass
+class SeenFile:
+    """A file that was opened. ``first`` is when that was found out, in ns since 1970.
+
+    ``is_mine`` and ``is_workers`` say who opened it; ``others`` are the ids of processes that are
+    not known to be workers, 0 where nobody tells. ``is_written``: this process, or a worker, wrote
+    it. ``was_unchanged``: nobody had changed it yet when it was found out.
+    """
+
+    first: int
+    is_mine: bool = False
+    is_workers: bool = False
+    is_written: bool = False
+    was_unchanged: bool = False
+    others: set[int] = field(default_factory=set)
+    may_be_workers: bool = False
+
+    @property
+    def is_read(self) -> bool:
+        """By this process or its workers. What one writes one opens as well."""
+        return (self.is_mine or self.is_workers) and (self.was_unchanged or not self.is_written)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is known by now. ``since`` is when observing began, in ns since 1970.
+
+    ``files`` are by their path as the project spells it. ``faults`` say what may have been missed.
+    """
+
+    since: int
+    files: dict[str, SeenFile]
+    faults: tuple[str, ...]
+
+
+class Observer:
+    """Observes what lies below ``root`` from now on."""
+
+    def __init__(
+        self, root: str, beginning: Beginning | None, *, parent: Observer | None = None
+    ) -> None:
+        """``beginning`` is where the program stands now; None in a worker, which begins with it.
+
+        ``parent`` is the observer of the process that this one was forked from.
+        """
+        self.root = root
+        self.since = _now()
+        self._beginning = beginning
+        self._faults: dict[str, None] = {}
+        self._files: dict[str, SeenFile] = {}
+        self._inherited = parent._read_so_far() if parent else {}
+        self._source = open_source()
+        self._walk: FolderWalk = parent._walk if parent else FolderWalk(root)
+        self._watched: list[str] = []
+        self._above = parent._names_for_child() if parent else workers.observing_above()
+        self._is_surely_another: dict[int, bool] = {}
+        self._worker_pids: set[int] = set()
+        self._lock = threading.Lock()
+        self._drainer = Drainer(self._take)
+        if parent:
+            self._watch_all(parent._watched)
+        self.watch_more(_FIRST_SECONDS)
+
+    @property
+    def is_watching_all(self) -> bool:
+        return self._walk.is_done
+
+    def watch_more(self, seconds: float) -> None:
+        """Watch folders that are not watched yet, for about that time."""
+        end = time.monotonic() + seconds
+        with self._lock:
+            for folder in self._walk.folders():
+                if not self._watch(folder):
+                    self._walk.stop()
+                elif time.monotonic() > end:
+                    break
+        if self._walk.is_done and self._walk.nfiles > _MANY_FILES:
+            self._drainer.start()
+
+    def watch_rest(self, stands_at: Callable[[], FrameType | None]) -> None:
+        """Watch all that is left; ``stands_at`` tells where the program is when that is done."""
+        if self._walk.is_done:
+            return
+        while not self._walk.is_done:
+            self.watch_more(_CHUNK_SECONDS)
+        if self._beginning is not None:
+            self._beginning = Beginning(stands_at(), self.root)
+
+    def watch_also(self, folders: Iterable[str]) -> None:
+        """Folders that became known only now: what was read there before is not known."""
+        with self._lock:
+            late = [folder for folder in folders if self._walk.add(folder)]
+        if late:
+            self._note(f"{self._short(late[0])} was not watched from the beginning")
+            self.watch_more(_CHUNK_SECONDS)
+
+    def observe(self) -> Observation:
+        """What is known by now."""
+        with self._lock:
+            self._source.drain()
+            self._digest()
+            self._take_over()
+            files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
+            faults = tuple(self._all_faults())
+        for seen in files.values():
+            seen.may_be_workers = any(map(self._may_be_worker, seen.others))
+        return Observation(self.since, self._inherited | files, faults)
+
+    def drain(self) -> int:
+        """Take what waits, and note what of it nobody has changed by now. Returns when that was."""
+        with self._lock:
+            self._source.drain()
+            self._digest()
+            return time.time_ns()
+
+    def before_fork(self) -> None:
+        self._drainer.pause()
+        self.drain()
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+        self._drainer.resume()
+
+    def child(self) -> Observer | None:
+        """The observer of a forked child. None where that would cost too much."""
+        self._source.close()  # the parent's: what waits there is for it
+        if len(self._watched) > _MAX_WORKER_FOLDERS:
+            return None
+        self._lock = threading.Lock()
+        return Observer(self.root, None, parent=self)
+
+    def hand_over(self) -> None:
+        """Tell the processes above what this one has seen; when it ends."""
+        if not self._above:
+            return
+        self._inherited = {}
+        seen = self.observe()
+        read = tuple(path for path, one in seen.files.items() if one.is_read)
+        written = tuple(path for path, one in seen.files.items() if one.is_written)
+        workers.hand_over(self._above, workers.HandedOver(read, written, seen.faults))
+
+    def close(self) -> None:
+        self._drainer.end()
+        self._source.close()
+
+    def _take(self) -> None:
+        with self._lock:
+            self._source.drain()
+
+    def _watch_all(self, folders: Iterable[str]) -> None:
+        for folder in folders:
+            if not self._watch(folder):
+                break
+
+    def _watch(self, folder: str) -> bool:
+        """Whether more can be watched."""
+        try:
+            self._source.watch(folder)
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                why = error.strerror or str(error)
+                self._note(f"{self._short(folder)} could not be watched: {why}")
+            return error.errno not in _NO_MORE
+        self._watched.append(folder)
+        return True
+
+    def _digest(self) -> None:
+        me = os.getpid()
+        for event in self._source.events():
+            path = os.path.join(event.folder, event.name)
+            if not self._walk.concerns(event.folder, path):
+                continue
+            seen = self._files.get(path)
+            if seen is None:
+                if len(self._files) >= _MAX_FILES:
+                    self._note(f"more than {_MAX_FILES} files were opened")
+                    continue
+                seen = self._files[path] = SeenFile(time.time_ns())
+            self._count(seen, path, event, me)
+
+    def _count(self, seen: SeenFile, path: str, event: Event, me: int) -> None:
+        if event.pid != me:
+            if event.is_open:
+                seen.others.add(event.pid)
+                self._tell_apart(event.pid)
+            return
+        seen.is_mine |= event.is_open
+        seen.is_written |= event.is_write
+        if event.is_open and not seen.was_unchanged:
+            seen.was_unchanged = self._is_unchanged(path)
+
+    def _tell_apart(self, pid: int) -> None:
+        """As long as it runs it can be told whether a process descends from this one."""
+        if pid not in self._is_surely_another:
+            is_below = workers.is_below(pid, os.getpid()) if pid else None
+            self._is_surely_another[pid] = is_below is False
+
+    def _is_unchanged(self, path: str) -> bool:
+        try:
+            return os.stat(path).st_ctime_ns <= self.since
+        except OSError:
+            return False
+
+    def _take_over(self) -> None:
+        for pid, worker in workers.take_over():
+            self._worker_pids.add(pid)
+            for path in worker.read:
+                seen = self._files.setdefault(path, SeenFile(time.time_ns()))
+                seen.is_workers = seen.was_unchanged = True
+            for path in worker.written:
+                self._files.setdefault(path, SeenFile(time.time_ns())).is_written = True
+            for fault in worker.faults:
+                self._note(f"a worker process: {fault}")
+
+    def _may_be_worker(self, pid: int) -> bool:
+        """Whether a process that is none of the known workers may still be one."""
+        return pid not in self._worker_pids and not self._is_surely_another.get(pid, False)
+
+    def _read_so_far(self) -> dict[str, SeenFile]:
+        """What a forked child has in its memory as well."""
+        files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
+        return self._inherited | {
+            path: replace(seen, others=set()) for path, seen in files.items() if seen.is_read
+        }
+
+    def _names_for_child(self) -> list[str]:
+        mine = workers.process_name(os.getppid())
+        return [*([mine] if mine else []), *self._above]
+
+    def _note(self, fault: str) -> None:
+        if len(self._faults) < _MAX_FAULTS:
+            self._faults[fault] = None
+
+    def _all_faults(self) -> Iterator[str]:
+        if self._source.fault:
+            yield self._source.fault
+        if self._beginning is not None and (fault := self._beginning.fault):
+            yield fault
+        if not self._walk.is_done:
+            yield "not all folders were watched yet"
+        if self._source.has_overflown:
+            yield "so many files were opened at once that some were not told of"
+        yield from self._walk.faults
+        yield from self._faults
+
+    def _short(self, folder: str) -> str:
+        inside = self.root.rstrip(os.sep) + os.sep
+        return folder[len(inside) :] if folder.startswith(inside) else folder
+
+
+def _now() -> int:
+    return time.time_ns() if _CLOCK is None else time.clock_gettime_ns(_CLOCK)
