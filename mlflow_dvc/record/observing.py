@@ -29,7 +29,7 @@ _hashed: set[str] = set()  # what processes of this package were told to read, a
 
 
 def begin() -> None:
-    """MLflow is being imported."""
+    """MLflow is being imported. Not all folders may be watched then, see :func:`watch_rest`."""
     if settings.is_enabled() and settings.reads_enabled():
         root = find_project(script=running_script()).dvc_root
         if root is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import atexit
+import builtins
 import contextlib
 import gc
 import importlib
@@ -270,6 +271,24 @@ def become(request: Request) -> None:
     sys.executable = sys.argv[2]
     for hooks in _later:
         os.register_at_fork(**hooks)
+    observe_from_import()
+
+
+def observe_from_import() -> None:
+    """What a process reads is observed from its own import of MLflow on: here it is the first."""
+    from mlflow_dvc.observe import beginning
+    from mlflow_dvc.record import observing
+
+    real, is_of_others = builtins.__import__, beginning._is_of_others
+
+    def first(name: str, *rest: Any, **named: Any) -> Any:
+        if name.partition(".")[0] == "mlflow":
+            builtins.__import__ = real
+            observing.begin()
+        return real(name, *rest, **named)
+
+    builtins.__import__ = first
+    beginning._is_of_others = lambda file: file == __file__ or is_of_others(file)
 
 
 def main_module(request: Request) -> tuple[Any, dict[str, Any]]:
