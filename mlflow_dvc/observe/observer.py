@@ -105,16 +105,16 @@ class Observer:
                     self._walk.stop()
                 elif time.monotonic() > end:
                     break
-        if self._walk.is_done and self._walk.nfiles > _MANY_FILES:
+        if self.is_watching_all and self._walk.nfiles > _MANY_FILES:
             self._drainer.start()
 
     def watch_rest(self, stands_at: Callable[[], FrameType | None]) -> None:
         """Watch all that is left; ``stands_at`` tells where the program is when that is done."""
-        if self._walk.is_done:
-            return
-        while not self._walk.is_done:
+        had_more = False
+        while not self.is_watching_all:
+            had_more = True
             self.watch_more(_CHUNK_SECONDS)
-        if self._beginning is not None:
+        if had_more and self._beginning is not None:
             self._beginning = Beginning(stands_at(), self.root)
 
     def watch_also(self, folders: Iterable[str]) -> None:

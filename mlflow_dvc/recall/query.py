@@ -92,6 +92,12 @@ def candidate_runs(query: Query, scope: Scope) -> list[Run]:
     return tracking.newest_first(runs)
 
 
+def is_in_scope(run: Run, scope: Scope) -> bool:
+    """Whether a run that was found otherwise is of the experiment and the stage."""
+    is_there = scope.experiment_id in (None, run.info.experiment_id)
+    return is_there and (scope.stage is None or _is_of_stage(run, scope.stage))
+
+
 def _is_of_stage(run: Run, stage: str) -> bool:
     tags: Mapping[str, str] = run.data.tags
     return stage == tags.get(tag.SCRIPT_STAGE) or stage in tag.stages_in(tags)

@@ -34,7 +34,9 @@ def is_own_output(snapshot: Snapshot, entry: DataEntry) -> bool:
     return is_output and entry.stage == (snapshot.stage or snapshot.script_stage)
 
 
-def _relation(snapshot: Snapshot, entry: DataEntry, dep: DataEntry | None) -> Relation | None:
+def _relation(  # noqa: PLR0911 - a table: the first that fits
+    snapshot: Snapshot, entry: DataEntry, dep: DataEntry | None
+) -> Relation | None:
     """Of an output of the project; ``dep`` is what the stage read at its path, where it is seen."""
     if entry.certainty == "sealed" and is_own_output(snapshot, entry):
         return "made"
@@ -42,8 +44,11 @@ def _relation(snapshot: Snapshot, entry: DataEntry, dep: DataEntry | None) -> Re
         return "read"
     if entry.state == "missing":
         return "missing"
-    if dep or not (snapshot.has_stage or snapshot.knows_reads):
-        return "lay there"
+    if snapshot.reads and entry.path in snapshot.reads.read_paths:
+        return "read"
+    if dep or not snapshot.has_stage:
+        is_told_elsewhere = is_by_tags(snapshot) and snapshot.reads is not None
+        return None if is_told_elsewhere else "lay there"
     if is_by_tags(snapshot):
         return None
     return "read" if entry.role == "input" else "lay there"

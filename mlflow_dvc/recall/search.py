@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.guard import warn_once
+from mlflow_dvc.recall.files_read import relations_to_file
+from mlflow_dvc.recall.lineage.directories import DirectoryHit, find_directories_containing
 from mlflow_dvc.recall.query import (
     Query,
     Scope,
     candidate_runs,
+    is_in_scope,
     matching_data,
     parse_query,
 )
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 _MAX_THREADS = 8
 _BATCH_RUNS = 16
+_MD5_DIGITS = 32
 _USES = ("read", "made")
 _Seen = tuple["Run", tuple["SeenData", ...]]
 
@@ -36,10 +40,11 @@ _Seen = tuple["Run", tuple["SeenData", ...]]
 class SeenData(DataEntry):
     """Data of a run's record, and how the run stands to it.
 
-    ``relation`` is ``read``: the run's stage declares it, a part of it or a folder around it, as a
-    dependency; ``made``: the stage made it; ``lay there``: DVC tracked it in the project, and the
-    stage does neither, or the run is of no stage, so that nothing tells what it read; ``missing``:
-    DVC's files named it, and it did not lie on disk. None where the record does not tell.
+    ``relation`` is ``read``: the run was seen to read it, or its stage declares it, a part of it or
+    a folder around it, as a dependency; ``made``: the stage made it; ``lay there``: DVC tracked it
+    in the project, and nothing of that is known; ``missing``: DVC's files named it, and it did not
+    lie on disk. None where the record does not tell. Of a file in a folder it is ``read`` where the
+    run was seen to open it, and None where not all that it opened was seen.
     """
 
     relation: Relation | None = None
@@ -80,12 +85,13 @@ def search(  # noqa: PLR0913 - the command has these options
     """The runs of every experiment that saw ``what``, newest first; none is an empty list.
 
     ``what`` is a hash or the beginning of one (4 hex digits at least), the path of a tracked
-    output, a dataset of dvc.yaml (``ds://NAME``), the address of a dependency, ``path@hash``, or a
-    file on disk that DVC does not track, which is looked for by its content. A path is seen from
-    the working directory, or from the root of its DVC project.
+    output, of a file in one, a dataset of dvc.yaml (``ds://NAME``), the address of a dependency,
+    ``path@hash``, or a file on disk that DVC does not track, which is looked for by its content. A
+    path is seen from the working directory, or from the root of its DVC project.
 
-    With ``read`` only runs whose stage declares the data as a dependency, with ``made`` only those
-    whose stage made it, with both those of either kind; see :class:`~mlflow_dvc.SeenData`.
+    With ``read`` only runs that read the data, with ``made`` only those whose stage made it, with
+    both those of either kind; see :class:`~mlflow_dvc.SeenData`. Of a file in a folder the runs of
+    which nothing tells whether they read it are among them, with the relation None.
     ``experiment`` is a name, or an id; ``stage`` is DVC's address of a stage that the run was
     of. ``limit`` is the number of runs at most, the newest ones. ``tracking_uri`` is the MLflow
     server, by default the one that MLflow itself would use.
@@ -123,7 +129,46 @@ def _find(what: str, scope: Scope, only: set[str], limit: int | None) -> list[_S
                     break
         if is_meant:
             return found
-    return []
+    return _find_in_folders(what, scope, only, limit)
+
+
+def _find_in_folders(what: str, scope: Scope, only: set[str], limit: int | None) -> list[_Seen]:
+    """The runs that saw a folder with the file; those of which nothing tells whether they read it
+    are among them, whatever is asked for.
+    """
+    found: dict[str, _Seen] = {}
+    for query in parse_query(what):
+        is_whole = query.hash is not None and len(query.hash) == _MD5_DIGITS
+        if query.paths and query.hash is None:
+            inside = find_directories_containing(None, scope.tracking_uri, paths=query.paths)
+        elif is_whole and not query.paths:
+            inside = find_directories_containing(None, scope.tracking_uri, md5=query.hash)
+        else:
+            continue
+        for warning in inside.warnings:
+            warn_once(warning)
+        for hit in inside.hits:
+            for run, _ in hit.seen:
+                if is_in_scope(run, scope):
+                    entries = tuple(_in_folder(run, hit, only, scope.tracking_uri))
+                    before = found.get(run.info.run_id, (run, ()))[1]
+                    found[run.info.run_id] = run, tuple(dict.fromkeys((*before, *entries)))
+        if found:
+            break
+    by_id = {id_: seen for id_, seen in found.items() if seen[1]}
+    runs = tracking.newest_first([run for run, _ in by_id.values()])
+    return [by_id[run.info.run_id] for run in runs][:limit]
+
+
+def _in_folder(
+    run: Run, hit: DirectoryHit, only: set[str], tracking_uri: str | None
+) -> Iterator[SeenData]:
+    folder, value = hit.folder.path, hit.folder.hash or ""
+    for md5, inside in hit.files:
+        for _, relation in relations_to_file(run, folder, value, inside, tracking_uri):
+            if not only or relation is None or relation in only:
+                entry = DataEntry(f"{folder}/{inside}", hit.folder.algorithm, md5)
+                yield _as_seen(entry, relation)
 
 
 def _seen(query: Query, scope: Scope) -> Generator[_Seen, None, None]:

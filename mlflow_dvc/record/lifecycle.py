@@ -78,13 +78,26 @@ def _finish(record: RunRecordState, seconds: float) -> None:
         _deferred.append(record)
     else:
         write_record.write_all(record)
+    _complete_children(record)
     _complete_earlier(record)
+
+
+def _complete_children(record: RunRecordState) -> None:
+    """Those of its child runs that have read other data than it has by now."""
+    for child in registry.sharing(record.run_id):
+        with guard(f"attach the record to {child.label}"):
+            write_record.part_from_parent(child, record)
+            if child.folder is not None:
+                write_record.write_all(child)
 
 
 def _add_reads(record: RunRecordState) -> None:
     if record.capture.data.reads is None:
         with guard(f"tell what {record.label} has read"):
             observing.add_to(record)
+            parent = registry.get(record.shared_with)
+            if parent is None or not parent.started_here:
+                write_record.part_from_parent(record, None)
 
 
 def _complete_earlier(record: RunRecordState) -> None:

@@ -53,7 +53,8 @@ class RunRecordState:
 
     ``server_tags`` are all tags of the run as far as this process knows, which sees what it writes
     itself; None where it does not. ``observed_from`` is when it was noted what had been read before
-    the run, in ns since 1970. ``read`` is the run as the server told it at its end, or at that
+    the run, in ns since 1970. ``shared_with`` is the parent run whose record tells of this one too.
+    ``read`` is the run as the server told it at its end, or at that
     of the process.
     """
 
@@ -87,6 +88,7 @@ class RunRecordState:
     awaits_exit: bool = False
     next_look: float = 0.0
     observed_from: int = 0
+    shared_with: str | None = None
 
     def note_read(self, run: Run | None) -> None:
         """What the server said of the run just now; None where it has none of this id."""
@@ -147,6 +149,10 @@ class RunRegistry:
     def kept_records(self, run_id: str) -> list[RunRecordState]:
         """Those which the run carries, its first one first."""
         return _kept(self.get(run_id))
+
+    def sharing(self, run_id: str) -> list[RunRecordState]:
+        """Those of child runs that have no record of their own, as this run's tells the same."""
+        return [one for one in self.all() if one.shared_with == run_id]
 
     def forget(self, record: RunRecordState) -> None:
         """Put back what was known before ``record``, which tells nothing new.

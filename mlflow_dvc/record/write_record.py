@@ -33,7 +33,9 @@ def write_initial(
     """
     with guard(f"complete the record of {record.label}"):
         _write_complete(record)
-    if artifacts and not _same_as_parent(record, parent, registry):
+    if artifacts and _same_as_parent(record, parent, registry):
+        record.shared_with = parent
+    elif artifacts:
         record.folder = tracking.FOLDER
     if not record.is_ended:
         write_known(record)
@@ -62,6 +64,19 @@ def write_all(record: RunRecordState) -> None:
             if record.later is not None and record.drawn is not record.capture:
                 _redraw_first_page(record)
             record.drawn = record.capture
+
+
+def part_from_parent(record: RunRecordState, parent: RunRecordState | None) -> None:
+    """Let a child run have a record of its own if it has read other data than its parent.
+
+    Of a parent that another process goes on with, nobody here knows what it will read.
+    """
+    seen = record.capture.data.reads
+    if record.shared_with is None or seen is None:
+        return
+    theirs = parent.capture.data.reads if parent is not None and parent.started_here else None
+    if not (theirs and theirs.read_paths == seen.read_paths) and seen.read_paths:
+        record.shared_with, record.folder = None, tracking.FOLDER
 
 
 def write_resumed(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from mlflow_dvc.snapshot import GitState, Snapshot
+from mlflow_dvc.snapshot import DataRead, GitState, Snapshot
 from mlflow_dvc.visible_text import is_visible
 
+_MAX_PATHS = 20
 MARKS = {  # of data that is not as its lock says, not by colour alone
     "modified": "\N{BLACK UP-POINTING TRIANGLE} modified",
     "missing": "\N{MULTIPLICATION SIGN} missing",
@@ -15,12 +16,12 @@ MARKS = {  # of data that is not as its lock says, not by colour alone
 
 def deps_title(snapshot: Snapshot) -> str:
     """What the table of dependencies is called: without a stage only datasets are among them."""
-    return "What the stage read" if snapshot.stage or snapshot.script_stage else "Datasets"
+    return "What the stage read" if snapshot.has_stage else "Datasets"
 
 
 def data_title(snapshot: Snapshot) -> str:
     """What the table of all outputs is called."""
-    return "Data" if snapshot.stage or snapshot.script_stage else "Data that DVC tracked"
+    return "Data" if snapshot.has_stage else "Data that DVC tracked"
 
 
 def code_facts(git: GitState | None) -> Iterator[tuple[str, str]]:
@@ -40,9 +41,11 @@ def code_facts(git: GitState | None) -> Iterator[tuple[str, str]]:
 def data_facts(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if snapshot.root is None:
         return
-    if snapshot.stage or snapshot.script_stage:
+    if snapshot.has_stage:
         by = "" if snapshot.stage else " (by its script)"
         yield "stage", f"{snapshot.stage or snapshot.script_stage}{by}"
+    elif snapshot.knows_reads:
+        yield "stage", "none that is known: the data version is of what the run was seen to read"
     else:
         yield "stage", "none that is known: the data is what DVC tracked, not what the run read"
     if snapshot.experiment:
@@ -51,10 +54,39 @@ def data_facts(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield "data on disk", snapshot.data_status or "unverified"
     if snapshot.lock:
         yield "dvc.lock", snapshot.lock
-    if snapshot.stage or snapshot.script_stage:
+    if snapshot.has_stage:
         yield "what the stage made", _seal_in_words(snapshot)
     if snapshot.changed:
         yield "changed while the stage ran", ", ".join(snapshot.changed)
+    yield from reads_facts(snapshot)
+
+
+def reads_facts(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """What the run was seen to read, and how it differs from what its stage declares."""
+    seen = snapshot.reads
+    if seen is None:
+        return
+    said = {"observed": "seen, since MLflow was imported", "off": "not observed"}
+    yield "reads", said.get(seen.status, f"seen in part: {seen.reason}")
+    total = {entry.path: entry.nfiles for entry in snapshot.data}
+    if read := [_read_in_words(one, total.get(one.path)) for one in seen.data]:
+        yield "read", _first_of(read)
+    if seen.undeclared:
+        yield "read, not declared", _first_of(seen.undeclared)
+    if seen.unread:
+        yield "declared, not read", _first_of(seen.unread)
+
+
+def _read_in_words(one: DataRead, total: int | None) -> str:
+    words = [f"{one.nfiles} of {total or '?'} files"] if one.nfiles is not None else []
+    words += {"process": [], "worker": ["by workers"], "another": ["by another program"]}[one.by]
+    words += ["before the run began"] if one.earlier else []
+    return f"{one.path} ({', '.join(words)})" if words else one.path
+
+
+def _first_of(paths: Sequence[str]) -> str:
+    more = len(paths) - _MAX_PATHS
+    return ", ".join(paths[:_MAX_PATHS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _seal_in_words(snapshot: Snapshot) -> str:

@@ -24,6 +24,7 @@ from mlflow_dvc.cli.options import (
     "search data/raw/train.csv@5afc23b9",
     "search ~/Downloads/copy.csv",
     "search models/model.pkl --made --limit 1",
+    "search data/images/0017.jpg --read",
 )
 @click.argument("what")
 @click.option("--read", is_flag=True, help="Only runs that read it.")
@@ -41,16 +42,17 @@ def search(
 ) -> None:
     """The runs, of every experiment, that saw WHAT, newest first.
 
-    WHAT is a hash or the beginning of one (4 digits at least), the path of a tracked output, a
-    dataset of dvc.yaml (ds://NAME), the address of a dependency, path@hash, or a file on disk,
-    which is then looked for by its content. Exits with 1 when no run saw it, or none of those that
-    the options leave.
+    WHAT is a hash or the beginning of one (4 digits at least), the path of a tracked output, or of
+    a file in one, a dataset of dvc.yaml (ds://NAME), the address of a dependency, path@hash, or a
+    file on disk, which is then looked for by its content. Exits with 1 when no run saw it, or none
+    of those that the options leave.
 
-    The column "how" says "read" where the run's stage declares the data, a part of it or a folder
-    around it, as a dependency, and "made" where the stage made it. Else it "lay there": DVC tracked
-    it, and the stage does neither, or the run is of no stage, so that nothing tells what it read.
-    It was "missing" where DVC's files named it and it did not lie on disk. A "?" stands where the
-    record does not tell. --read and --made count the first two words alone; both may be given.
+    The column "how" says "read" where the run was seen to read the data, or its stage declares it,
+    a part of it or a folder around it, as a dependency, and "made" where the stage made it. Else it
+    "lay there": DVC tracked it, and nothing tells that the run read it. It was "missing" where
+    DVC's files named it and it did not lie on disk. A "?" stands where the record does not tell.
+    --read and --made count the first two words alone; both may be given. Of a file in a folder,
+    runs that cannot tell are always named.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import search as render

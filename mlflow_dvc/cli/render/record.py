@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.cli import terminal
-from mlflow_dvc.report.labels import short_hash, size_in_words
+from mlflow_dvc.report.labels import reads_facts, short_hash, size_in_words
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot
 
 if TYPE_CHECKING:
@@ -125,10 +125,11 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield "not known", line
     if snapshot.experiment:
         yield "experiment", snapshot.experiment
+    yield from reads_facts(snapshot)
 
 
 def _tracked(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    if snapshot.data and not (snapshot.stage or snapshot.script_stage):
+    if snapshot.data and not (snapshot.has_stage or snapshot.knows_reads):
         yield "", "of no stage: the data is what DVC tracked, not what the run read"
 
 
