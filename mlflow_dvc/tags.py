@@ -88,6 +88,7 @@ _CHECKS: Mapping[str, Check] = {
     OUT: as_line, DEP: as_line, DATA_VERSION: as_line, LOCK: as_line,
     DATA_STATUS: one_of(get_args(State)), SEAL: one_of(get_args(Seal)),
 }  # fmt: skip
+_MORE = re.compile(r"and \d+ more")
 _RESPELT = re.compile(r"-[0-9a-f]{8}$")
 
 
@@ -348,6 +349,12 @@ def stages_in(tags: Mapping[str, str]) -> list[str]:
     return [stage for stage in tags.get(STAGES, tags.get(STAGE, "")).split("\n") if stage]
 
 
+def undeclared_in(tags: Mapping[str, str]) -> list[str]:
+    """The paths that a run with ``tags`` read and its stage does not declare, as far as told."""
+    lines = tags.get(UNDECLARED, "").split("\n")
+    return [line for line in lines if line and not _MORE.fullmatch(line)]
+
+
 def hashes_key(number: int) -> str:
     return HASHES if number == 1 else f"{HASHES}.{number}"
 
@@ -397,7 +404,7 @@ def _reads_in(tags: Mapping[str, str]) -> Reads | None:
     status, _, reason = tags.get(READS, "").partition(": ")
     if status not in get_args(ReadsStatus):
         return None
-    undeclared = tuple(filter(None, tags.get(UNDECLARED, "").split("\n")))
+    undeclared = tuple(undeclared_in(tags))
     return Reads(status, reason or None, undeclared=undeclared)  # type: ignore[arg-type]
 
 

@@ -14,6 +14,7 @@ from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.finding import Finding as Finding
 from mlflow_dvc.recall.doctor.finding import Level as Level
 from mlflow_dvc.recall.doctor.rules import RULES
+from mlflow_dvc.recall.doctor.undeclared import declaring_patch
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,19 @@ def diagnose(
     project: str | None = None, *, local: bool = False, tracking_uri: str | None = None
 ) -> DoctorReport:
     """What :func:`doctor` finds, with the names of the rules that were looked at."""
-    here = find_project(project)
-    if here.git_root is None and here.dvc_root is None:
-        raise NoProjectError(os.path.abspath(project or "."))
-    context = DoctorContext(here, tracking_uri)
+    context = _context(project, tracking_uri)
     rules = [rule for rule in RULES if not (local and rule.asks)]
     found = [finding for rule in rules for finding in rule.findings(context)]
     return DoctorReport(tuple(found), tuple(rule.name for rule in rules))
+
+
+def patch(project: str | None = None, *, tracking_uri: str | None = None) -> str:
+    """What to change in the dvc.yaml files, so that stages declare what their runs read."""
+    return declaring_patch(_context(project, tracking_uri))
+
+
+def _context(project: str | None, tracking_uri: str | None) -> DoctorContext:
+    here = find_project(project)
+    if here.git_root is None and here.dvc_root is None:
+        raise NoProjectError(os.path.abspath(project or "."))
+    return DoctorContext(here, tracking_uri)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from mlflow_dvc.recall.doctor import code, environment, files, remote, runs, stages, store
+from mlflow_dvc.recall.doctor import (
+    code,
+    environment,
+    files,
+    remote,
+    runs,
+    stages,
+    store,
+    undeclared,
+)
 from mlflow_dvc.recall.doctor.finding import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -84,6 +93,9 @@ RULES: tuple[Rule, ...] = (
          "The next `dvc repro` deletes the records, `dvc checkout` replaces them", asks=True),
     Rule("server-unreachable", "error", runs.server_unreachable,
          "A run that starts here would have no place to go", asks=True),
+    Rule("undeclared-read", "error", undeclared.undeclared_read,
+         "DVC does not run it again when that changes: its lock and metrics are then of old data",
+         asks=True),
     Rule("unsealed", "note", runs.unsealed,
          "Their outputs are as the process left them, which need not be what DVC wrote", asks=True),
 )  # fmt: skip
