@@ -56,6 +56,10 @@ setup(
             # A tracking server as a team has it: on PostgreSQL, with users.
             "psycopg2-binary>=2.9",
             "flask-wtf>=1",
+            # Ways to read a file that are not Python's own.
+            "h5py>=3",
+            "polars>=1",
+            "duckdb>=1",
             "coverage[toml]>=7.13",  # has patches `fork` and `_exit`, and installs a .pth file
             "build>=1.2",
             "mypy>=1.11",

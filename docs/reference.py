@@ -31,6 +31,7 @@ FOLDERS = {
     "git": "Git",
     "dvc_backend": "DVC, in a process of its own",
     "dvcfiles": "DVC's files, without DVC",
+    "observe": "Which files a process opens",
     "capture": "From the workspace to a Snapshot",
     "tracking": "The tracking server",
     "datasets": "MLflow datasets",

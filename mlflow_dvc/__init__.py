@@ -65,7 +65,9 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.verify import verify as verify
     from mlflow_dvc.settings import disabled as disabled
     from mlflow_dvc.snapshot import DataEntry as DataEntry
+    from mlflow_dvc.snapshot import DataRead as DataRead
     from mlflow_dvc.snapshot import GitState as GitState
+    from mlflow_dvc.snapshot import Reads as Reads
     from mlflow_dvc.snapshot import Snapshot as Snapshot
     from mlflow_dvc.snapshot import StageNode as StageNode
     from mlflow_dvc.tracking.attached_record import RunPart as RunPart
@@ -83,6 +85,7 @@ _MODULES = {
     "DataChange": "recall.diff.data",
     "DataDiff": "recall.diff.data",
     "DataEntry": "snapshot",
+    "DataRead": "snapshot",
     "DataNotFoundError": "errors",
     "Diff": "recall.diff",
     "Difference": "recall.sync",
@@ -108,6 +111,7 @@ _MODULES = {
     "RunPart": "tracking.attached_record",
     "RunRecord": "recall.show",
     "SeenData": "recall.search",
+    "Reads": "snapshot",
     "Snapshot": "snapshot",
     "StageNode": "snapshot",
     "SyncResult": "recall.sync",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mlflow_dvc.capture import evidence
@@ -28,23 +28,17 @@ _IGNORED_NAMES = frozenset({"dvc.yaml", "dvc.lock"})
 _added: tuple[Snapshot, Reads, Snapshot] | None = None
 
 
-def add_reads(
-    capture: RunCapture,
-    seen: Observation | None,
-    began: int,
-    is_ours: Callable[[str], bool] = lambda path: False,
-) -> RunCapture:
+def add_reads(capture: RunCapture, seen: Observation | None, began: int) -> RunCapture:
     """``capture`` with what was read until now by a run that ``began`` then, in ns since 1970.
 
-    None for ``seen`` where nobody looked. ``is_ours`` tells of a path, seen from the project, what
-    a process of this package has opened.
+    None for ``seen`` where nobody looked.
     """
     reading = capture.reading
-    if reading is None or capture.data_capture.frozen:
+    if reading is None and not capture.data_capture.frozen:
         return capture
-    if seen is None:
+    if seen is None or reading is None or capture.data_capture.frozen:
         return capture.with_data(_with_reads(capture.data, Reads("off")))
-    found = _Found(capture, reading, seen, began, is_ours)
+    found = _Found(capture, reading, seen, began)
     told = capture.with_data(_with_reads(capture.data, found.reads()))
     return replace(told, read_files=found.listed())
 
@@ -88,11 +82,9 @@ class _Found:
         reading: ProjectReading,
         seen: Observation,
         began: int,
-        is_ours: Callable[[str], bool],
     ) -> None:
         self.capture, self.reading, self.seen, self.began = capture, reading, seen, began
         self.data = capture.data
-        self._is_ours = is_ours
         self._entries = {entry.path: entry for entry in self.data.data}
         self._of_data: dict[str, _OfEntry] = {}
         self._others: list[str] = []  # files that DVC does not track, and that were read
@@ -135,9 +127,9 @@ class _Found:
         if one.is_read:
             (found.mine if one.is_mine else found.workers).append(path)
             found.first = min(one.first, found.first or one.first)
-        elif one.others and not one.is_written:
+        elif (one.others or one.untold) and not one.is_written:
             found.is_by_another = True
-            if one.may_be_workers and not self._is_ours(path):
+            if one.may_be_workers:
                 found.unclear.append(path)
 
     def _entry_of(self, path: str) -> DataEntry | None:

@@ -81,19 +81,28 @@ def start_hashing(
     return DvcProcess(run_hashing, request, idle=True)
 
 
-def read_answer(child: DvcProcess) -> Answer:
+@dataclass(frozen=True)
+class Opened:
+    """The files that a child process has opened to hash them, and its id."""
+
+    pid: int
+    files: list[str]
+
+
+def read_answer(child: DvcProcess) -> tuple[Answer, Opened]:
     """Raises OSError or ValueError where there is none. What could not be told is not in it."""
     raw = child.result()
     if not isinstance(raw, dict):
         raise ValueError("not an answer of the check")
-    return {key: HashResult(*row) for key, row in raw.items()}
+    answer = {key: HashResult(*row) for key, row in raw["answer"].items()}
+    return answer, Opened(raw["pid"], raw["opened"])
 
 
 def hash_now(root: str, queries: Iterable[HashQuery], *, foreign: bool = False) -> Answer:
     """The whole answer, however long it takes."""
     child = start_hashing(root, list(queries), foreign=foreign)
     child.wait()
-    return read_answer(child)
+    return read_answer(child)[0]
 
 
 @api.task()
@@ -115,16 +124,18 @@ def run_hashing(
             known = HashResult(query.algorithm, None)
         if known:
             found[query.key] = known
+    opened: list[str] = []
     rest = [query for query in asked if query.key not in found]
     if rest:
         budget = _Budget(
             math.inf if max_bytes is None else max_bytes,
             math.inf if seconds is None else time.monotonic() + seconds,
         )
-        with _open(root, budget, foreign) as repo:
+        with _open(root, budget, opened, foreign=foreign) as repo:
             found |= dict(_hash_all(repo, root, rest, cache, budget))
         cache.keep()
-    return {key: astuple(value) for key, value in found.items()}
+    answer = {key: astuple(value) for key, value in found.items()}
+    return {"answer": answer, "pid": os.getpid(), "opened": opened}
 
 
 class _BudgetSpentError(Exception):
@@ -160,13 +171,18 @@ class _CountedFile:
 
 
 @contextmanager
-def _open(root: str, budget: _Budget, foreign: bool) -> Iterator[Any]:
-    """A project in which every byte that is hashed is paid for."""
+def _open(root: str, budget: _Budget, opened: list[str], *, foreign: bool) -> Iterator[Any]:
+    """A project in which every byte that is hashed is paid for, and each ``opened`` file noted."""
     api.require("repo", "hash")
     hash_stream = api.hash_module.fobj_md5
-    api.hash_module.fobj_md5 = lambda file, *args, **kwargs: hash_stream(
-        _CountedFile(file, budget), *args, **kwargs
-    )
+
+    def hash_counted(file: Any, *args: Any, **kwargs: Any) -> Any:
+        name = getattr(file, "name", None)
+        if isinstance(name, str):
+            opened.append(os.path.join(root, name))
+        return hash_stream(_CountedFile(file, budget), *args, **kwargs)
+
+    api.hash_module.fobj_md5 = hash_counted
     with open_read_only(root, foreign=foreign) as repo:
         yield repo
 

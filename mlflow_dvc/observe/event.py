@@ -42,6 +42,6 @@ class Source(Protocol):
         """Take what waits, as cheap as can be."""
 
     def events(self) -> Iterator[Event]:
-        """What was taken since the last call, each kind of event once."""
+        """What was taken since the last call; of this process each kind of event once."""
 
     def close(self) -> None: ...

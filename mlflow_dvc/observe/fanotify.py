@@ -30,6 +30,8 @@ _EVENT = struct.Struct("<IBxHQii")
 _HEAD_BYTES, _FSID_BYTES, _HANDLE_HEAD_BYTES = 4, 8, 8
 _KEY_AT = _EVENT.size + _HEAD_BYTES
 _NO_NAME = b"."
+_PID = slice(_EVENT.size - 4, _EVENT.size)
+_MAX_TIMES = 3  # of an event that others made: one may be a process of this package
 
 
 class FanotifyGroup:
@@ -44,7 +46,8 @@ class FanotifyGroup:
         self._folders: dict[bytes, str] = {}
         self._file_systems: dict[int, bytes] = {}
         self._fresh: list[bytes] = []
-        self._known: set[bytes] = set()
+        self._known: dict[bytes, int] = {}  # how often each was told
+        self._me = struct.pack("=i", os.getpid())
         if not sys.platform.startswith("linux"):
             raise OSError("fanotify is part of Linux")
         libc = ctypes.CDLL(None, use_errno=True)
@@ -78,8 +81,9 @@ class FanotifyGroup:
             while at < len(block):
                 length = int.from_bytes(block[at : at + 4], sys.byteorder)
                 event = block[at : at + length]
-                if event not in known:
-                    known.add(event)
+                times = known.get(event, 0)
+                if times < (1 if event[_PID] == self._me else _MAX_TIMES):
+                    known[event] = times + 1
                     self._fresh.append(event)
                 at += length
             if len(known) > _MAX_KNOWN:
@@ -88,7 +92,7 @@ class FanotifyGroup:
                 del self._fresh[_MAX_KNOWN:]
 
     def events(self) -> Iterator[Event]:
-        """Those which were taken since the last call, each kind of them once."""
+        """Those which were taken since the last call: of this process each kind once."""
         fresh, self._fresh = self._fresh, []
         for raw in fresh:
             if found := self._read(raw):

@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -13,7 +14,7 @@ from types import FrameType
 from mlflow_dvc.observe import workers
 from mlflow_dvc.observe.beginning import Beginning
 from mlflow_dvc.observe.drainer import Drainer
-from mlflow_dvc.observe.event import Event
+from mlflow_dvc.observe.event import UNKNOWN_PROCESS, Event
 from mlflow_dvc.observe.folders import FolderWalk
 from mlflow_dvc.observe.sources import open_source
 
@@ -33,8 +34,9 @@ _CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", getattr(time, "CLOCK_REALTIME", 
 class SeenFile:
     """A file that was opened. ``first`` is when that was found out, in ns since 1970.
 
-    ``is_mine`` and ``is_workers`` say who opened it; ``others`` are the ids of processes that are
-    not known to be workers, 0 where nobody tells. ``is_written``: this process, or a worker, wrote
+    ``is_mine`` and ``is_workers`` say who opened it, ``others`` are the ids of further processes,
+    ``untold`` is how often one did of which nobody tells the id. ``may_be_workers``: one of these
+    is none that is known. ``is_written``: this process, or a worker, wrote
     it. ``was_unchanged``: nobody had changed it yet when it was found out.
     """
 
@@ -44,6 +46,7 @@ class SeenFile:
     is_written: bool = False
     was_unchanged: bool = False
     others: set[int] = field(default_factory=set)
+    untold: int = 0
     may_be_workers: bool = False
 
     @property
@@ -86,6 +89,7 @@ class Observer:
         self._above = parent._names_for_child() if parent else workers.observing_above()
         self._is_surely_another: dict[int, bool] = {}
         self._worker_pids: set[int] = set()
+        self._own_opens: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._drainer = Drainer(self._take)
         if parent:
@@ -125,6 +129,11 @@ class Observer:
             self._note(f"{self._short(late[0])} was not watched from the beginning")
             self.watch_more(_CHUNK_SECONDS)
 
+    def note_own(self, pid: int, files: Iterable[str]) -> None:
+        """A process of this package, with that id, has opened these."""
+        self._worker_pids.add(pid)
+        self._own_opens.update(files)
+
     def observe(self) -> Observation:
         """What is known by now."""
         with self._lock:
@@ -133,8 +142,9 @@ class Observer:
             self._take_over()
             files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
             faults = tuple(self._all_faults())
-        for seen in files.values():
-            seen.may_be_workers = any(map(self._may_be_worker, seen.others))
+        for path, seen in files.items():
+            is_told = seen.untold <= self._own_opens[path]
+            seen.may_be_workers = not is_told or any(map(self._may_be_worker, seen.others))
         return Observation(self.since, self._inherited | files, faults)
 
     def drain(self) -> int:
@@ -212,7 +222,9 @@ class Observer:
 
     def _count(self, seen: SeenFile, path: str, event: Event, me: int) -> None:
         if event.pid != me:
-            if event.is_open:
+            if event.is_open and event.pid == UNKNOWN_PROCESS:
+                seen.untold += 1
+            elif event.is_open:
                 seen.others.add(event.pid)
                 self._tell_apart(event.pid)
             return
@@ -224,8 +236,7 @@ class Observer:
     def _tell_apart(self, pid: int) -> None:
         """As long as it runs it can be told whether a process descends from this one."""
         if pid not in self._is_surely_another:
-            is_below = workers.is_below(pid, os.getpid()) if pid else None
-            self._is_surely_another[pid] = is_below is False
+            self._is_surely_another[pid] = workers.is_below(pid, os.getpid()) is False
 
     def _is_unchanged(self, path: str) -> bool:
         try:
@@ -252,7 +263,9 @@ class Observer:
         """What a forked child has in its memory as well."""
         files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
         return self._inherited | {
-            path: replace(seen, others=set()) for path, seen in files.items() if seen.is_read
+            path: replace(seen, others=set(), untold=0)
+            for path, seen in files.items()
+            if seen.is_read
         }
 
     def _names_for_child(self) -> list[str]:

@@ -68,7 +68,8 @@ def finish_check(record: RunRecordState, seconds: float) -> Snapshot | None:
     if pending.child is None or not _wait_once(pending.child, end - time.monotonic()):
         return None
     record.pending = None
-    answer = hashing.read_answer(pending.child)
+    answer, opened = hashing.read_answer(pending.child)
+    observing.note_hashed(opened.pid, opened.files)
     data, started = record.capture.data, record.started
     return evidence.apply_disk_check(data, pending.asked, answer, started, pending.missing)
 
@@ -120,7 +121,6 @@ def _start(record: RunRecordState, pending: PendingCheck) -> DvcProcess | None:
     if other is not None and not other.wait(0):
         return None
     questions = list(pending.asked.values())
-    observing.note_hashing([os.path.join(root, question.path) for question in questions])
     child = hashing.start_hashing(root, questions, max_bytes=_MAX_BYTES, seconds=_MAX_SECONDS)
     _children[root] = child
     return child

@@ -95,6 +95,7 @@ def _add_reads(record: RunRecordState) -> None:
     if record.capture.data.reads is None:
         with guard(f"tell what {record.label} has read"):
             observing.add_to(record)
+            record.capture = write_record.share(record.capture)
             parent = registry.get(record.shared_with)
             if parent is None or not parent.started_here:
                 write_record.part_from_parent(record, None)

@@ -18,14 +18,12 @@ from mlflow_dvc.capture.reads import add_reads
 from mlflow_dvc.guard import guard
 from mlflow_dvc.observe.beginning import Beginning
 from mlflow_dvc.observe.observer import Observer
-from mlflow_dvc.paths import lies_in
 from mlflow_dvc.project import find_project, running_script
 from mlflow_dvc.record.run_registry import RunRecordState
 
 _MAX_OBSERVERS = 4
 
 _observers: dict[str, Observer] = {}  # by the DVC root
-_hashed: set[str] = set()  # what processes of this package were told to read, as absolute paths
 
 
 def begin() -> None:
@@ -56,24 +54,20 @@ def note_start(record: RunRecordState) -> None:
     record.observed_from = _observers[root].drain()
 
 
-def note_hashing(paths: list[str]) -> None:
-    """A process of this package is about to read these, and what lies in them."""
-    _hashed.update(paths)
+def note_hashed(pid: int, files: list[str]) -> None:
+    """A process of this package has opened these files."""
+    for observer in _observers.values():
+        observer.note_own(pid, files)
 
 
 def add_to(record: RunRecordState) -> None:
     """Give a record what its run has read by now."""
-    reading = record.capture.reading
-    if reading is None:
-        return
-    observer = _observers.get(record.capture.project.dvc_root or "")
+    root = record.capture.project.dvc_root or ""
+    observer = _observers.get(root) if settings.reads_enabled() else None
     if observer is not None:
         observer.watch_also(_data_folders(record, observer.root))
-    seen = observer.observe() if observer and settings.reads_enabled() else None
-    root = reading.root
-    record.capture = add_reads(
-        record.capture, seen, record.observed_from, lambda path: lies_in(f"{root}/{path}", _hashed)
-    )
+    seen = observer.observe() if observer is not None else None
+    record.capture = add_reads(record.capture, seen, record.observed_from)
 
 
 def _observe(root: str, frame: FrameType) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
 from mlflow_dvc import tags as tag
@@ -19,7 +20,7 @@ from mlflow_dvc.report.record_markdown import record_md
 from mlflow_dvc.snapshot import Snapshot
 
 _MAX_WARNINGS = 2
-_last: RunCapture | None = None
+_shared: deque[RunCapture] = deque(maxlen=4)
 # What the last pages were made of, and these.
 _drawn: tuple[tuple[object, ...], dict[str, bytes]] | None = None
 
@@ -116,16 +117,17 @@ def _write_complete(record: RunRecordState) -> None:
     record.begun = record.capture.tags  # after it: a process may be forked in between
     with guard(f"check the data of {record.label}"):
         disk_check.start_check(record)
-    record.capture = _share(record.capture)
+    record.capture = share(record.capture)
     log_warnings(record.capture)
 
 
-def _share(capture: RunCapture) -> RunCapture:
-    """That of the run before, if it is equal, with the files and tags that were made of it."""
-    global _last
-    if _last != capture:
-        _last = capture
-    return _last
+def share(capture: RunCapture) -> RunCapture:
+    """That of a run just before, if it is equal, with the files and tags that were made of it."""
+    for other in _shared:
+        if other == capture:
+            return other
+    _shared.append(capture)
+    return capture
 
 
 def update(

@@ -1,0 +1,320 @@
+"""What a run is said to have read, with real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Project
+
+pytestmark = [
+    pytest.mark.fresh,
+    pytest.mark.hosts,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fanotify is part of Linux"),
+]
+
+
+@pytest.fixture
+def folder(make_project: Callable[..., Project], tracking_uri: str) -> Project:
+    """Data without a pipeline: two files and a folder of ten."""
+    project = make_project()
+    project.write("data/a.csv", "a\n")
+    project.write("data/b.csv", "b\n")
+    for number in range(10):
+        project.write(f"data/images/{number}", str(number))
+    project.dvc("add", "--quiet", "data/a.csv", "data/b.csv", "data/images")
+    project.write("settings.json", "{}")
+    project.write(".gitignore", "/mlruns/\n/mlflow.db\n/scratch.txt\n")
+    project.commit("data")
+    return project
+
+
+@pytest.fixture
+def read_by(folder: Project, runs: Any, attached: Any) -> Callable[..., tuple[Any, Any, Any]]:
+    """The tags, reads and files of the newest run, after a program has run."""
+
+    def run(program: str, *words: str, **env: str) -> tuple[Any, Any, Any]:
+        folder.write("run.py", textwrap.dedent(program))
+        folder.python("run.py", *words, **env)
+        run = runs()[-1]
+        files = attached(run.info.run_id)
+        listed = json.loads(files["reads.json"])["read"] if "reads.json" in files else {}
+        return run.data.tags, json.loads(files["snapshot.json"])["reads"], listed
+
+    return run
+
+
+def by_path(reads: Any) -> dict[str, tuple[str, int | None, bool]]:
+    return {one["path"]: (one["by"], one["nfiles"], one["earlier"]) for one in reads["data"]}
+
+
+READS = """
+    import mlflow
+    early = open("data/a.csv").read()
+    with mlflow.start_run():
+        open("data/images/3").read()
+"""
+
+
+def test_what_was_read(read_by: Any, runs: Any):
+    """Without a stage the inputs are what was read, before the run or in it, and nothing else."""
+    tags, reads, listed = read_by(READS)
+    assert tags["dvc.reads"] == "observed"
+    assert tags["dvc.read.data/images"] == "1 of 10"
+    assert by_path(reads) == {
+        "data/a.csv": ("process", None, True),
+        "data/images": ("process", 1, False),
+    }
+    assert listed == {"data/images": ["3"]}
+    assert list(reads["code"]) == ["run.py"]
+    names = {one.dataset.name for one in runs()[-1].inputs.dataset_inputs}
+    assert names == {"data/a.csv", "data/images"}
+
+
+def test_whatever_else_lies_about(folder: Project, read_by: Any):
+    """Equal reads, equal version and status: other data may come, change and have no hash."""
+    before, _, _ = read_by(READS)
+    folder.write("data/new.csv", "new\n")
+    folder.dvc("add", "--quiet", "data/new.csv")
+    folder.write("data/b.csv", "changed\n")
+    folder.write("dvc.yaml", "stages: {x: {cmd: 'true', outs: [made.txt]}}\n")
+    folder.write("made.txt", "by hand")
+    after, _, _ = read_by(READS)
+    for name in ("dvc.data_version", "dvc.data_status", "dvc.reads"):
+        assert after[name] == before[name], name
+    folder.write("data/a.csv", "other\n")
+    changed, _, _ = read_by(READS)
+    assert changed["dvc.data_version"] != before["dvc.data_version"]
+    assert changed["dvc.data_status"] == "modified"
+
+
+def test_what_it_wrote(read_by: Any):
+    """A file that the run writes is no input, even if it reads it afterwards; one that is replaced
+    after it was read is."""
+    _, reads, _ = read_by("""
+        import mlflow
+        open("data/a.csv").read()
+        with mlflow.start_run():
+            open("data/a.csv", "w").write("result")
+            open("data/b.csv", "w").write("result")
+            open("data/b.csv").read()
+    """)
+    assert set(by_path(reads)) == {"data/a.csv"}
+
+
+WORKERS = """
+    import concurrent.futures, multiprocessing, os, sys
+    import mlflow
+
+    def read(number):
+        return len(open(f"data/images/{number}").read())
+
+    if __name__ == "__main__":
+        with mlflow.start_run():
+            way = sys.argv[1]
+            if way == "os.fork":
+                pid = os.fork()
+                if pid == 0:
+                    read(1)
+                    sys.exit(0)
+                os.waitpid(pid, 0)
+            elif way == "executor":
+                with concurrent.futures.ProcessPoolExecutor(2) as pool:
+                    list(pool.map(read, [1, 2]))
+            elif way == "thread":
+                with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                    list(pool.map(read, [1, 2]))
+            elif way == "subprocess":
+                import subprocess
+                subprocess.run([sys.executable, "worker.py"], check=True)
+            else:
+                context = multiprocessing.get_context(way)
+                with context.Pool(2) as pool:
+                    pool.map(read, [1, 2])
+                    pool.close()
+                    pool.join()
+"""
+
+
+@pytest.mark.parametrize(
+    "way", ["fork", "spawn", "forkserver", "executor", "os.fork", "thread", "subprocess"]
+)
+def test_workers(folder: Project, read_by: Any, way: str):
+    """What workers read counts, in whatever way they were started."""
+    folder.write("worker.py", "import mlflow\nopen('data/images/1').read()\n")
+    tags, reads, listed = read_by(WORKERS, way)
+    assert tags["dvc.reads"] == "observed", tags["dvc.reads"]
+    who = "process" if way == "thread" else "worker"
+    [(path, found)] = by_path(reads).items()
+    assert (path, found[0]) == ("data/images", who)
+    assert listed["data/images"] in (["1"], ["1", "2"])
+
+
+def test_worker_that_is_killed(read_by: Any):
+    """Nobody hears what it read: then nothing is called unread."""
+    tags, reads, _ = read_by("""
+        import os, signal
+        import mlflow
+        with mlflow.start_run():
+            open("data/a.csv").read()
+            pid = os.fork()
+            if pid == 0:
+                open("data/b.csv").read()
+                os.kill(os.getpid(), signal.SIGKILL)
+            os.waitpid(pid, 0)
+    """)
+    assert tags["dvc.reads"].startswith("partial: data/b.csv was opened by a program")
+    assert by_path(reads)["data/b.csv"][0] == "another"
+
+
+def test_program_without_an_observer(read_by: Any):
+    """A program that the run starts may read for it."""
+    tags, _, _ = read_by("""
+        import subprocess
+        import mlflow
+        with mlflow.start_run():
+            open("data/a.csv").read()
+            subprocess.run(["cat", "data/b.csv"], check=True, capture_output=True)
+    """)
+    assert tags["dvc.reads"].startswith("partial: data/b.csv")
+
+
+def test_before_mlflow(folder: Project, read_by: Any, runs: Any):
+    """What was read before MLflow was imported is not seen: then all that lay there counts."""
+    tags, reads, _ = read_by("""
+        text = open("data/b.csv").read()
+        import mlflow
+        with mlflow.start_run():
+            open("data/a.csv").read()
+    """)
+    assert tags["dvc.reads"] == "partial: line 2 of run.py had run before observing began"
+    assert set(by_path(reads)) == {"data/a.csv"}
+    names = {one.dataset.name for one in runs()[-1].inputs.dataset_inputs}
+    assert names == {"data/a.csv", "data/b.csv", "data/images"}
+
+
+def test_nothing_read(read_by: Any):
+    """A run that was not seen to read anything may have read elsewhere: what lay there counts."""
+    tags, _, _ = read_by("""
+        import mlflow
+        with mlflow.start_run():
+            mlflow.log_metric("x", 1)
+    """)
+    assert tags["dvc.reads"] == "partial: no tracked data was seen to be read"
+    assert "dvc.data_version" in tags
+
+
+def test_switched_off(read_by: Any):
+    """MLFLOW_DVC_READS=0 looks at nothing, and the record says so."""
+    tags, reads, _ = read_by(READS, MLFLOW_DVC_READS="0")
+    assert tags["dvc.reads"] == "off"
+    assert reads["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ("fanotify_init", "partial: this machine does not tell who opened a file"),
+        ("fanotify_init,inotify_init1", "partial: only what Python itself opened was seen"),
+    ],
+)
+def test_container(folder: Project, runs: Any, attached: Any, refused: str, said: str):
+    """Where the kernel refuses to tell, the record says so, with the reason, and what was seen."""
+    folder.write("run.py", textwrap.dedent(READS))
+    folder.python(str(Path(__file__).parents[1] / "observe/refuse.py"), refused, "run.py")
+    [run] = runs()
+    assert run.data.tags["dvc.reads"].startswith(said)
+    reads = json.loads(attached(run.info.run_id)["snapshot.json"])["reads"]
+    assert set(by_path(reads)) == {"data/a.csv", "data/images"}
+
+
+def test_without_rights(folder: Project, runs: Any):
+    """Who has no right of an administrator is told the same."""
+    folder.write("run.py", textwrap.dedent(READS))
+    nothing = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
+    folder.run(*nothing, sys.executable, "run.py")
+    assert runs()[-1].data.tags["dvc.reads"] == "observed"
+    folder.write("run.py", textwrap.dedent(WORKERS))
+    folder.run(*nothing, sys.executable, "run.py", "fork")
+    assert runs()[-1].data.tags["dvc.reads"] == "observed"
+    assert runs()[-1].data.tags["dvc.read.data/images"] == "2 of 10"
+
+
+def test_folder_of_links(folder: Project, read_by: Any):
+    """With links into DVC's cache it is the name in the project that counts."""
+    folder.dvc("config", "cache.type", "symlink")
+    folder.dvc("checkout", "--relink", "--quiet")
+    assert (folder.root / "data/images/3").is_symlink()
+    tags, reads, listed = read_by(READS)
+    assert tags["dvc.reads"] == "observed"
+    assert set(by_path(reads)) == {"data/a.csv", "data/images"}
+    assert listed == {"data/images": ["3"]}
+
+
+def test_undeclared(pipeline: Project, runs: Any, attached: Any):
+    """Of a stage it is named what it read or imported and does not declare, and what doctor adds to
+    dvc.yaml mends that."""
+    pipeline.write("src/helper.py", "import json\nLABELS = json.load(open('labels.json'))\n")
+    pipeline.write("labels.json", "{}")
+    pipeline.write("notes.log", "")
+    train = (pipeline.root / "src/train.py").read_text()
+    begin = "import mlflow, helper\nopen('data/raw.csv').read()\nopen('notes.log').read()\n"
+    pipeline.write("src/train.py", begin + train)
+    pipeline.write(".gitignore", "*.log\n/mlflow.db\n/mlruns/\n")
+    pipeline.commit("helper")
+    pipeline.dvc("repro", "train")
+    tags = runs()[-1].data.tags
+    assert tags["dvc.undeclared"].splitlines() == ["data/raw.csv", "labels.json", "src/helper.py"]
+    assert tags["dvc.data_status"] == "clean"
+    page = attached(runs()[-1].info.run_id)["record.md"].decode()
+    assert "| read, not declared | data/raw.csv, labels.json, src/helper.py |" in page
+    said = pipeline.cli("doctor", "--fix")
+    assert said.returncode == 0, said.stderr
+    pipeline.write("fix.patch", said.stdout)
+    pipeline.git("apply", "fix.patch")
+    pipeline.commit("declared")
+    pipeline.dvc("repro", "train")
+    assert "dvc.undeclared" not in runs()[-1].data.tags
+    assert pipeline.cli("doctor", "--fix").returncode == 1
+
+
+def test_search_for_a_file(folder: Project, read_by: Any):
+    """A file of a folder is found by the runs that were seen to read it; those that cannot tell
+    are named, those that did not read it are not."""
+    read_by(READS)
+    read_by(READS.replace("images/3", "images/4"))
+    read_by(READS, MLFLOW_DVC_READS="0")
+    found = json.loads(folder.cli("search", "data/images/3", "--read", "--json").stdout)["runs"]
+    assert [one["data"][0]["relation"] for one in found] == [None, "read"]
+    everything = json.loads(folder.cli("search", "data/images/3", "--json").stdout)["runs"]
+    relations = [one["data"][0]["relation"] for one in everything]
+    assert relations == [None, "lay there", "read"]
+
+
+def test_child_run_that_read_other_data(folder: Project, runs: Any, attached: Any):
+    """It has a record of its own, as that of its parent tells of other data."""
+    folder.write("run.py", NESTED)
+    folder.python("run.py")
+    parent, first, second = runs()
+    assert "snapshot.json" in attached(first.info.run_id)
+    assert "snapshot.json" not in attached(second.info.run_id), "it has read the same"
+    versions = [one.data.tags["dvc.data_version"] for one in (parent, first, second)]
+    assert versions[0] == versions[2] != versions[1]
+
+
+NESTED = """
+import mlflow
+with mlflow.start_run():
+    open("data/a.csv").read()
+    with mlflow.start_run(nested=True):
+        pass
+    open("data/b.csv").read()
+    with mlflow.start_run(nested=True):
+        pass
+"""
