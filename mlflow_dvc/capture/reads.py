@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +23,8 @@ from mlflow_dvc.snapshot import DataEntry, DataRead, Reader, Reads, Role, Snapsh
 _MAX_LISTED = 100_000  # files
 _MAX_CODE_FILES = 1000
 _NOTHING = "no tracked data was seen to be read"
+_BY_DVC = "the program has DVC read data, from a cache or a remote"
+_DVC_READER = "dvc.fs.dvc"  # loaded by whoever reads so, and by nothing of this package
 _IGNORED_NAMES = frozenset({"dvc.yaml", "dvc.lock"})
 
 # What was added last: the runs of a sweep have read the same.
@@ -89,8 +92,11 @@ class _Found:
         self._of_data: dict[str, _OfEntry] = {}
         self._others: list[str] = []  # files that DVC does not track, and that were read
         self.code = self._find_code()
+        self._by_folder: dict[str, DataEntry | None] = {}
+        inside = reading.root.rstrip(os.sep) + os.sep
         for path, one in seen.files.items():
-            self._place(relative(path, reading.root), one)
+            is_inside = path.startswith(inside)
+            self._place(path[len(inside) :] if is_inside else relative(path, reading.root), one)
 
     def reads(self) -> Reads:
         reason = self._reason()
@@ -135,7 +141,12 @@ class _Found:
     def _entry_of(self, path: str) -> DataEntry | None:
         if path in self._entries:
             return self._entries[path]
-        return next((self._entries[one] for one in parents(path) if one in self._entries), None)
+        folder = path.rpartition("/")[0]
+        if folder not in self._by_folder:
+            above = (folder, *parents(folder))
+            found = (self._entries[one] for one in above if one in self._entries)
+            self._by_folder[folder] = next(found, None)
+        return self._by_folder[folder]
 
     def _data_reads(self) -> Iterator[DataRead]:
         for path, one in sorted(self._of_data.items()):
@@ -151,6 +162,8 @@ class _Found:
         """Why something may have been missed; None where nothing can."""
         if self.seen.faults:
             return self.seen.faults[0]
+        if _DVC_READER in sys.modules:
+            return _BY_DVC
         for path, one in sorted(self._of_data.items()):
             if one.unclear and not (one.mine or one.workers):
                 return f"{path} was opened by a program that may belong to this run"

@@ -51,6 +51,10 @@ class AuditHook:
             folder, name = os.path.split(os.path.normpath(path))
             yield Event(folder, name, os.getpid(), True, is_write)
 
+    @property
+    def has_fresh(self) -> bool:
+        return bool(_opened)
+
     def close(self) -> None:
         global _opened
         _opened = None

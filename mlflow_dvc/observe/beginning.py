@@ -104,11 +104,13 @@ def _position(frame: FrameType) -> tuple[int, int]:
 
 def _own_modules(folder: str) -> Iterator[str]:
     inside = folder.rstrip(os.sep) + os.sep
+    installed = (sys.prefix + os.sep, _PACKAGE)  # an environment may lie in the project
     for module in list(sys.modules.values()):
         file = getattr(module, "__dict__", {}).get("__file__")
         if not isinstance(file, str) or not file.endswith(".py"):
             continue
-        if file.startswith(inside) and not is_installed(file):
+        is_near = file.startswith(inside) and not file.startswith(installed)
+        if is_near and not is_installed(file):
             yield file
 
 

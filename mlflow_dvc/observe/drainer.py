@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from mlflow_dvc.guard import guard
+
 _SECONDS = 0.25
 
 
@@ -47,4 +49,5 @@ class Drainer:
 
     def _work(self) -> None:
         while not self._stop.wait(_SECONDS):
-            self._drain()
+            with guard("observe what is read"):
+                self._drain()

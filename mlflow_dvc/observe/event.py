@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 UNKNOWN_PROCESS = 0
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """A file that was opened, or written, by the process ``pid``; 0 where that is not told.
 
     ``is_write``: it was closed after writing, or moved there.
@@ -34,6 +32,10 @@ class Source(Protocol):
     fault: str | None
     tells_who: bool
     has_overflown: bool
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether something was taken that :meth:`events` has not given out yet."""
 
     def watch(self, folder: str) -> None:
         """From now on. Raises OSError where that is not allowed, or not possible."""

@@ -98,6 +98,10 @@ class FanotifyGroup:
             if found := self._read(raw):
                 yield found
 
+    @property
+    def has_fresh(self) -> bool:
+        return bool(self._fresh)
+
     def close(self) -> None:
         if self.descriptor >= 0:
             os.close(self.descriptor)

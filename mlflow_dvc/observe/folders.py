@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 MAX_FOLDERS = 20_000  # each costs some 15 microseconds, and a kilobyte of the kernel's memory
 _NEVER = frozenset({"__pycache__", "node_modules", "site-packages", "mlruns", "mlartifacts"})
-_ENVIRONMENT = "pyvenv.cfg"
+_ENVIRONMENTS = frozenset({"pyvenv.cfg", "conda-meta"})  # what such a folder has
 
 
 @dataclass
@@ -52,6 +52,8 @@ class FolderWalk:
 
     def spelt(self, path: str) -> str:
         """``path`` as the project names it, through the link that leads there."""
+        if not self.file_links and not self.folder_links:
+            return path
         if path in self.file_links:
             return self.file_links[path]
         for target, link in self.folder_links.items():
@@ -79,11 +81,11 @@ class FolderWalk:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
+                    if entry.name in _ENVIRONMENTS and folder != self.root:
+                        return
                     if entry.is_dir(follow_symlinks=False):
                         below.append(entry)
                         continue
-                    if entry.name == _ENVIRONMENT and folder != self.root:
-                        return
                     self.nfiles += 1
                     if entry.is_symlink():
                         self._note_link(entry)

@@ -77,6 +77,10 @@ class InotifyGroup:
             is_write = bool(mask & (_CLOSE_WRITE | _MOVED_TO))
             yield Event(folder, os.fsdecode(name), UNKNOWN_PROCESS, bool(mask & _OPEN), is_write)
 
+    @property
+    def has_fresh(self) -> bool:
+        return bool(self._fresh)
+
     def close(self) -> None:
         if self.descriptor >= 0:
             os.close(self.descriptor)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import FrameType
 
 from mlflow_dvc.observe import workers
@@ -21,6 +21,8 @@ from mlflow_dvc.observe.sources import open_source
 _FIRST_SECONDS = 0.003  # for folders that are watched while MLflow is imported
 _CHUNK_SECONDS = 0.05
 _MANY_FILES = 1000
+_LOOK_SECONDS = 0.05
+_TELL_SECONDS, _TELL_SHARE = 0.5, 50  # and no more than a fiftieth of the time
 _MAX_FILES = 200_000
 _MAX_WORKER_FOLDERS = 5_000
 _MAX_FAULTS = 5
@@ -30,7 +32,7 @@ _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES})
 _CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", getattr(time, "CLOCK_REALTIME", None))
 
 
-@dataclass
+@dataclass(slots=True)
 class SeenFile:
     """A file that was opened. ``first`` is when that was found out, in ns since 1970.
 
@@ -45,7 +47,7 @@ class SeenFile:
     is_workers: bool = False
     is_written: bool = False
     was_unchanged: bool = False
-    others: set[int] = field(default_factory=set)
+    others: frozenset[int] = frozenset()
     untold: int = 0
     may_be_workers: bool = False
 
@@ -66,6 +68,14 @@ class Observation:
     files: dict[str, SeenFile]
     faults: tuple[str, ...]
 
+    @property
+    def is_unclear(self) -> bool:
+        """Whether a file was opened by a process that may be a worker, and by no known one."""
+        return any(
+            one.may_be_workers and not (one.is_mine or one.is_workers)
+            for one in self.files.values()
+        )
+
 
 class Observer:
     """Observes what lies below ``root`` from now on."""
@@ -82,14 +92,16 @@ class Observer:
         self._beginning = beginning
         self._faults: dict[str, None] = {}
         self._files: dict[str, SeenFile] = {}
+        self._written: set[str] = set()  # by whomever
         self._inherited = parent._read_so_far() if parent else {}
         self._source = open_source()
         self._walk: FolderWalk = parent._walk if parent else FolderWalk(root)
         self._watched: list[str] = []
         self._above = parent._names_for_child() if parent else workers.observing_above()
-        self._is_surely_another: dict[int, bool] = {}
+        self._below: dict[int, bool | None] = {}  # None: it had ended when it was asked for
         self._worker_pids: set[int] = set()
         self._own_opens: Counter[str] = Counter()
+        self._next_told = 0.0
         self._lock = threading.Lock()
         self._drainer = Drainer(self._take)
         if parent:
@@ -109,7 +121,7 @@ class Observer:
                     self._walk.stop()
                 elif time.monotonic() > end:
                     break
-        if self.is_watching_all and self._walk.nfiles > _MANY_FILES:
+        if self.is_watching_all and (self._above or self._walk.nfiles > _MANY_FILES):
             self._drainer.start()
 
     def watch_rest(self, stands_at: Callable[[], FrameType | None]) -> None:
@@ -134,18 +146,33 @@ class Observer:
         self._worker_pids.add(pid)
         self._own_opens.update(files)
 
-    def observe(self) -> Observation:
-        """What is known by now."""
+    def observe(self, patience: float = 0.0) -> Observation:
+        """What is known by now. For so many seconds it is waited for workers that still run, if
+        they may have opened what this process has not.
+        """
+        end = time.monotonic() + patience
+        found = self._observe()
+        while time.monotonic() < end and found.is_unclear and workers.observing_below():
+            time.sleep(_LOOK_SECONDS)
+            found = self._observe()
+        return found
+
+    def _observe(self) -> Observation:
         with self._lock:
-            self._source.drain()
-            self._digest()
-            self._take_over()
-            files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
+            files = self._seen_here()
             faults = tuple(self._all_faults())
-        for path, seen in files.items():
-            is_told = seen.untold <= self._own_opens[path]
-            seen.may_be_workers = not is_told or any(map(self._may_be_worker, seen.others))
         return Observation(self.since, self._inherited | files, faults)
+
+    def _seen_here(self) -> dict[str, SeenFile]:
+        """What was opened since this process began, by this one and by its workers."""
+        self._source.drain()
+        self._digest()
+        self._take_over()
+        files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
+        for path, seen in files.items():
+            is_told = not seen.untold or seen.untold <= self._own_opens[path]
+            seen.may_be_workers = not is_told or any(map(self._may_be_worker, seen.others))
+        return files
 
     def drain(self) -> int:
         """Take what waits, and note what of it nobody has changed by now. Returns when that was."""
@@ -175,19 +202,26 @@ class Observer:
         """Tell the processes above what this one has seen; when it ends."""
         if not self._above:
             return
-        self._inherited = {}
-        seen = self.observe()
-        read = tuple(path for path, one in seen.files.items() if one.is_read)
-        written = tuple(path for path, one in seen.files.items() if one.is_written)
-        workers.hand_over(self._above, workers.HandedOver(read, written, seen.faults))
+        with self._lock:
+            files = self._seen_here()
+            faults = tuple(self._all_faults())
+        read = tuple(path for path, one in files.items() if one.is_read)
+        written = tuple(path for path, one in files.items() if one.is_written)
+        workers.hand_over(self._above, workers.HandedOver(read, written, faults))
 
     def close(self) -> None:
         self._drainer.end()
         self._source.close()
 
     def _take(self) -> None:
+        """Called by the thread. A worker may be killed: what it has seen is told by then."""
         with self._lock:
             self._source.drain()
+        begun = time.monotonic()
+        if self._above and begun > self._next_told and self._source.has_fresh:
+            self.hand_over()
+            took = time.monotonic() - begun
+            self._next_told = begun + max(_TELL_SECONDS, took * _TELL_SHARE)
 
     def _watch_all(self, folders: Iterable[str]) -> None:
         for folder in folders:
@@ -207,9 +241,9 @@ class Observer:
         return True
 
     def _digest(self) -> None:
-        me = os.getpid()
+        me, now = os.getpid(), time.time_ns()
         for event in self._source.events():
-            path = os.path.join(event.folder, event.name)
+            path = f"{event.folder}{os.sep}{event.name}"
             if not self._walk.concerns(event.folder, path):
                 continue
             seen = self._files.get(path)
@@ -217,26 +251,30 @@ class Observer:
                 if len(self._files) >= _MAX_FILES:
                     self._note(f"more than {_MAX_FILES} files were opened")
                     continue
-                seen = self._files[path] = SeenFile(time.time_ns())
+                seen = self._files[path] = SeenFile(now)
+            if event.is_write:
+                self._written.add(path)
             self._count(seen, path, event, me)
 
     def _count(self, seen: SeenFile, path: str, event: Event, me: int) -> None:
-        if event.pid != me:
-            if event.is_open and event.pid == UNKNOWN_PROCESS:
-                seen.untold += 1
-            elif event.is_open:
-                seen.others.add(event.pid)
-                self._tell_apart(event.pid)
-            return
-        seen.is_mine |= event.is_open
-        seen.is_written |= event.is_write
-        if event.is_open and not seen.was_unchanged:
-            seen.was_unchanged = self._is_unchanged(path)
+        is_mine = event.pid == me
+        is_workers = not is_mine and event.pid != UNKNOWN_PROCESS and self._is_below(event.pid)
+        if is_mine or is_workers:
+            seen.is_mine |= is_mine and event.is_open
+            seen.is_workers |= is_workers and event.is_open
+            seen.is_written |= event.is_write
+            if event.is_open and not seen.was_unchanged:
+                seen.was_unchanged = path not in self._written or self._is_unchanged(path)
+        elif event.is_open and event.pid == UNKNOWN_PROCESS:
+            seen.untold += 1
+        elif event.is_open:
+            seen.others |= {event.pid}
 
-    def _tell_apart(self, pid: int) -> None:
-        """As long as it runs it can be told whether a process descends from this one."""
-        if pid not in self._is_surely_another:
-            self._is_surely_another[pid] = workers.is_below(pid, os.getpid()) is False
+    def _is_below(self, pid: int) -> bool:
+        """Whether the process ``pid`` is known to descend from this one. It has to run still."""
+        if pid not in self._below:
+            self._below[pid] = workers.is_below(pid, os.getpid())
+        return self._below[pid] is True
 
     def _is_unchanged(self, path: str) -> bool:
         try:
@@ -257,13 +295,13 @@ class Observer:
 
     def _may_be_worker(self, pid: int) -> bool:
         """Whether a process that is none of the known workers may still be one."""
-        return pid not in self._worker_pids and not self._is_surely_another.get(pid, False)
+        return pid not in self._worker_pids and self._below.get(pid) is not False
 
     def _read_so_far(self) -> dict[str, SeenFile]:
         """What a forked child has in its memory as well."""
         files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
         return self._inherited | {
-            path: replace(seen, others=set(), untold=0)
+            path: replace(seen, others=frozenset(), untold=0)
             for path, seen in files.items()
             if seen.is_read
         }

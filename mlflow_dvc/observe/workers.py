@@ -62,6 +62,13 @@ def observing_above() -> list[str]:
     return found
 
 
+def observing_below() -> list[int]:
+    """The ids of the processes below this one that observe, and still run."""
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    me = os.getpid()
+    return [pid for pid in pids if pid != me and is_below(pid, me) and _observes(pid)]
+
+
 def hand_over(above: Iterable[str], seen: HandedOver) -> None:
     mine = process_name(os.getpid())
     content = json.dumps(vars(seen)).encode("utf-8", "surrogatepass")
@@ -88,7 +95,7 @@ def _observes(pid: int) -> bool:
     folder = f"/proc/{pid}/fd"
     try:
         for number in os.listdir(folder):
-            if "notify" in os.readlink(f"{folder}/{number}"):
+            if "[fanotify]" in os.readlink(f"{folder}/{number}"):
                 return True
     except OSError:
         return False

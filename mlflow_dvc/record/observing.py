@@ -22,6 +22,7 @@ from mlflow_dvc.project import find_project, running_script
 from mlflow_dvc.record.run_registry import RunRecordState
 
 _MAX_OBSERVERS = 4
+_PATIENCE_SECONDS = 1.2  # for workers that go on after the run, as those of joblib do
 
 _observers: dict[str, Observer] = {}  # by the DVC root
 
@@ -66,8 +67,14 @@ def add_to(record: RunRecordState) -> None:
     observer = _observers.get(root) if settings.reads_enabled() else None
     if observer is not None:
         observer.watch_also(_data_folders(record, observer.root))
-    seen = observer.observe() if observer is not None else None
+    seen = observer.observe(_PATIENCE_SECONDS) if observer is not None else None
     record.capture = add_reads(record.capture, seen, record.observed_from)
+
+
+def end() -> None:
+    """Observe nothing any more."""
+    while _observers:
+        _observers.popitem()[1].close()
 
 
 def _observe(root: str, frame: FrameType) -> None:
