@@ -15,6 +15,7 @@ from mlflow_dvc.dvcfiles.ignored import IgnoreChecker
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.fingerprint import small_file_md5
 from mlflow_dvc.git.code_files import is_never_code
+from mlflow_dvc.observe.loaded import LoadedData, loaded_so_far
 from mlflow_dvc.observe.observer import Observation, SeenFile
 from mlflow_dvc.paths import is_address, lies_in, parents
 from mlflow_dvc.project import relative
@@ -97,6 +98,9 @@ class _Found:
         for path, one in seen.files.items():
             is_inside = path.startswith(inside)
             self._place(path[len(inside) :] if is_inside else relative(path, reading.root), one)
+        self._elsewhere: str | None = None  # data that was loaded, and is none of this project
+        for loaded in loaded_so_far():
+            self._place_loaded(loaded)
 
     def reads(self) -> Reads:
         reason = self._reason()
@@ -138,6 +142,16 @@ class _Found:
             if one.may_be_workers:
                 found.unclear.append(path)
 
+    def _place_loaded(self, loaded: LoadedData) -> None:
+        """Data that this package has fetched, which need not lie in the project."""
+        entry = self._entries.get(loaded.path)
+        if entry is None or entry.hash != loaded.hash:
+            self._elsewhere = f"{loaded.path} was loaded in a version that is not of this project"
+            return
+        found = self._of_data.setdefault(loaded.path, _OfEntry(is_folder=False))
+        found.mine.append(loaded.path)
+        found.first = min(loaded.when, found.first or loaded.when)
+
     def _entry_of(self, path: str) -> DataEntry | None:
         if path in self._entries:
             return self._entries[path]
@@ -164,6 +178,8 @@ class _Found:
             return self.seen.faults[0]
         if _DVC_READER in sys.modules:
             return _BY_DVC
+        if self._elsewhere:
+            return self._elsewhere
         for path, one in sorted(self._of_data.items()):
             if one.unclear and not (one.mine or one.workers):
                 return f"{path} was opened by a program that may belong to this run"

@@ -94,12 +94,13 @@ def _is_of_others(file: str) -> bool:
 
 
 def _position(frame: FrameType) -> tuple[int, int]:
+    """Line and column; where Python does not tell the column, the whole line counts as run."""
     line = frame.f_lineno or 0
     if sys.version_info >= (3, 11) and frame.f_lasti >= 0:
         for at, position in enumerate(frame.f_code.co_positions()):
             if at * 2 == frame.f_lasti:
                 return position[0] or line, position[2] or 0
-    return line, 0
+    return line, sys.maxsize
 
 
 def _own_modules(folder: str) -> Iterator[str]:

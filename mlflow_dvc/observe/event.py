@@ -11,7 +11,7 @@ UNKNOWN_PROCESS = 0
 class Event(NamedTuple):
     """A file that was opened, or written, by the process ``pid``; 0 where that is not told.
 
-    ``is_write``: it was closed after writing, or moved there.
+    ``is_write``: it was changed, closed after it was open to be written, or moved there.
     """
 
     folder: str

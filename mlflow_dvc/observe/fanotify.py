@@ -18,7 +18,8 @@ from mlflow_dvc.observe.event import Event
 _CLOEXEC, _NONBLOCK, _UNLIMITED_QUEUE = 0x1, 0x2, 0x10
 _REPORT_FOLDER_AND_NAME = 0x400 | 0x800
 _ADD, _ONLY_FOLDERS = 0x1, 0x8
-_OPEN, _CLOSE_WRITE, _MOVED_TO, _ON_CHILDREN = 0x20, 0x8, 0x80, 0x08000000
+_OPEN, _ON_CHILDREN = 0x20, 0x08000000
+_WRITE = 0x2 | 0x8 | 0x80  # changed, closed after it was open to be written, moved there
 _OVERFLOW, _ON_FOLDER = 0x4000, 0x40000000
 _AT_CWD, _AT_HANDLE_FID = -100, 0x200
 _BUFFER_BYTES = 1 << 18
@@ -65,7 +66,7 @@ class FanotifyGroup:
     def watch(self, folder: str) -> None:
         """From now on. Raises OSError where that is not allowed, or not possible."""
         path = os.fsencode(folder)
-        mask = _OPEN | _CLOSE_WRITE | _MOVED_TO | _ON_CHILDREN
+        mask = _OPEN | _WRITE | _ON_CHILDREN
         if self._mark(self.descriptor, _ADD | _ONLY_FOLDERS, mask, _AT_CWD, path) != 0:
             raise _last_error(folder)
         self._folders[self._key_of(folder, path)] = folder
@@ -122,8 +123,7 @@ class FanotifyGroup:
         name = raw[end:].partition(b"\0")[0]
         if folder is None or name in (b"", _NO_NAME):
             return None
-        is_write = bool(mask & (_CLOSE_WRITE | _MOVED_TO))
-        return Event(folder, os.fsdecode(name), pid, bool(mask & _OPEN), is_write)
+        return Event(folder, os.fsdecode(name), pid, bool(mask & _OPEN), bool(mask & _WRITE))
 
     def _key_of(self, folder: str, path: bytes) -> bytes:
         """The file system and the handle of a folder, as events name it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 MAX_FOLDERS = 20_000  # each costs some 15 microseconds, and a kilobyte of the kernel's memory
@@ -61,8 +60,10 @@ class FolderWalk:
                 return link + path[len(target) :]
         return path
 
-    def folders(self) -> Iterator[str]:
-        """Those which are left, from the top; each is looked into after it was given out."""
+    def next(self) -> str | None:
+        """The next folder, from the top; None at the end. It is to be watched, and then looked
+        into: what comes into being in between is seen by one or the other.
+        """
         while self._left:
             folder = self._left.popleft()
             if folder in self._seen:
@@ -70,11 +71,15 @@ class FolderWalk:
             if len(self._seen) >= MAX_FOLDERS:
                 self._left.clear()
                 self.faults.append(f"only the first {MAX_FOLDERS} folders are watched")
-                return
+                break
             self._seen.add(folder)
-            yield folder
-            if folder not in self._alone:
-                self._look_into(folder)
+            return folder
+        return None
+
+    def look_into(self, folder: str) -> None:
+        """Find the folders below, unless only single files of this one are data."""
+        if folder not in self._alone:
+            self._look_into(folder)
 
     def _look_into(self, folder: str) -> None:
         below = []

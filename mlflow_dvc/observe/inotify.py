@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from mlflow_dvc.observe.event import UNKNOWN_PROCESS, Event
 
 _CLOEXEC, _NONBLOCK = os.O_CLOEXEC, os.O_NONBLOCK
-_OPEN, _CLOSE_WRITE, _MOVED_TO = 0x20, 0x8, 0x80
+_OPEN, _WRITE = 0x20, 0x2 | 0x8 | 0x80
 _OVERFLOW, _ON_FOLDER, _ONLY_FOLDERS = 0x4000, 0x40000000, 0x01000000
 _EVENT = struct.Struct("=iIII")
 _BUFFER_BYTES = 1 << 18
@@ -44,7 +44,7 @@ class InotifyGroup:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
     def watch(self, folder: str) -> None:
-        mask = _OPEN | _CLOSE_WRITE | _MOVED_TO | _ONLY_FOLDERS
+        mask = _OPEN | _WRITE | _ONLY_FOLDERS
         number = self._add(self.descriptor, os.fsencode(folder), mask)
         if number < 0:
             error = ctypes.get_errno()
@@ -74,8 +74,8 @@ class InotifyGroup:
             folder, name = self._folders.get(number), padded.rstrip(b"\0")
             if folder is None or not name or mask & _ON_FOLDER:
                 continue
-            is_write = bool(mask & (_CLOSE_WRITE | _MOVED_TO))
-            yield Event(folder, os.fsdecode(name), UNKNOWN_PROCESS, bool(mask & _OPEN), is_write)
+            is_open, is_write = bool(mask & _OPEN), bool(mask & _WRITE)
+            yield Event(folder, os.fsdecode(name), UNKNOWN_PROCESS, is_open, is_write)
 
     @property
     def has_fresh(self) -> bool:

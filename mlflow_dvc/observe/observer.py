@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -28,8 +29,9 @@ _MAX_WORKER_FOLDERS = 5_000
 _MAX_FAULTS = 5
 _NO_MORE = frozenset({errno.ENOSPC, errno.ENOMEM, errno.EMFILE})
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES})
-# What the kernel stamps files with: a tick behind the exact time.
-_CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", getattr(time, "CLOCK_REALTIME", None))
+# CLOCK_REALTIME_COARSE: what Linux stamps files with, a tick behind the exact time. Python has no
+# name for it.
+_FILE_CLOCK = 5
 
 
 @dataclass(slots=True)
@@ -116,10 +118,12 @@ class Observer:
         """Watch folders that are not watched yet, for about that time."""
         end = time.monotonic() + seconds
         with self._lock:
-            for folder in self._walk.folders():
+            while (folder := self._walk.next()) is not None:
                 if not self._watch(folder):
                     self._walk.stop()
-                elif time.monotonic() > end:
+                    break
+                self._walk.look_into(folder)
+                if time.monotonic() > end:
                     break
         if self.is_watching_all and (self._above or self._walk.nfiles > _MANY_FILES):
             self._drainer.start()
@@ -200,8 +204,11 @@ class Observer:
 
     def hand_over(self) -> None:
         """Tell the processes above what this one has seen; when it ends."""
-        if not self._above:
-            return
+        self._drainer.end()  # what it may be telling just now is older
+        if self._above:
+            self._tell()
+
+    def _tell(self) -> None:
         with self._lock:
             files = self._seen_here()
             faults = tuple(self._all_faults())
@@ -219,7 +226,7 @@ class Observer:
             self._source.drain()
         begun = time.monotonic()
         if self._above and begun > self._next_told and self._source.has_fresh:
-            self.hand_over()
+            self._tell()
             took = time.monotonic() - begun
             self._next_told = begun + max(_TELL_SECONDS, took * _TELL_SHARE)
 
@@ -242,7 +249,10 @@ class Observer:
 
     def _digest(self) -> None:
         me, now = os.getpid(), time.time_ns()
-        for event in self._source.events():
+        events = list(self._source.events())
+        # First: of what was opened and written since the last time nobody tells the order.
+        self._written.update(f"{one.folder}{os.sep}{one.name}" for one in events if one.is_write)
+        for event in events:
             path = f"{event.folder}{os.sep}{event.name}"
             if not self._walk.concerns(event.folder, path):
                 continue
@@ -252,8 +262,6 @@ class Observer:
                     self._note(f"more than {_MAX_FILES} files were opened")
                     continue
                 seen = self._files[path] = SeenFile(now)
-            if event.is_write:
-                self._written.add(path)
             self._count(seen, path, event, me)
 
     def _count(self, seen: SeenFile, path: str, event: Event, me: int) -> None:
@@ -278,7 +286,7 @@ class Observer:
 
     def _is_unchanged(self, path: str) -> bool:
         try:
-            return os.stat(path).st_ctime_ns <= self.since
+            return os.stat(path).st_ctime_ns < self.since
         except OSError:
             return False
 
@@ -332,4 +340,6 @@ class Observer:
 
 
 def _now() -> int:
-    return time.time_ns() if _CLOCK is None else time.clock_gettime_ns(_CLOCK)
+    """As files are stamped now, in ns since 1970."""
+    is_linux = sys.platform.startswith("linux")
+    return time.clock_gettime_ns(_FILE_CLOCK) if is_linux else time.time_ns()

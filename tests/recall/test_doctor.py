@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import PYTHON, Project, both_stores, environment, make_home
 
 import mlflow_dvc
-from mlflow_dvc.recall.doctor import Finding, diagnose
+from mlflow_dvc.recall.doctor import Finding, diagnose, undeclared
 from mlflow_dvc.recall.doctor.environment import SUPPORTED_VERSIONS
 from mlflow_dvc.recall.doctor.rules import RULES
 
@@ -664,7 +665,14 @@ def test_store_not_made_yet(sound: Project, tmp_path: Path):
     assert not path.exists()
 
 
-def log(project: Project, stage: str, seal: str, sha: str = "", status: str = "FINISHED") -> None:
+def log(  # noqa: PLR0917 - the facts of a run
+    project: Project,
+    stage: str,
+    seal: str,
+    sha: str = "",
+    status: str = "FINISHED",
+    reads: str | None = None,
+) -> None:
     """A run with the tags of a record, made where the plugin is off."""
     import mlflow
 
@@ -673,6 +681,8 @@ def log(project: Project, stage: str, seal: str, sha: str = "", status: str = "F
         "dvc.seal": seal,
         "git_sha": sha or project.git("rev-parse", "HEAD"),
     }
+    if reads is not None:
+        tags |= {"dvc.reads": "observed", "dvc.undeclared": reads}
     with mlflow_dvc.disabled():
         client = mlflow.MlflowClient()
         run = client.create_run(os.environ["MLFLOW_EXPERIMENT_ID"], tags=tags)
@@ -690,6 +700,52 @@ def test_unsealed_runs(at_server: Project):
     assert (finding.rule, finding.where, finding.fix) == ("unsealed", "train", "mlflow-dvc sync")
     assert "2 finished runs" in finding.what
     assert found_in(at_server, local=True) == []
+
+
+def test_undeclared_reads(at_server: Project):
+    """What the newest run of a stage read and the stage does not declare yet is named."""
+    log(at_server, "train", "confirmed", reads="data/old.csv")
+    log(at_server, "train", "confirmed", reads="labels.json\nsrc/train.py\nand 3 more")
+    [finding] = found_in(at_server)
+    assert (finding.rule, finding.where) == ("undeclared-read", "train")
+    assert "read labels.json, which" in finding.what
+    assert finding.fix == "Under its deps in dvc.yaml: - labels.json"
+    assert found_in(at_server, local=True) == []
+
+
+PIPELINES = {
+    "stages:\n  train:\n    cmd: a\n    deps: [x, y]  # two\n": (
+        "    deps: [x, y, 'a b: c']  # two\n"
+    ),
+    "stages:\n  train:\n    cmd: a\n    deps:\n      - x\n      # last\n    outs: [m]\n": (
+        "      - x\n      - 'a b: c'\n      # last\n"
+    ),
+    "stages:\n  train:\n    cmd: a\n    deps:\n    - x": "    - x\n    - 'a b: c'\n",
+    "stages:\n  train:\n    cmd: a\n": "    deps:\n      - 'a b: c'\n    cmd: a\n",
+}
+NOT_TOLD = [
+    "stages:\n  train:\n    foreach: [1]\n    do: {cmd: a}\n",
+    "stages: {train: {cmd: a}}\n",
+    "stages:\n  other: {cmd: a}\n",
+    "stages:\n  train:\n    cmd: a\n    deps: ${all}\n",
+    "stages: [\n",
+]
+
+
+@pytest.mark.parametrize("text", PIPELINES)
+def test_one_dep_more(text: str):
+    """A dependency is added in the style of the file, and nothing else is changed."""
+    after = undeclared._with_dep(text, "train", "a b: c")
+    assert after is not None
+    assert PIPELINES[text] in after
+    deps = yaml.safe_load(text)["stages"]["train"].get("deps", [])
+    assert yaml.safe_load(after)["stages"]["train"]["deps"] == [*deps, "a b: c"]
+
+
+@pytest.mark.parametrize("text", NOT_TOLD)
+def test_nowhere_to_add_it(text: str):
+    """Where the text does not show where it belongs, nothing is changed."""
+    assert undeclared._with_dep(text, "train", "x") is None
 
 
 def test_runs_that_are_none_of_it(at_server: Project):

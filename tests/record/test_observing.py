@@ -134,7 +134,7 @@ WORKERS = """
             elif way == "killed pool":
                 with multiprocessing.get_context("fork").Pool(2) as pool:
                     pool.map(read, [1, 2])
-                    time.sleep(2)
+                    time.sleep(2)  # until the worker has told, before it is killed
             elif way == "thread":
                 with concurrent.futures.ThreadPoolExecutor(2) as pool:
                     list(pool.map(read, [1, 2]))
@@ -261,6 +261,30 @@ def test_without_rights(folder: Project, runs: Any):
     assert runs()[-1].data.tags["dvc.read.data/images"] == "2 of 10"
 
 
+def test_loaded_by_us(read_by: Any):
+    """What MLflow's dataset of DVC data loads was read, also where it comes from the cache."""
+    tags, reads, _ = read_by("""
+        import mlflow, shutil
+        with mlflow.start_run():
+            source = mlflow.data.from_dvc("data/images").source
+            shutil.rmtree("data/images")
+            source.load()
+    """)
+    assert set(by_path(reads)) == {"data/images"}
+    assert tags["dvc.reads"] == "observed"
+
+
+def test_loaded_by_dvc(read_by: Any):
+    """Reads of DVC's own interface are not seen: then nothing is called unread."""
+    tags, _, _ = read_by("""
+        import mlflow, dvc.api
+        with mlflow.start_run():
+            open("data/a.csv").read()
+            dvc.api.read("data/b.csv")
+    """)
+    assert tags["dvc.reads"].startswith("partial: the program has DVC read data")
+
+
 def test_folder_of_links(folder: Project, read_by: Any):
     """With links into DVC's cache it is the name in the project that counts."""
     folder.dvc("config", "cache.type", "symlink")
@@ -289,6 +313,8 @@ def test_undeclared(pipeline: Project, runs: Any, attached: Any):
     assert tags["dvc.data_status"] == "clean"
     page = attached(runs()[-1].info.run_id)["record.md"].decode()
     assert "| read, not declared | data/raw.csv, labels.json, src/helper.py |" in page
+    found = json.loads(pipeline.cli("verify", runs()[-1].info.run_id, "--json").stdout)
+    assert not [one for one in found["runs"][0]["items"] if one["part"] == "read"]
     said = pipeline.cli("doctor", "--fix")
     assert said.returncode == 0, said.stderr
     pipeline.write("fix.patch", said.stdout)
@@ -297,6 +323,17 @@ def test_undeclared(pipeline: Project, runs: Any, attached: Any):
     pipeline.dvc("repro", "train")
     assert "dvc.undeclared" not in runs()[-1].data.tags
     assert pipeline.cli("doctor", "--fix").returncode == 1
+
+
+def test_read_and_nowhere_to_be_had(pipeline: Project, runs: Any):
+    """A file that a stage reads, and that neither DVC nor git has, makes `verify` say so."""
+    pipeline.write("labels.json", "{}")
+    train = (pipeline.root / "src/train.py").read_text()
+    pipeline.write("src/train.py", "import mlflow\nopen('labels.json').read()\n" + train)
+    pipeline.git("commit", "-qam", "labels")
+    pipeline.dvc("repro", "train")
+    said = pipeline.cli("verify", runs()[-1].info.run_id).stdout
+    assert "UNVERIFIED  read    labels.json" in said, said
 
 
 def test_search_for_a_file(folder: Project, read_by: Any):

@@ -13,6 +13,7 @@ from mlflow_dvc.recall.verify.attached import check_attached, find_witness
 from mlflow_dvc.recall.verify.code import check_commit, check_patch, check_submodules
 from mlflow_dvc.recall.verify.data import StoreAnswer, check_data
 from mlflow_dvc.recall.verify.hashes import check_code, unconfirmed_paths
+from mlflow_dvc.recall.verify.reads import check_reads
 from mlflow_dvc.recall.verify.record import check_record
 from mlflow_dvc.recall.withheld import fill_withheld
 
@@ -64,6 +65,7 @@ def _check_part(
         yield from check_submodules(run, location.repository)
         if run.snapshot.git.dirty is not False or run.code_files:
             yield check_patch(run, location.repository)
+    yield from check_reads(run, location.repository)
     witness = find_witness(run, location, memory, copies)
     run = fill_withheld(run, witness.repository)
     witness = replace(witness, run=run)
