@@ -223,13 +223,14 @@ def _wrap(need: mlflow_api.Need, around: Callable[..., Any]) -> bool:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(
-        before=lifecycle.worker.before_fork,
-        after_in_parent=lifecycle.worker.after_fork_in_parent,
-        after_in_child=lifecycle.after_fork,
-    )
+    # The last comes first before a fork: the job that a fork waits for may need an observer.
     os.register_at_fork(
         before=observing.before_fork,
         after_in_parent=observing.after_fork_in_parent,
         after_in_child=observing.after_fork,
+    )
+    os.register_at_fork(
+        before=lifecycle.worker.before_fork,
+        after_in_parent=lifecycle.worker.after_fork_in_parent,
+        after_in_child=lifecycle.after_fork,
     )

@@ -22,6 +22,7 @@ from mlflow_dvc.project import find_project, running_script
 from mlflow_dvc.record.run_registry import RunRecordState
 
 _MAX_OBSERVERS = 4
+_NO_TRAINING = frozenset({"mlflow", "mlflow-dvc", "mlflow_dvc", "gunicorn", "uvicorn"})
 _PATIENCE_SECONDS = 1.2  # for workers that go on after the run, as those of joblib do
 
 _observers: dict[str, Observer] = {}  # by the DVC root
@@ -29,7 +30,7 @@ _observers: dict[str, Observer] = {}  # by the DVC root
 
 def begin() -> None:
     """MLflow is being imported. Not all folders may be watched then, see :func:`watch_rest`."""
-    if settings.is_enabled() and settings.reads_enabled():
+    if settings.is_enabled() and settings.reads_enabled() and not _is_server():
         root = find_project(script=running_script()).dvc_root
         if root is not None:
             _observe(root, sys._getframe())
@@ -69,6 +70,14 @@ def add_to(record: RunRecordState) -> None:
         observer.watch_also(_data_folders(record, observer.root))
     seen = observer.observe(_PATIENCE_SECONDS) if observer is not None else None
     record.capture = add_reads(record.capture, seen, record.observed_from)
+
+
+def _is_server() -> bool:
+    """Whether this is a program of MLflow's, or of this package: no training."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    module = spec.name.partition(".")[0] if spec is not None else ""
+    program = os.path.basename(sys.argv[0]) if sys.argv else ""
+    return module in _NO_TRAINING or program in _NO_TRAINING
 
 
 def end() -> None:
