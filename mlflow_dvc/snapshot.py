@@ -141,8 +141,8 @@ class DataRead:
     """Tracked data that was opened while the run was observed.
 
     ``by`` says by whom: the ``process`` of the run, a ``worker`` of it, or ``another`` program that
-    is not known to be one. ``nfiles`` is how many files of a folder were. ``earlier``: by what
-    happened before the run began.
+    is not known to be one. ``nfiles`` is how many files of a folder were, None for a file, and for
+    a folder that was loaded as a whole. ``earlier``: by what happened before the run began.
     """
 
     path: str
@@ -159,7 +159,7 @@ class Reads:
     where something can, for the ``reason``, and ``off`` where nobody looked. ``since`` is when it
     began, in seconds since 1970. ``undeclared`` names files that were read, or ran, and that the
     stage does not declare; ``unread`` what it declares and was not read. ``code`` maps the files of
-    the project that ran to the md5 of their bytes.
+    the project that ran to the md5 of their bytes, empty where they were changed meanwhile.
     """
 
     status: ReadsStatus

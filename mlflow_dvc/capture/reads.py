@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from mlflow_dvc.capture import evidence
 from mlflow_dvc.capture.run_capture import RunCapture
-from mlflow_dvc.capture.running_code import loaded_files
+from mlflow_dvc.capture.running_code import loaded_files, process_began
 from mlflow_dvc.dvcfiles.ignored import IgnoreChecker
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.fingerprint import small_file_md5
@@ -22,7 +22,7 @@ from mlflow_dvc.project import relative
 from mlflow_dvc.snapshot import DataEntry, DataRead, Reader, Reads, Role, Snapshot
 
 _MAX_LISTED = 100_000  # files
-_MAX_CODE_FILES = 1000
+_MAX_CODE_FILES = _MAX_NAMED = 1000
 _NOTHING = "no tracked data was seen to be read"
 _BY_DVC = "the program has DVC read data, from a cache or a remote"
 _DVC_READER = "dvc.fs.dvc"  # loaded by whoever reads so, and by nothing of this package
@@ -69,14 +69,24 @@ def _with_role(entry: DataEntry, read: frozenset[str]) -> DataEntry:
 
 @dataclass
 class _OfEntry:
-    """What was opened of one output."""
+    """What was opened of one output. ``is_whole``: all of it was given to the program."""
 
     is_folder: bool
+    is_whole: bool = False
     mine: list[str] = field(default_factory=list)
     workers: list[str] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
     is_by_another: bool = False
     first: int | None = None
+
+    @property
+    def is_read(self) -> bool:
+        return bool(self.is_whole or self.mine or self.workers)
+
+    @property
+    def nfiles(self) -> int | None:
+        """Of a folder of which only single files were opened."""
+        return len({*self.mine, *self.workers}) if self.is_folder and not self.is_whole else None
 
 
 class _Found:
@@ -110,7 +120,7 @@ class _Found:
             reason,
             self.seen.since / 1e9,
             tuple(self._data_reads()),
-            tuple(sorted(self._undeclared())) if self.data.has_stage else (),
+            tuple(sorted(self._undeclared())[:_MAX_NAMED]) if self.data.has_stage else (),
             tuple(self._unread()) if self.data.has_stage and not is_partial else (),
             self.code,
         )
@@ -119,7 +129,7 @@ class _Found:
         """The files of folders that were read, as JSON; None where there are none."""
         files, left = {}, _MAX_LISTED
         for path, one in sorted(self._of_data.items()):
-            if one.is_folder and (names := sorted({*one.mine, *one.workers})):
+            if one.nfiles and (names := sorted({*one.mine, *one.workers})):
                 files[path] = [name[len(path) + 1 :] for name in names[:left]]
                 left -= len(files[path])
         if not files:
@@ -149,7 +159,7 @@ class _Found:
             self._elsewhere = f"{loaded.path} was loaded in a version that is not of this project"
             return
         found = self._of_data.setdefault(loaded.path, _OfEntry(is_folder=False))
-        found.mine.append(loaded.path)
+        found.is_whole = True
         found.first = min(loaded.when, found.first or loaded.when)
 
     def _entry_of(self, path: str) -> DataEntry | None:
@@ -164,11 +174,10 @@ class _Found:
 
     def _data_reads(self) -> Iterator[DataRead]:
         for path, one in sorted(self._of_data.items()):
-            if one.mine or one.workers:
-                count = len({*one.mine, *one.workers}) if one.is_folder else None
-                by: Reader = "process" if one.mine else "worker"
+            if one.is_read:
+                by: Reader = "process" if one.mine or one.is_whole else "worker"
                 is_early = one.first is not None and one.first < self.began
-                yield DataRead(path, by, count, earlier=is_early)
+                yield DataRead(path, by, one.nfiles, earlier=is_early)
             elif one.is_by_another:
                 yield DataRead(path, "another", None)
 
@@ -181,9 +190,9 @@ class _Found:
         if self._elsewhere:
             return self._elsewhere
         for path, one in sorted(self._of_data.items()):
-            if one.unclear and not (one.mine or one.workers):
+            if one.unclear and not one.is_read:
                 return f"{path} was opened by a program that may belong to this run"
-        is_read = any(one.mine or one.workers for one in self._of_data.values())
+        is_read = any(one.is_read for one in self._of_data.values())
         return None if is_read or self.data.has_stage else _NOTHING
 
     def _undeclared(self) -> Iterator[str]:
@@ -191,11 +200,11 @@ class _Found:
         for path, one in self._of_data.items():
             entry = self._entries[path]
             is_declared = lies_in(path, deps) or any(lies_in(dep, {path}) for dep in deps)
-            if (one.mine or one.workers) and not is_declared and entry.role != "output":
+            if one.is_read and not is_declared and entry.role != "output":
                 yield path
         code = self.code
         ignored = self._ignore_checker()
-        for path in {*self._others, *code}:
+        for path in {*self._others[:_MAX_NAMED], *code}:
             if lies_in(path, deps) or (path not in code and not self._counts(path, ignored)):
                 continue
             yield path
@@ -222,18 +231,25 @@ class _Found:
 
     def _unread(self) -> Iterator[str]:
         """Declared data of which no file was opened."""
-        opened = [path for path, one in self._of_data.items() if one.mine or one.workers]
-        others = [path for path, one in self._of_data.items() if one.unclear]
+        data = (path for path, one in self._of_data.items() if one.is_read or one.unclear)
+        opened = {*data, *self._others}
+        above = {folder for path in opened for folder in parents(path)}
         for dep in self.data.deps:
-            if dep.role != "input" or is_address(dep.path):
-                continue
-            touched = (*opened, *others, *self._others)
-            if not any(lies_in(path, {dep.path}) or lies_in(dep.path, {path}) for path in touched):
+            is_opened = dep.path in above or lies_in(dep.path, opened)
+            if dep.role == "input" and not is_address(dep.path) and not is_opened:
                 yield dep.path
 
     def _find_code(self) -> Mapping[str, str]:
-        root = self.reading.root
+        """Empty where a file was changed since it can have been loaded."""
+        root, began = self.reading.root, process_began()
         files = sorted(relative(file, root) for file in loaded_files(self.capture.project))
         inside = [path for path in files if not path.startswith("../")][:_MAX_CODE_FILES]
-        found = {path: small_file_md5(os.path.join(root, path)) for path in inside}
-        return {path: digest for path, digest in found.items() if digest}
+        return {path: _md5_since(os.path.join(root, path), began) for path in inside}
+
+
+def _md5_since(path: str, began: float) -> str:
+    try:
+        is_same = os.stat(path).st_mtime <= began
+    except OSError:
+        return ""
+    return small_file_md5(path) if is_same else ""

@@ -37,7 +37,9 @@ def _relation(
     if seen is None or seen.status == "off":
         return None
     counts = {one.path: one.nfiles for one in seen.data if one.by != "another"}
-    if counts.get(folder):
+    if folder in counts:
+        if counts[folder] is None:  # it was loaded as a whole
+            return "read"
         listed = _listed(run, part, folder, tracking_uri)
         if inside in listed:
             return "read"
