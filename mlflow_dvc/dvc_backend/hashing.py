@@ -20,6 +20,7 @@ from mlflow_dvc.dvc_backend.hash_cache import HashCache
 from mlflow_dvc.dvc_backend.hash_query import LEGACY, Answer, HashQuery, HashResult
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, stat_tree
+from mlflow_dvc.observe import own_reads
 
 
 def cached_hashes_or_none(root: str, queries: Iterable[HashQuery], max_files: int) -> Answer:
@@ -81,28 +82,20 @@ def start_hashing(
     return DvcProcess(run_hashing, request, idle=True)
 
 
-@dataclass(frozen=True)
-class Opened:
-    """The files that a child process has opened to hash them, and its id."""
-
-    pid: int
-    files: list[str]
-
-
-def read_answer(child: DvcProcess) -> tuple[Answer, Opened]:
+def read_answer(child: DvcProcess) -> Answer:
     """Raises OSError or ValueError where there is none. What could not be told is not in it."""
     raw = child.result()
     if not isinstance(raw, dict):
         raise ValueError("not an answer of the check")
-    answer = {key: HashResult(*row) for key, row in raw["answer"].items()}
-    return answer, Opened(raw["pid"], raw["opened"])
+    own_reads.note_opened(raw["pid"], raw["opened"])
+    return {key: HashResult(*row) for key, row in raw["answer"].items()}
 
 
 def hash_now(root: str, queries: Iterable[HashQuery], *, foreign: bool = False) -> Answer:
     """The whole answer, however long it takes."""
     child = start_hashing(root, list(queries), foreign=foreign)
     child.wait()
-    return read_answer(child)[0]
+    return read_answer(child)
 
 
 @api.task()

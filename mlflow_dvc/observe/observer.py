@@ -7,12 +7,11 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from mlflow_dvc.observe import workers
+from mlflow_dvc.observe import own_reads, workers
 from mlflow_dvc.observe.beginning import Beginning
 from mlflow_dvc.observe.drainer import Drainer
 from mlflow_dvc.observe.event import UNKNOWN_PROCESS, Event
@@ -102,7 +101,6 @@ class Observer:
         self._above = parent._names_for_child() if parent else workers.observing_above()
         self._below: dict[int, bool | None] = {}  # None: it had ended when it was asked for
         self._worker_pids: set[int] = set()
-        self._own_opens: Counter[str] = Counter()
         self._next_told = 0.0
         self._lock = threading.Lock()
         self._drainer = Drainer(self._take)
@@ -145,11 +143,6 @@ class Observer:
             self._note(f"{self._short(late[0])} was not watched from the beginning")
             self.watch_more(_CHUNK_SECONDS)
 
-    def note_own(self, pid: int, files: Iterable[str]) -> None:
-        """A process of this package, with that id, has opened these."""
-        self._worker_pids.add(pid)
-        self._own_opens.update(files)
-
     def observe(self, patience: float = 0.0) -> Observation:
         """What is known by now. For so many seconds it is waited for workers that still run, if
         they may have opened what this process has not.
@@ -174,7 +167,7 @@ class Observer:
         self._take_over()
         files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
         for path, seen in files.items():
-            is_told = not seen.untold or seen.untold <= self._own_opens[path]
+            is_told = not seen.untold or seen.untold <= own_reads.opens[path]
             seen.may_be_workers = not is_told or any(map(self._may_be_worker, seen.others))
         return files
 
@@ -303,7 +296,8 @@ class Observer:
 
     def _may_be_worker(self, pid: int) -> bool:
         """Whether a process that is none of the known workers may still be one."""
-        return pid not in self._worker_pids and self._below.get(pid) is not False
+        is_known = pid in self._worker_pids or pid in own_reads.pids
+        return not is_known and self._below.get(pid) is not False
 
     def _read_so_far(self) -> dict[str, SeenFile]:
         """What a forked child has in its memory as well."""

@@ -16,7 +16,6 @@ from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.dvc_backend import hashing
 from mlflow_dvc.dvc_backend.child_process import DvcProcess
 from mlflow_dvc.dvc_backend.tree_stat import parent_mtime
-from mlflow_dvc.record import observing
 from mlflow_dvc.record.run_registry import PendingCheck, RunRecordState
 from mlflow_dvc.snapshot import Snapshot
 
@@ -68,8 +67,7 @@ def finish_check(record: RunRecordState, seconds: float) -> Snapshot | None:
     if pending.child is None or not _wait_once(pending.child, end - time.monotonic()):
         return None
     record.pending = None
-    answer, opened = hashing.read_answer(pending.child)
-    observing.note_hashed(opened.pid, opened.files)
+    answer = hashing.read_answer(pending.child)
     data, started = record.capture.data, record.started
     return evidence.apply_disk_check(data, pending.asked, answer, started, pending.missing)
 

@@ -56,12 +56,6 @@ def note_start(record: RunRecordState) -> None:
     record.observed_from = _observers[root].drain()
 
 
-def note_hashed(pid: int, files: list[str]) -> None:
-    """A process of this package has opened these files."""
-    for observer in _observers.values():
-        observer.note_own(pid, files)
-
-
 def add_to(record: RunRecordState) -> None:
     """Give a record what its run has read by now."""
     root = record.capture.project.dvc_root or ""

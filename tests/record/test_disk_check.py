@@ -521,7 +521,7 @@ def test_sealing_is_switched_off(pipeline: Project, runs, setting: str):
 def answer(project: Project, *questions: HashQuery, **limits: Any) -> list[HashResult | None]:
     child = hashing.start_hashing(str(project.root), list(questions), **limits)
     child.wait()
-    found, _ = hashing.read_answer(child)
+    found = hashing.read_answer(child)
     return [found.get(question.key) for question in questions]
 
 
