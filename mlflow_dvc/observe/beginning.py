@@ -12,6 +12,7 @@ import math
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,8 @@ from mlflow_dvc.project import is_installed
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _MAX_MODULES = 100
-_MAX_SOURCE_CHARACTERS = 1_000_000
+_MAX_SOURCE_CHARACTERS = 400_000  # of all files together: to parse these takes a tenth of a second
+_MUCH = "much had run before observing began"
 _SAFE_MODULES = frozenset({
     "os", "sys", "logging", "warnings", "pathlib", "random", "argparse", "time", "locale",
     "signal", "faulthandler", "platform", "typing", "collections", "functools", "dataclasses",
@@ -61,6 +63,7 @@ class Beginning:
 
     def __init__(self, frame: FrameType | None, folder: str) -> None:
         """``frame`` is the innermost of the main thread, ``folder`` the project's."""
+        self._when = time.time()
         self._places = list(_places(frame))
         stand_at = {place.file for place in self._places}
         self._places += [_Place(file) for file in _own_modules(folder) if file not in stand_at]
@@ -69,11 +72,16 @@ class Beginning:
     @cached_property
     def fault(self) -> str | None:
         """What had run that may have read data, in words; None where nothing had."""
-        if len(self._places) > _MAX_MODULES:
-            return "much had run before observing began"
-        for place in self._places:
-            if found := _fault(place):
+        left = _MAX_SOURCE_CHARACTERS
+        for place in self._places[: _MAX_MODULES + 1]:
+            source = _source(place.file, self._when)
+            left -= len(source or "")
+            if left < 0:
+                return _MUCH
+            if found := _fault(place, source):
                 return found
+        if len(self._places) > _MAX_MODULES:
+            return _MUCH
         for number, cell in self._cells:
             if _first_unsafe(cell, math.inf, 0):
                 return f"cell {number} had run before observing began"
@@ -123,23 +131,27 @@ def _cells() -> list[tuple[int, str]]:
     return [(number, cell) for number, cell in enumerate(ran[:-1]) if cell.strip()]
 
 
-def _fault(place: _Place) -> str | None:
+def _fault(place: _Place, source: str | None) -> str | None:
     name = os.path.basename(place.file)
     if place.in_function:
         return f"{name} had run up to line {place.line} before observing began"
-    source = _source(place.file)
     if source is None:
         return f"what {name} had run before observing began is not known"
     line = _first_unsafe(source, place.line, place.column)
     return f"line {line} of {name} had run before observing began" if line else None
 
 
-def _source(file: str) -> str | None:
+def _source(file: str, when: float) -> str | None:
+    """The source of a file as it was then; None where that is not known."""
     if file == "<string>":
         return _command()
+    try:
+        if os.stat(file).st_mtime > when:
+            return None
+    except OSError:  # the cell of a notebook, say
+        pass
     lines = linecache.getlines(file)
-    text = "".join(lines)
-    return text if lines and len(text) <= _MAX_SOURCE_CHARACTERS else None
+    return "".join(lines) if lines else None
 
 
 def _command() -> str | None:

@@ -135,6 +135,11 @@ class Observer:
         if had_more and self._beginning is not None:
             self._beginning = Beginning(stands_at(), self.root)
 
+    def look_at_beginning(self) -> None:
+        """Find out what had run before, which takes a while; for a thread beside the training."""
+        if self._beginning is not None:
+            _ = self._beginning.fault
+
     def watch_also(self, folders: Iterable[str]) -> None:
         """Folders that became known only now: what was read there before is not known."""
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mlflow_dvc import user_cache
@@ -16,6 +17,7 @@ from mlflow_dvc import user_cache
 _KIND = "reads"
 _STARTED_FIELD, _PARENT_FIELD = 19, 1
 _MAX_ABOVE = 32
+_MAX_DESCRIPTORS = 300  # of another process: an editor may have thousands
 
 
 @dataclass(frozen=True)
@@ -84,17 +86,16 @@ def take_over() -> Iterator[tuple[int, HandedOver]]:
     for key in user_cache.find(_KIND, f"{mine}-"):
         content = user_cache.take(_KIND, key)
         user_cache.drop(_KIND, key)
-        if content is None:
-            continue
-        raw = json.loads(content.decode("utf-8", "surrogatepass"))
-        pid = int(key.partition("-")[2].partition(".")[0])
-        yield pid, HandedOver(**{name: tuple(raw[name]) for name in ("read", "written", "faults")})
+        with suppress(ValueError, KeyError, TypeError):  # damaged: it tells nothing
+            raw = json.loads((content or b"").decode("utf-8", "surrogatepass"))
+            pid = int(key.partition("-")[2].partition(".")[0])
+            yield pid, HandedOver(*(tuple(raw[name]) for name in ("read", "written", "faults")))
 
 
 def _observes(pid: int) -> bool:
     folder = f"/proc/{pid}/fd"
     try:
-        for number in os.listdir(folder):
+        for number in os.listdir(folder)[:_MAX_DESCRIPTORS]:
             if "[fanotify]" in os.readlink(f"{folder}/{number}"):
                 return True
     except OSError:

@@ -56,6 +56,12 @@ def note_start(record: RunRecordState) -> None:
     record.observed_from = _observers[root].drain()
 
 
+def look_at_beginning(record: RunRecordState) -> None:
+    """Find out what had run before; for a thread beside the training."""
+    if observer := _observers.get(record.capture.project.dvc_root or ""):
+        observer.look_at_beginning()
+
+
 def add_to(record: RunRecordState) -> None:
     """Give a record what its run has read by now."""
     root = record.capture.project.dvc_root or ""

@@ -12,7 +12,7 @@ from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.capture.withheld_files import withhold_files
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.guard import guard, warn_once
-from mlflow_dvc.record import disk_check, known_parts
+from mlflow_dvc.record import disk_check, known_parts, observing
 from mlflow_dvc.record.run_registry import RunRecordState, RunRegistry, is_same_identity
 from mlflow_dvc.record.run_tags import set_tags, sync_tags, tags_of
 from mlflow_dvc.report.pages import record_pages
@@ -42,6 +42,8 @@ def write_initial(
         write_known(record)
     with guard("remember what was read of the project"):
         workspace.save_cache(record.capture)
+    with guard("look at what had run before"):
+        observing.look_at_beginning(record)
 
 
 def write_known(record: RunRecordState) -> None:
