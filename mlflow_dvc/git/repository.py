@@ -109,6 +109,11 @@ class Repository:
         except GitError:
             return None
 
+    def files_among(self, sha: str, paths: Iterable[str]) -> set[str]:
+        """Those of ``paths`` that the commit has. Raises GitError for one that leads elsewhere."""
+        words = ("ls-tree", "--full-tree", "--name-only", "-z", sha, "--", *paths)
+        return {os.fsdecode(path) for path in self.git(*words).split(b"\0")}
+
     def ref_containing(self, sha: str) -> str | None:
         """A branch or tag, of here or of a remote, on which the commit is."""
         found = self.git("for-each-ref", "--count=1", "--format=%(refname)", "--contains", sha)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from contextlib import suppress
 
-from mlflow_dvc.git.repository import Repository, full_sha_or_none
+from mlflow_dvc.git.repository import GitError, Repository, full_sha_or_none
+from mlflow_dvc.paths import is_inside
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check
 
@@ -20,7 +22,15 @@ def check_reads(run: StoredRecord, repository: Repository | None) -> Iterator[Ch
     if seen is None or repository is None or sha is None or not repository.has(sha):
         return
     tracked = {entry.path for entry in run.snapshot.data} | (seen.code or {}).keys()
-    for path in seen.undeclared[:_MAX_PATHS]:
-        inside = posixpath.normpath(posixpath.join(run.snapshot.root or ".", path))
-        if path not in tracked and repository.file(sha, inside) is None:
-            yield Check("read", path, "UNVERIFIED", _NOWHERE)
+    root = run.snapshot.root or "."
+    asked = {
+        posixpath.normpath(posixpath.join(root, path)): path
+        for path in seen.undeclared
+        if path not in tracked
+    }
+    inside = [path for path in asked if is_inside(path)][:_MAX_PATHS]
+    with suppress(GitError):  # a name that git does not take: nobody knows
+        there = repository.files_among(sha, inside) if inside else set()
+        for path in inside:
+            if path not in there:
+                yield Check("read", asked[path], "UNVERIFIED", _NOWHERE)
