@@ -26,6 +26,8 @@ _MAX_CODE_FILES = _MAX_NAMED = 1000
 _NOTHING = "no tracked data was seen to be read"
 _BY_DVC = "the program has DVC read data, from a cache or a remote"
 _DVC_READER = "dvc.fs.dvc"  # loaded by whoever reads so, and by nothing of this package
+_CLUSTERS = ("ray", "distributed", "pyspark")
+_JOB_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
 _IGNORED_NAMES = frozenset({"dvc.yaml", "dvc.lock"})
 
 # What was added last: the runs of a sweep have read the same.
@@ -187,13 +189,25 @@ class _Found:
             return self.seen.faults[0]
         if _DVC_READER in sys.modules:
             return _BY_DVC
-        if self._elsewhere:
-            return self._elsewhere
+        if elsewhere := self._elsewhere or _other_processes():
+            return elsewhere
+        if folder := self._new_folder():
+            return f"{folder} came into being while the run went on"
         for path, one in sorted(self._of_data.items()):
             if one.unclear and not one.is_read:
                 return f"{path} was opened by a program that may belong to this run"
         is_read = any(one.is_read for one in self._of_data.values())
         return None if is_read or self.data.has_stage else _NOTHING
+
+    def _new_folder(self) -> str | None:
+        """The first that holds tracked data, or is part of some, which the run does not make."""
+        found = self._entries.items() if self.seen.new_folders else ()
+        data = {
+            path for path, entry in found if entry.role != "output" and entry.certainty != "stale"
+        }
+        above = {folder for path in data for folder in parents(path)}
+        folders = (relative(folder, self.reading.root) for folder in self.seen.new_folders)
+        return next((path for path in folders if path in above or lies_in(path, data)), None)
 
     def _undeclared(self) -> Iterator[str]:
         deps = frozenset(dep.path for dep in self.data.deps)
@@ -245,6 +259,17 @@ class _Found:
         files = sorted(relative(file, root) for file in loaded_files(self.capture.project))
         inside = [path for path in files if not path.startswith("../")][:_MAX_CODE_FILES]
         return {path: _md5_since(os.path.join(root, path), began) for path in inside}
+
+
+def _other_processes() -> str | None:
+    """Who reads for the run and cannot be seen from here, in words."""
+    for name in _CLUSTERS:
+        if name in sys.modules:
+            return f"the program works with {name}, which may read by processes elsewhere"
+    for name in _JOB_SIZES:
+        if os.environ.get(name, "1") not in ("", "0", "1"):
+            return f"other processes of the same job may have read more ({name})"
+    return None
 
 
 def _md5_since(path: str, began: float) -> str:

@@ -12,13 +12,15 @@ class Event(NamedTuple):
     """A file that was opened, or written, by the process ``pid``; 0 where that is not told.
 
     ``is_write``: it was changed, closed after it was open to be written, or moved there.
+    ``is_new_folder``: it is a folder that was made, or moved there.
     """
 
     folder: str
     name: str
     pid: int
-    is_open: bool
-    is_write: bool
+    is_open: bool = False
+    is_write: bool = False
+    is_new_folder: bool = False
 
 
 class Source(Protocol):

@@ -20,7 +20,7 @@ _REPORT_FOLDER_AND_NAME = 0x400 | 0x800
 _ADD, _ONLY_FOLDERS = 0x1, 0x8
 _OPEN, _ON_CHILDREN = 0x20, 0x08000000
 _WRITE = 0x2 | 0x8 | 0x80  # changed, closed after it was open to be written, moved there
-_OVERFLOW, _ON_FOLDER = 0x4000, 0x40000000
+_OVERFLOW, _ON_FOLDER, _NEW = 0x4000, 0x40000000, 0x100 | 0x80
 _AT_CWD, _AT_HANDLE_FID = -100, 0x200
 _BUFFER_BYTES = 1 << 18
 _MAX_HANDLE_BYTES = 128
@@ -66,7 +66,7 @@ class FanotifyGroup:
     def watch(self, folder: str) -> None:
         """From now on. Raises OSError where that is not allowed, or not possible."""
         path = os.fsencode(folder)
-        mask = _OPEN | _WRITE | _ON_CHILDREN
+        mask = _OPEN | _WRITE | _NEW | _ON_FOLDER | _ON_CHILDREN
         if self._mark(self.descriptor, _ADD | _ONLY_FOLDERS, mask, _AT_CWD, path) != 0:
             raise _last_error(folder)
         self._folders[self._key_of(folder, path)] = folder
@@ -113,7 +113,9 @@ class FanotifyGroup:
         if mask & _OVERFLOW:
             self.has_overflown = True
             return None
-        if mask & _ON_FOLDER or len(raw) < _KEY_AT + _FSID_BYTES + _HANDLE_HEAD_BYTES:
+        if (mask & _ON_FOLDER and not mask & _NEW) or len(
+            raw
+        ) < _KEY_AT + _FSID_BYTES + _HANDLE_HEAD_BYTES:
             return None
         handle_bytes = int.from_bytes(
             raw[_KEY_AT + _FSID_BYTES : _KEY_AT + _FSID_BYTES + 4], sys.byteorder
@@ -123,6 +125,8 @@ class FanotifyGroup:
         name = raw[end:].partition(b"\0")[0]
         if folder is None or name in (b"", _NO_NAME):
             return None
+        if mask & _ON_FOLDER:
+            return Event(folder, os.fsdecode(name), pid, is_new_folder=True)
         return Event(folder, os.fsdecode(name), pid, bool(mask & _OPEN), bool(mask & _WRITE))
 
     def _key_of(self, folder: str, path: bytes) -> bytes:

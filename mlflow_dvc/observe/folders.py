@@ -49,6 +49,11 @@ class FolderWalk:
         """Whether a file is one of those for whose sake its folder is watched."""
         return folder not in self._alone or path in self.file_links
 
+    def add_new(self, folder: str) -> bool:
+        """A folder that has come into being; whether it is one to be watched."""
+        self._seen.discard(folder)  # another one of that name may have been there
+        return _is_watched(os.path.basename(folder)) and self.add(folder)
+
     def spelt(self, path: str) -> str:
         """``path`` as the project names it, through the link that leads there."""
         if not self.file_links and not self.folder_links:

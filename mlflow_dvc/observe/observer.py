@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import FrameType
 
@@ -26,6 +27,8 @@ _TELL_SECONDS, _TELL_SHARE = 0.5, 50  # and no more than a fiftieth of the time
 _MAX_FILES = 200_000
 _MAX_WORKER_FOLDERS = 5_000
 _MAX_FAULTS = 5
+_MAX_NEW = 1000  # folders
+_DESCRIPTORS = "/proc/self/fd"
 _NO_MORE = frozenset({errno.ENOSPC, errno.ENOMEM, errno.EMFILE})
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES})
 # CLOCK_REALTIME_COARSE: what Linux stamps files with, a tick behind the exact time. Python has no
@@ -63,11 +66,13 @@ class Observation:
     """What is known by now. ``since`` is when observing began, in ns since 1970.
 
     ``files`` are by their path as the project spells it. ``faults`` say what may have been missed.
+    ``new_folders`` came into being since, made by somebody else: they were watched a little later.
     """
 
     since: int
     files: dict[str, SeenFile]
     faults: tuple[str, ...]
+    new_folders: tuple[str, ...] = ()
 
     @property
     def is_unclear(self) -> bool:
@@ -101,11 +106,14 @@ class Observer:
         self._above = parent._names_for_child() if parent else workers.observing_above()
         self._below: dict[int, bool | None] = {}  # None: it had ended when it was asked for
         self._worker_pids: set[int] = set()
+        self._new_folders: dict[str, None] = {}
         self._next_told = 0.0
         self._lock = threading.Lock()
         self._drainer = Drainer(self._take)
         if parent:
             self._watch_all(parent._watched)
+        else:
+            self._note_inherited()
         self.watch_more(_FIRST_SECONDS)
 
     @property
@@ -163,12 +171,15 @@ class Observer:
         with self._lock:
             files = self._seen_here()
             faults = tuple(self._all_faults())
-        return Observation(self.since, self._inherited | files, faults)
+            new = tuple(self._new_folders)
+        return Observation(self.since, self._inherited | files, faults, new)
 
     def _seen_here(self) -> dict[str, SeenFile]:
         """What was opened since this process began, by this one and by its workers."""
         self._source.drain()
         self._digest()
+        if self._new_folders:
+            self._watch_new()
         self._take_over()
         files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
         for path, seen in files.items():
@@ -218,6 +229,18 @@ class Observer:
         self._drainer.end()
         self._source.close()
 
+    def _note_inherited(self) -> None:
+        """Files that are open already, as what a shell has put on standard input."""
+        inside = self.root.rstrip(os.sep) + os.sep
+        with suppress(OSError):
+            for name in os.listdir(_DESCRIPTORS):
+                with suppress(OSError):
+                    path = os.readlink(f"{_DESCRIPTORS}/{name}")
+                    if path.startswith(inside) and not _is_write_only(int(name)):
+                        self._files[path] = SeenFile(
+                            time.time_ns(), is_mine=True, was_unchanged=True
+                        )
+
     def _take(self) -> None:
         """Called by the thread. A worker may be killed: what it has seen is told by then."""
         with self._lock:
@@ -252,6 +275,9 @@ class Observer:
         self._written.update(f"{one.folder}{os.sep}{one.name}" for one in events if one.is_write)
         for event in events:
             path = f"{event.folder}{os.sep}{event.name}"
+            if event.is_new_folder:
+                self._note_new(path, event.pid)
+                continue
             if not self._walk.concerns(event.folder, path):
                 continue
             seen = self._files.get(path)
@@ -275,6 +301,15 @@ class Observer:
             seen.untold += 1
         elif event.is_open:
             seen.others |= {event.pid}
+
+    def _note_new(self, folder: str, pid: int) -> None:
+        """What the run makes itself it has not read from there before."""
+        if self._walk.add_new(folder) and pid != os.getpid() and len(self._new_folders) < _MAX_NEW:
+            self._new_folders[folder] = None
+
+    def _watch_new(self) -> None:
+        while (folder := self._walk.next()) is not None and self._watch(folder):
+            self._walk.look_into(folder)
 
     def _is_below(self, pid: int) -> bool:
         """Whether the process ``pid`` is known to descend from this one. It has to run still."""
@@ -336,6 +371,12 @@ class Observer:
     def _short(self, folder: str) -> str:
         inside = self.root.rstrip(os.sep) + os.sep
         return folder[len(inside) :] if folder.startswith(inside) else folder
+
+
+def _is_write_only(descriptor: int) -> bool:
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+        flags = next(line for line in file if line.startswith("flags:"))
+    return int(flags.split()[1], 8) & os.O_ACCMODE == os.O_WRONLY
 
 
 def _now() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable
@@ -259,6 +260,48 @@ def test_without_rights(folder: Project, runs: Any):
     folder.run(*nothing, sys.executable, "run.py", "fork")
     assert runs()[-1].data.tags["dvc.reads"] == "observed"
     assert runs()[-1].data.tags["dvc.read.data/images"] == "2 of 10"
+
+
+def test_standard_input(folder: Project, runs: Any):
+    """What a shell has opened for the program is read by it."""
+    folder.write("run.py", textwrap.dedent(READS))
+    folder.run("sh", "-c", f"{sys.executable} run.py < data/b.csv > scratch.txt")
+    tags = runs()[-1].data.tags
+    assert tags["dvc.reads"] == "observed"
+    names = {one.dataset.name for one in runs()[-1].inputs.dataset_inputs}
+    assert names == {"data/a.csv", "data/b.csv", "data/images"}
+
+
+def test_data_that_comes_meanwhile(folder: Project, read_by: Any, runs: Any):
+    """A folder of data that somebody makes while the run goes on was not watched from the first
+    moment; what the run makes itself is no data that it reads."""
+    shutil.rmtree(folder.root / "data/images")
+    program = """
+        import os, subprocess, sys
+        import mlflow
+        with mlflow.start_run():
+            open("data/a.csv").read()
+            os.makedirs("outputs/0", exist_ok=True)
+            if len(sys.argv) > 1:
+                subprocess.run(["dvc", "checkout", "--quiet", "data/images.dvc"], check=True)
+            else:
+                os.makedirs("data/images")
+                open("data/images/3", "w").write("made")
+    """
+    tags, _, _ = read_by(program, "pull")
+    assert tags["dvc.reads"] == "partial: data/images came into being while the run went on"
+    shutil.rmtree(folder.root / "data/images")
+    tags, reads, _ = read_by(program)
+    assert tags["dvc.reads"] == "observed"
+    assert set(by_path(reads)) == {"data/a.csv"}
+
+
+def test_part_of_a_job(read_by: Any):
+    """Of several processes of one job each sees what it reads itself."""
+    tags, _, _ = read_by(READS, WORLD_SIZE="2")
+    assert tags["dvc.reads"] == (
+        "partial: other processes of the same job may have read more (WORLD_SIZE)"
+    )
 
 
 def test_loaded_by_us(read_by: Any):
