@@ -178,8 +178,6 @@ class Observer:
         """What was opened since this process began, by this one and by its workers."""
         self._source.drain()
         self._digest()
-        if self._new_folders:
-            self._watch_new()
         self._take_over()
         files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
         for path, seen in files.items():
@@ -303,13 +301,15 @@ class Observer:
             seen.others |= {event.pid}
 
     def _note_new(self, folder: str, pid: int) -> None:
-        """What the run makes itself it has not read from there before."""
+        """Watch a folder that has come into being, and what lies in it by now.
+
+        What the run makes itself it has not read from there before.
+        """
+        was_done = self._walk.is_done
         if self._walk.add_new(folder) and pid != os.getpid() and len(self._new_folders) < _MAX_NEW:
             self._new_folders[folder] = None
-
-    def _watch_new(self) -> None:
-        while (folder := self._walk.next()) is not None and self._watch(folder):
-            self._walk.look_into(folder)
+        while was_done and (path := self._walk.next()) is not None and self._watch(path):
+            self._walk.look_into(path)
 
     def _is_below(self, pid: int) -> bool:
         """Whether the process ``pid`` is known to descend from this one. It has to run still."""
