@@ -75,7 +75,7 @@ class FolderWalk:
                 continue
             if len(self._seen) >= MAX_FOLDERS:
                 self._left.clear()
-                self.faults.append(f"only the first {MAX_FOLDERS} folders are watched")
+                self.faults = [f"only the first {MAX_FOLDERS} folders are watched"]
                 break
             self._seen.add(folder)
             return folder

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import FrameType
@@ -18,6 +18,7 @@ from mlflow_dvc.observe.drainer import Drainer
 from mlflow_dvc.observe.event import UNKNOWN_PROCESS, Event
 from mlflow_dvc.observe.folders import FolderWalk
 from mlflow_dvc.observe.sources import open_source
+from mlflow_dvc.paths import lies_in
 
 _FIRST_SECONDS = 0.003  # for folders that are watched while MLflow is imported
 _CHUNK_SECONDS = 0.05
@@ -30,7 +31,7 @@ _MAX_FAULTS = 5
 _MAX_NEW = 1000  # folders
 _DESCRIPTORS = "/proc/self/fd"
 _NO_MORE = frozenset({errno.ENOSPC, errno.ENOMEM, errno.EMFILE})
-_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES})
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 # CLOCK_REALTIME_COARSE: what Linux stamps files with, a tick behind the exact time. Python has no
 # name for it.
 _FILE_CLOCK = 5
@@ -42,8 +43,8 @@ class SeenFile:
 
     ``is_mine`` and ``is_workers`` say who opened it, ``others`` are the ids of further processes,
     ``untold`` is how often one did of which nobody tells the id. ``may_be_workers``: one of these
-    is none that is known. ``is_written``: this process, or a worker, wrote
-    it. ``was_unchanged``: nobody had changed it yet when it was found out.
+    is none that is known. ``is_written``: this process, or a worker, wrote it. ``was_unchanged``:
+    nobody had changed it yet when it was found out.
     """
 
     first: int
@@ -74,12 +75,11 @@ class Observation:
     faults: tuple[str, ...]
     new_folders: tuple[str, ...] = ()
 
-    @property
-    def is_unclear(self) -> bool:
-        """Whether a file was opened by a process that may be a worker, and by no known one."""
+    def is_unclear(self, places: Set[str]) -> bool:
+        """Whether a file in one of these was opened by none but what may be a worker."""
         return any(
-            one.may_be_workers and not (one.is_mine or one.is_workers)
-            for one in self.files.values()
+            one.may_be_workers and not one.is_mine and not one.is_workers and lies_in(path, places)
+            for path, one in self.files.items()
         )
 
 
@@ -156,18 +156,19 @@ class Observer:
             self._note(f"{self._short(late[0])} was not watched from the beginning")
             self.watch_more(_CHUNK_SECONDS)
 
-    def observe(self, patience: float = 0.0) -> Observation:
-        """What is known by now. For so many seconds it is waited for workers that still run, if
-        they may have opened what this process has not.
+    def observe_patiently(self, seconds: float, places: Set[str]) -> Observation:
+        """What is known by now. For so long it is waited for workers that still run, if they may
+        have opened what this process has not, in one of the ``places``.
         """
-        end = time.monotonic() + patience
-        found = self._observe()
-        while time.monotonic() < end and found.is_unclear and workers.observing_below():
+        end = time.monotonic() + seconds
+        found = self.observe()
+        while time.monotonic() < end and found.is_unclear(places) and workers.observing_below():
             time.sleep(_LOOK_SECONDS)
-            found = self._observe()
+            found = self.observe()
         return found
 
-    def _observe(self) -> Observation:
+    def observe(self) -> Observation:
+        """What is known by now."""
         with self._lock:
             files = self._seen_here()
             faults = tuple(self._all_faults())
@@ -213,15 +214,15 @@ class Observer:
         """Tell the processes above what this one has seen; when it ends."""
         self._drainer.end()  # what it may be telling just now is older
         if self._above:
-            self._tell()
+            self._tell(is_all=True)
 
-    def _tell(self) -> None:
+    def _tell(self, *, is_all: bool) -> None:
         with self._lock:
             files = self._seen_here()
             faults = tuple(self._all_faults())
         read = tuple(path for path, one in files.items() if one.is_read)
         written = tuple(path for path, one in files.items() if one.is_written)
-        workers.hand_over(self._above, workers.HandedOver(read, written, faults))
+        workers.hand_over(self._above, workers.HandedOver(read, written, faults, is_all))
 
     def close(self) -> None:
         self._drainer.end()
@@ -245,7 +246,7 @@ class Observer:
             self._source.drain()
         begun = time.monotonic()
         if self._above and begun > self._next_told and self._source.has_fresh:
-            self._tell()
+            self._tell(is_all=False)
             took = time.monotonic() - begun
             self._next_told = begun + max(_TELL_SECONDS, took * _TELL_SHARE)
 
@@ -259,7 +260,8 @@ class Observer:
         try:
             self._source.watch(folder)
         except OSError as error:
-            if error.errno not in _NOT_THERE:
+            is_open = error.errno != errno.EACCES or os.access(folder, os.X_OK)
+            if error.errno not in _NOT_THERE and is_open:
                 why = error.strerror or str(error)
                 self._note(f"{self._short(folder)} could not be watched: {why}")
             return error.errno not in _NO_MORE
@@ -325,7 +327,8 @@ class Observer:
 
     def _take_over(self) -> None:
         for pid, worker in workers.take_over():
-            self._worker_pids.add(pid)
+            if worker.is_all:
+                self._worker_pids.add(pid)
             for path in worker.read:
                 seen = self._files.setdefault(path, SeenFile(time.time_ns()))
                 seen.is_workers = seen.was_unchanged = True

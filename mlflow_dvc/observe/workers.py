@@ -22,11 +22,15 @@ _MAX_DESCRIPTORS = 300  # of another process: an editor may have thousands
 
 @dataclass(frozen=True)
 class HandedOver:
-    """What one worker has read and written, as absolute paths, and what it may have missed."""
+    """What one worker has read and written, as absolute paths, and what it may have missed.
+
+    ``is_all``: it has ended, and this is all of it.
+    """
 
     read: tuple[str, ...]
     written: tuple[str, ...]
     faults: tuple[str, ...]
+    is_all: bool
 
 
 def process_name(pid: int) -> str | None:
@@ -89,7 +93,8 @@ def take_over() -> Iterator[tuple[int, HandedOver]]:
         with suppress(ValueError, KeyError, TypeError):  # damaged: it tells nothing
             raw = json.loads((content or b"").decode("utf-8", "surrogatepass"))
             pid = int(key.partition("-")[2].partition(".")[0])
-            yield pid, HandedOver(*(tuple(raw[name]) for name in ("read", "written", "faults")))
+            read, written, faults = (tuple(raw[name]) for name in ("read", "written", "faults"))
+            yield pid, HandedOver(read, written, faults, is_all=bool(raw["is_all"]))
 
 
 def _observes(pid: int) -> bool:

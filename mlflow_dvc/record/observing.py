@@ -66,9 +66,12 @@ def add_to(record: RunRecordState) -> None:
     """Give a record what its run has read by now."""
     root = record.capture.project.dvc_root or ""
     observer = _observers.get(root) if settings.reads_enabled() else None
+    seen = None
     if observer is not None:
         observer.watch_also(_data_folders(record, observer.root))
-    seen = observer.observe(_PATIENCE_SECONDS) if observer is not None else None
+        data = (entry.path for entry in record.capture.data.data)
+        places = frozenset(os.path.join(root, path) for path in data)
+        seen = observer.observe_patiently(_PATIENCE_SECONDS, places)
     record.capture = add_reads(record.capture, seen, record.observed_from)
 
 

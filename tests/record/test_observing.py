@@ -189,6 +189,24 @@ def test_worker_that_is_killed(read_by: Any):
     assert by_path(reads)["data/b.csv"][0] == "another"
 
 
+def test_worker_that_is_killed_later(read_by: Any):
+    """What it has told by then is not all that it read."""
+    tags, reads, _ = read_by("""
+        import os, signal, time
+        import mlflow
+        with mlflow.start_run():
+            pid = os.fork()
+            if pid == 0:
+                open("data/a.csv").read()
+                time.sleep(1.5)  # until it has told of that
+                open("data/b.csv").read()
+                os.kill(os.getpid(), signal.SIGKILL)
+            os.waitpid(pid, 0)
+    """)
+    assert tags["dvc.reads"].startswith("partial: data/b.csv was opened by a program")
+    assert by_path(reads)["data/a.csv"][0] == "worker"
+
+
 def test_program_without_an_observer(read_by: Any):
     """A program that the run starts may read for it."""
     tags, _, _ = read_by("""
