@@ -122,14 +122,14 @@ class Observer:
 
     def watch_more(self, seconds: float) -> None:
         """Watch folders that are not watched yet, for about that time."""
-        end = time.monotonic() + seconds
+        end = time.thread_time() + seconds  # of work, however busy the machine is
         with self._lock:
             while (folder := self._walk.next()) is not None:
                 if not self._watch(folder):
                     self._walk.stop()
                     break
                 self._walk.look_into(folder)
-                if time.monotonic() > end:
+                if time.thread_time() > end:
                     break
         if self.is_watching_all and (self._above or self._walk.nfiles > _MANY_FILES):
             self._drainer.start()

@@ -124,6 +124,7 @@ def test_queue_that_is_full(tree: Path, observers: list[Observer]):
         (many / str(number)).touch()
     watching = Observer(str(tree), None)
     observers.append(watching)
+    watching.watch_rest(lambda: None)
     watching._drainer.end()
     limited = watching._source
     for number in range(17_000):
