@@ -149,7 +149,7 @@ class _Found:
         if one.is_read:
             (found.mine if one.is_mine else found.workers).append(path)
             found.first = min(one.first, found.first or one.first)
-        elif (one.others or one.untold) and not one.is_written:
+        elif one.is_others and not one.is_written:
             found.is_by_another = True
             if one.may_be_workers:
                 found.unclear.append(path)

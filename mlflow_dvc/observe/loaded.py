@@ -27,3 +27,7 @@ def note_loaded(path: str, hash_: str) -> None:
 
 def loaded_so_far() -> list[LoadedData]:
     return list(_noted.values())
+
+
+def forget_loaded() -> None:
+    _noted.clear()

@@ -43,7 +43,7 @@ class SeenFile:
 
     ``is_mine`` and ``is_workers`` say who opened it, ``others`` are the ids of further processes,
     ``untold`` is how often one did of which nobody tells the id. ``may_be_workers``: one of these
-    is none that is known. ``is_written``: this process, or a worker, wrote it. ``was_unchanged``:
+    is none that is known. ``is_others``: one is no process of this package. ``is_written``: this process, or a worker, wrote it. ``was_unchanged``:
     nobody had changed it yet when it was found out.
     """
 
@@ -55,6 +55,7 @@ class SeenFile:
     others: frozenset[int] = frozenset()
     untold: int = 0
     may_be_workers: bool = False
+    is_others: bool = False
 
     @property
     def is_read(self) -> bool:
@@ -184,6 +185,7 @@ class Observer:
         for path, seen in files.items():
             is_told = not seen.untold or seen.untold <= own_reads.opens[path]
             seen.may_be_workers = not is_told or any(map(self._may_be_worker, seen.others))
+            seen.is_others = not is_told or not seen.others <= own_reads.pids
         return files
 
     def drain(self) -> int:

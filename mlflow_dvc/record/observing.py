@@ -17,6 +17,7 @@ from mlflow_dvc import settings
 from mlflow_dvc.capture.reads import add_reads
 from mlflow_dvc.guard import guard
 from mlflow_dvc.observe.beginning import Beginning
+from mlflow_dvc.observe.loaded import forget_loaded
 from mlflow_dvc.observe.observer import Observer
 from mlflow_dvc.project import find_project, running_script
 from mlflow_dvc.record.run_registry import RunRecordState
@@ -84,9 +85,10 @@ def _is_server() -> bool:
 
 
 def end() -> None:
-    """Observe nothing any more."""
+    """Observe nothing any more, and forget what was loaded."""
     while _observers:
         _observers.popitem()[1].close()
+    forget_loaded()
 
 
 def _observe(root: str, frame: FrameType) -> None:

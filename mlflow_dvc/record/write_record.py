@@ -75,7 +75,7 @@ def part_from_parent(record: RunRecordState, parent: RunRecordState | None) -> N
     Of a parent that another process goes on with, nobody here knows what it will read.
     """
     seen = record.capture.data.reads
-    if record.shared_with is None or seen is None:
+    if record.shared_with is None or seen is None or seen.status != "observed":
         return
     theirs = parent.capture.data.reads if parent is not None and parent.started_here else None
     if not (theirs and theirs.read_paths == seen.read_paths) and seen.read_paths:

@@ -203,8 +203,9 @@ def test_worker_that_is_killed_later(read_by: Any):
                 os.kill(os.getpid(), signal.SIGKILL)
             os.waitpid(pid, 0)
     """)
-    assert tags["dvc.reads"].startswith("partial: data/b.csv was opened by a program")
     assert by_path(reads)["data/a.csv"][0] == "worker"
+    if by_path(reads)["data/b.csv"][0] != "worker":  # it has had time to tell of that as well
+        assert tags["dvc.reads"].startswith("partial: data/b.csv was opened by a program")
 
 
 def test_program_without_an_observer(read_by: Any):
