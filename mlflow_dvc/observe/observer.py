@@ -43,8 +43,9 @@ class SeenFile:
 
     ``is_mine`` and ``is_workers`` say who opened it, ``others`` are the ids of further processes,
     ``untold`` is how often one did of which nobody tells the id. ``may_be_workers``: one of these
-    is none that is known. ``is_others``: one is no process of this package. ``is_written``: this process, or a worker, wrote it. ``was_unchanged``:
-    nobody had changed it yet when it was found out.
+    is none that is known. ``is_others``: one is no process of this package. ``is_written``: this
+    process, or a worker, wrote it. ``was_unchanged``: nobody had changed it yet when it was found
+    out.
     """
 
     first: int
