@@ -21,6 +21,7 @@ from mlflow_dvc.observe.sources import open_source
 from mlflow_dvc.paths import lies_in
 
 _FIRST_SECONDS = 0.003  # for folders that are watched while MLflow is imported
+_MIN_FOLDERS = 50  # at least: what a small project records must not depend on how busy it is
 _CHUNK_SECONDS = 0.05
 _MANY_FILES = 1000
 _LOOK_SECONDS = 0.05
@@ -123,16 +124,18 @@ class Observer:
         return self._walk.is_done
 
     def watch_more(self, seconds: float) -> None:
-        """Watch folders that are not watched yet, for about that time."""
-        end = time.thread_time() + seconds  # of work, however busy the machine is
+        """Watch folders that are not watched yet, for about so long, and some in any case."""
+        end = time.thread_time() + seconds
+        count = 0
         with self._lock:
-            while (folder := self._walk.next()) is not None:
+            while count < _MIN_FOLDERS or time.thread_time() < end:
+                if (folder := self._walk.next()) is None:
+                    break
                 if not self._watch(folder):
                     self._walk.stop()
                     break
                 self._walk.look_into(folder)
-                if time.thread_time() > end:
-                    break
+                count += 1
         if self.is_watching_all and (self._above or self._walk.nfiles > _MANY_FILES):
             self._drainer.start()
 

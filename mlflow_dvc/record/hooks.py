@@ -38,9 +38,14 @@ def install() -> None:
         if mlflow_api.is_loaded(need) and need.find():
             _wrap(need, around)
     with guard("observe what is read"):
-        observing.begin()
-        if observing.needs_rest():
-            lifecycle.worker.submit("", "observe what is read", observing.watch_rest)
+        observe()
+
+
+def observe() -> None:
+    """Begin to observe what is read; what there is no time for now is done beside the training."""
+    observing.begin()
+    if observing.needs_rest():
+        lifecycle.worker.submit("", "observe what is read", observing.watch_rest)
 
 
 def wrap_late() -> None:

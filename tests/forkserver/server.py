@@ -278,14 +278,14 @@ def observe_from_import() -> None:
     """What a process reads is observed from its own import of MLflow on: here it is the first."""
     from mlflow_dvc.capture import reads
     from mlflow_dvc.observe import beginning
-    from mlflow_dvc.record import observing
+    from mlflow_dvc.record import hooks
 
     real, is_of_others = builtins.__import__, beginning._is_of_others
 
     def first(name: str, *rest: Any, **named: Any) -> Any:
         if name.partition(".")[0] == "mlflow":
             builtins.__import__ = real
-            observing.begin()
+            hooks.observe()
         return real(name, *rest, **named)
 
     builtins.__import__ = first

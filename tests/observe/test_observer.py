@@ -77,6 +77,7 @@ def test_links(tree: Path, tmp_path: Path):
 def test_no_time(tree: Path, observers: list[Observer], monkeypatch: pytest.MonkeyPatch):
     """What there was no time to watch is told of until it is watched, and none is forgotten."""
     monkeypatch.setattr(observer, "_FIRST_SECONDS", 0)
+    monkeypatch.setattr(observer, "_MIN_FOLDERS", 1)
     monkeypatch.setattr(observer, "_CHUNK_SECONDS", 0)
     watching = Observer(str(tree), None)
     observers.append(watching)
