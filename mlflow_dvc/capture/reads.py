@@ -151,7 +151,7 @@ class _Found:
             found.first = min(one.first, found.first or one.first)
         elif one.is_others and not one.is_written:
             found.is_by_another = True
-            if one.may_be_workers:
+            if one.may_be_workers and entry.cached:  # what is not, git has, and looks at
                 found.unclear.append(path)
 
     def _place_loaded(self, loaded: LoadedData) -> None:

@@ -387,6 +387,18 @@ def test_undeclared(pipeline: Project, runs: Any, attached: Any):
     assert pipeline.cli("doctor", "--fix").returncode == 1
 
 
+def test_files_that_git_looks_at(pipeline: Project, runs: Any):
+    """A metrics file is git's: that git opens it, as its time stamp is another, tells nothing."""
+    pipeline.write("metrics.json", (pipeline.root / "metrics.json").read_text())
+    pipeline.write(
+        "run.py", "import mlflow\n\nwith mlflow.start_run():\n    open('data/raw.csv')\n"
+    )
+    pipeline.commit("run.py")
+    os.utime(pipeline.root / "metrics.json", (1, 1))
+    pipeline.python("run.py")
+    assert runs()[-1].data.tags["dvc.reads"] == "observed"
+
+
 def test_read_and_nowhere_to_be_had(pipeline: Project, runs: Any):
     """A file that a stage reads, and that neither DVC nor git has, makes `verify` say so."""
     pipeline.write("labels.json", "{}")
