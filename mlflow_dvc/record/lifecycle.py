@@ -144,8 +144,8 @@ def on_model_final(model_id: str) -> None:
     worker.begin_end()
     for record in registry.kept_records(model_id):
         worker.wait(model_id)
-        if record.pending:
-            doing = f"check the data of {record.label}"
+        if record.pending or record.capture.data.reads is None:
+            doing = f"complete the record of {record.label}"
             seconds = _time_limit(failed=False)
             worker.submit(model_id, doing, partial(_finish_model, record, seconds))
             worker.wait(model_id)

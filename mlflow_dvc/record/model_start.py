@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from mlflow_dvc.record import run_tags, stage_seal, write_record
+from mlflow_dvc.record import observing, run_tags, stage_seal, write_record
 from mlflow_dvc.record.lifecycle import registry, worker
 from mlflow_dvc.record.run_registry import RunRecordState
 from mlflow_dvc.record.run_start import PendingRun, without_record
@@ -51,6 +51,7 @@ def on_created_alone(client: Any, model: Any, start: PendingRun) -> None:
     )  # fmt: skip
     registry.add(record)
     stage_seal.watch(record)
+    observing.note_start(record)
     worker.submit(
         model_id,
         f"complete the record of model {model_id}",
