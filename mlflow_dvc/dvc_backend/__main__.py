@@ -22,6 +22,8 @@ if __name__ == "__main__":
     request = json.load(sys.stdin)
     # What DVC prints is no part of the answer.
     answer, sys.stdout = sys.stdout, sys.stderr
+    child_process.answer = answer
+    child_process.note(os.getpid())
     try:
         require(*task.features)
         json.dump(task(**request), answer, default=str)

@@ -7,12 +7,13 @@ import os
 import re
 import select
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED
 from mlflow_dvc.errors import DvcUnavailableError
+from mlflow_dvc.observe import own_reads
 from mlflow_dvc.process import start_process
 from mlflow_dvc.program import open_memory, python_program
 
@@ -20,6 +21,7 @@ from mlflow_dvc.program import open_memory, python_program
 TASK_FAILED, OUT_OF_TIME = 4, 5
 _CLEAN_UP_SECONDS = 0.5
 _MAX_SAID_CHARACTERS = 500
+_CHUNK_BYTES = 1_000_000
 _PLUGIN = re.compile(r"\bdvc-(\w+)")
 
 
@@ -43,6 +45,8 @@ class DvcProcess:
         with open_memory() as question:
             question.write(json.dumps(request).encode())
             self._process = start_process(program, question, self._answer)
+        self._noted = 0
+        own_reads.follow(self)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it is done, at the latest after ``seconds``."""
@@ -57,8 +61,9 @@ class DvcProcess:
             code = self._process.wait()
         except OSError as error:
             raise DvcUnavailableError(f"its process failed: {error}") from error
+        own_reads.take(self)
         with self._answer:
-            self._answer.seek(0)
+            self._answer.seek(self._noted)
             if code == OUT_OF_TIME:
                 raise DvcUnavailableError("it needs more time than other people's input may take")
             if code not in (0, HOST_CHANGED, TASK_FAILED):
@@ -77,6 +82,19 @@ class DvcProcess:
         if not self.wait(_CLEAN_UP_SECONDS):
             self._process.send(signal.SIGKILL)
             self.wait()
+        own_reads.take(self)
+
+    def new_notes(self) -> Iterator[int | str]:
+        """What the task has noted since the last call, see :func:`note`."""
+        if self._answer.closed or not hasattr(os, "pread"):  # not on Windows
+            return
+        while lines := os.pread(self._answer.fileno(), _CHUNK_BYTES, self._noted):
+            whole = lines[: lines.rfind(b"\n") + 1]
+            self._noted += len(whole)
+            for line in whole.splitlines():
+                yield json.loads(line)
+            if not whole:
+                break
 
     def after_fork(self) -> None:
         """In a forked process: it is another's child, and not to be waited for."""
@@ -113,6 +131,16 @@ class Asker:
 
 # Of this process, if it is such a child.
 asker: Asker | None = None
+answer: TextIO | None = None
+
+
+def note(what: int | str) -> None:
+    """Tell the asker at once: the id of this process, or a file that it has opened.
+
+    A line for each comes before the answer, which has none.
+    """
+    if answer is not None:
+        print(json.dumps(what), file=answer, flush=True)
 
 
 def is_asked() -> bool:

@@ -15,12 +15,11 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 from mlflow_dvc.dvc_backend import api
-from mlflow_dvc.dvc_backend.child_process import DvcProcess, is_asked
+from mlflow_dvc.dvc_backend.child_process import DvcProcess, is_asked, note
 from mlflow_dvc.dvc_backend.hash_cache import HashCache
 from mlflow_dvc.dvc_backend.hash_query import LEGACY, Answer, HashQuery, HashResult
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, stat_tree
-from mlflow_dvc.observe import own_reads
 
 
 def cached_hashes_or_none(root: str, queries: Iterable[HashQuery], max_files: int) -> Answer:
@@ -87,8 +86,7 @@ def read_answer(child: DvcProcess) -> Answer:
     raw = child.result()
     if not isinstance(raw, dict):
         raise ValueError("not an answer of the check")
-    own_reads.note_opened(raw["pid"], raw["opened"])
-    return {key: HashResult(*row) for key, row in raw["answer"].items()}
+    return {key: HashResult(*row) for key, row in raw.items()}
 
 
 def hash_now(root: str, queries: Iterable[HashQuery], *, foreign: bool = False) -> Answer:
@@ -117,18 +115,16 @@ def run_hashing(
             known = HashResult(query.algorithm, None)
         if known:
             found[query.key] = known
-    opened: list[str] = []
     rest = [query for query in asked if query.key not in found]
     if rest:
         budget = _Budget(
             math.inf if max_bytes is None else max_bytes,
             math.inf if seconds is None else time.monotonic() + seconds,
         )
-        with _open(root, budget, opened, foreign=foreign) as repo:
+        with _open(root, budget, foreign=foreign) as repo:
             found |= dict(_hash_all(repo, root, rest, cache, budget))
         cache.keep()
-    answer = {key: astuple(value) for key, value in found.items()}
-    return {"answer": answer, "pid": os.getpid(), "opened": opened}
+    return {key: astuple(value) for key, value in found.items()}
 
 
 class _BudgetSpentError(Exception):
@@ -164,15 +160,15 @@ class _CountedFile:
 
 
 @contextmanager
-def _open(root: str, budget: _Budget, opened: list[str], *, foreign: bool) -> Iterator[Any]:
-    """A project in which every byte that is hashed is paid for, and each ``opened`` file noted."""
+def _open(root: str, budget: _Budget, *, foreign: bool) -> Iterator[Any]:
+    """A project in which every byte that is hashed is paid for, and each opened file noted."""
     api.require("repo", "hash")
     hash_stream = api.hash_module.fobj_md5
 
     def hash_counted(file: Any, *args: Any, **kwargs: Any) -> Any:
         name = getattr(file, "name", None)
         if isinstance(name, str):
-            opened.append(os.path.join(root, name))
+            note(os.path.join(root, name))
         return hash_stream(_CountedFile(file, budget), *args, **kwargs)
 
     api.hash_module.fobj_md5 = hash_counted
