@@ -27,12 +27,13 @@ def relations_to_file(
     for part in tracking.load_parts(run, tracking_uri):
         there = {(one.path, one.hash) for one in part.snapshot.observed_data}
         if (folder, value) in there:
-            yield part.snapshot, _relation(run, part, folder, inside, tracking_uri)
+            yield part.snapshot, relation_to_file(run, part, folder, inside, tracking_uri)
 
 
-def _relation(
+def relation_to_file(
     run: Run, part: RunPart, folder: str, inside: str, tracking_uri: str | None
 ) -> Relation | None:
+    """``run`` is the one that the record ``part`` is attached to, which has the ``folder``."""
     seen = part.snapshot.reads
     if seen is None or seen.status == "off":
         return None

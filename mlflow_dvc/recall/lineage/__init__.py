@@ -14,6 +14,7 @@ from mlflow_dvc.recall.lineage.graph import Edge as Edge
 from mlflow_dvc.recall.lineage.graph import GraphBuilder
 from mlflow_dvc.recall.lineage.graph import Lineage as Lineage
 from mlflow_dvc.recall.lineage.graph import Node as Node
+from mlflow_dvc.recall.lineage.single_files import FileTracer
 from mlflow_dvc.recall.lineage.upstream import UpstreamTracer
 
 _RUN_ID = re.compile(r"[0-9a-f]{1,32}")
@@ -89,10 +90,12 @@ class _LineageQuery:
         for warning in found.warnings:
             self.graph.warn(warning)
         keys = list(dict.fromkeys(self._seen(found)))
-        files = list(dict.fromkeys(self._inside(found)))
-        folders = [edge.end for edge in self.graph.edges.values() if edge.start in files]
+        inside = FileTracer(self.graph, self._upstream)
+        files = list(dict.fromkeys(inside.files(found.hits)))
+        folders = list(inside.folders)
         seen = [*found.seen, *(one for holder in found.hits for one in holder.seen)]
         self._downstream.data([*keys, *files, *folders], seen)
+        inside.warn()
         return list(dict.fromkeys([*keys, *files, *folders]))
 
     def _seen(self, found: DataMatch) -> Iterable[str]:
@@ -103,18 +106,6 @@ class _LineageQuery:
                 for entry in exact or told:
                     if entry.hash:
                         yield self._upstream.data(evidence, entry.path, entry.hash)
-
-    def _inside(self, found: DataMatch) -> Iterable[str]:
-        """The file, in each folder that it lies in."""
-        for holder in found.hits:
-            for run, _ in holder.seen:
-                for evidence in self._upstream.evidence_of(run)[:1]:
-                    path, value = holder.folder.path, str(holder.folder.hash)
-                    folder = self._upstream.data(evidence, path, value)
-                    for md5, inside in holder.files:
-                        file = self.graph.add(nodes.of_file(f"{path}/{inside}", md5))
-                        self.graph.link(file, folder, "part of")
-                        yield file
 
     def _logged(self, model_id: str) -> str | None:
         """Add a logged model; the id of its run."""

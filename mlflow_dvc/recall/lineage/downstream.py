@@ -10,6 +10,7 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.recall.lineage import nodes
 from mlflow_dvc.recall.lineage.graph import GraphBuilder
+from mlflow_dvc.recall.lineage.run_evidence import RunEvidence
 from mlflow_dvc.recall.lineage.upstream import UpstreamTracer
 from mlflow_dvc.recall.query import Query, Seen, find_runs_with, matching_data
 from mlflow_dvc.snapshot import DataEntry
@@ -84,7 +85,7 @@ class DownstreamTracer:
                     continue
                 data = self._upstream.output(evidence, entry)
                 if not evidence.made(entry.path, entry.hash or ""):
-                    self._graph.link(data, key, "saw", "it lay there; the stage does not read it")
+                    self._graph.link(data, key, "saw", _unread(evidence))
 
     def _has_room(self, run: Run) -> bool:
         run_id = run.info.run_id
@@ -159,6 +160,11 @@ class DownstreamTracer:
             imported = entry.hash == out.hash and entry.path != out.path and entry.source
             if imported and other in self._graph.nodes:
                 self._graph.link(key, other, "same content", "told by the hash alone")
+
+
+def _unread(evidence: RunEvidence) -> str:
+    reader = "the run was not seen to" if evidence.snapshot.knows_reads else "the stage does not"
+    return f"it lay there; {reader} read it"
 
 
 def add_version(graph: GraphBuilder, version: tracking.ModelVersion) -> str:

@@ -79,6 +79,7 @@ class GraphBuilder:
         self._warnings: dict[tuple[str, str], None] = {}
         self._before: dict[str, list[str]] = {}
         self._after: dict[str, list[str]] = {}
+        self._barred: set[tuple[str, str]] = set()
 
     def add(self, node: Node) -> str:
         """Its key. What is known of a node already stays."""
@@ -88,11 +89,20 @@ class GraphBuilder:
     def link(self, start: str, end: str, how: How, doubt: str = "") -> None:
         """A fact takes the place of a doubtful edge, not the other way round."""
         known = self.edges.get((start, end))
+        if (start, end) in self._barred:
+            return
         if known is None:
             self._before.setdefault(end, []).append(start)
             self._after.setdefault(start, []).append(end)
         if known is None or (known.doubt and not doubt):
             self.edges[start, end] = Edge(start, end, how, doubt)
+
+    def bar(self, start: str, end: str) -> None:
+        """``end`` came of ``start``, but not of that in it which is asked for."""
+        self._barred.add((start, end))
+        if self.edges.pop((start, end), None):
+            self._after[start].remove(end)
+            self._before[end].remove(start)
 
     def warn(self, warning: str, key: str = "") -> None:
         """``key`` is that of the node that it is about, if it is about one."""

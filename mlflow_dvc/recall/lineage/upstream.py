@@ -11,7 +11,7 @@ from mlflow_dvc import tracking
 from mlflow_dvc.git.code_files import is_program
 from mlflow_dvc.paths import is_address
 from mlflow_dvc.recall.lineage import nodes
-from mlflow_dvc.recall.lineage.graph import GraphBuilder
+from mlflow_dvc.recall.lineage.graph import GraphBuilder, How
 from mlflow_dvc.recall.lineage.run_evidence import RunEvidence, load_evidence
 from mlflow_dvc.snapshot import DataEntry
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_INPUTS = 200  # of a run whose stage is not known: everything that lay there
 _ELSEWHERE = "an equal lock, but of another checkout, and perhaps of another project"
+_UNREAD = "declared; the run was not seen to read it"
 _SEALED = ("provisional", "confirmed", "contradicted")
 
 
@@ -99,7 +100,11 @@ class UpstreamTracer:
         return key
 
     def _inputs(self, run_key: str, evidence: RunEvidence) -> None:
-        """What the run's stage reads; where none is known, what lay there when it started."""
+        """What the run's stage reads; where none is known, what the run was seen to read, or else
+        what lay there when it started.
+        """
+        seen = evidence.snapshot.reads
+        read = seen.read_paths if seen is not None else frozenset()
         if evidence.stage is not None:
             node = nodes.of_stage(evidence.stage, evidence.run.info.run_id)
             stage = self._graph.add(node)
@@ -109,7 +114,9 @@ class UpstreamTracer:
                 if is_address(dep.path) and dep.path not in evidence.data:
                     self._graph.link(self._address(evidence, dep), stage, "read", _doubt_of(dep))
                 elif is_data:
-                    self._read(stage, evidence, dep.path, dep.hash, _doubt_of(dep))
+                    doubt = _doubt_of(dep) or (_UNREAD if _is_unread(evidence, dep) else "")
+                    self._read(stage, evidence, dep.path, dep.hash, doubt)
+            self._undeclared(run_key, evidence, read)
             return
         for dep in evidence.deps:  # datasets of the project
             self._graph.link(self._address(evidence, dep), run_key, "saw", _doubt_of(dep))
@@ -117,12 +124,21 @@ class UpstreamTracer:
             entry
             for entry in evidence.data.values()
             if entry.role != "output" and entry.cached and entry.is_fact
+            if entry.path in read or not evidence.snapshot.knows_reads
         ]
         for entry in lay_there[:_MAX_INPUTS]:
-            self._graph.link(self._data(evidence, entry), run_key, "saw", _doubt_of(entry))
+            how: How = "read" if entry.path in read else "saw"
+            self._graph.link(self._data(evidence, entry), run_key, how, _doubt_of(entry))
         if (left := len(lay_there) - _MAX_INPUTS) > 0:
             run_id = evidence.run.info.run_id
             self._graph.warn(f"run {run_id} saw {left} more outputs, which are left out", run_key)
+
+    def _undeclared(self, run_key: str, evidence: RunEvidence, read: frozenset[str]) -> None:
+        """What the run was seen to read beside what its stage declares."""
+        for path in evidence.snapshot.reads.undeclared if evidence.snapshot.reads else ():
+            entry = evidence.data.get(path)
+            if path in read and entry is not None and entry.is_fact:
+                self._graph.link(self._data(evidence, entry), run_key, "read", _doubt_of(entry))
 
     # --- what a stage read ---
 
@@ -250,6 +266,12 @@ def _is_locked(evidence: RunEvidence, entry: DataEntry) -> bool:
     """Whether it is what the locks of the record are about, and not another version of it."""
     there = evidence.data.get(entry.path)
     return there is not None and there.hash == entry.hash and there.state != "modified"
+
+
+def _is_unread(evidence: RunEvidence, dep: DataEntry) -> bool:
+    """Whether the stage declares it, and the run did not read it itself."""
+    seen = evidence.snapshot.reads
+    return seen is not None and seen.status == "observed" and dep.path in seen.unread
 
 
 def _other(entry: DataEntry, hash_: str | None) -> DataEntry:
