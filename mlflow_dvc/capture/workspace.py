@@ -11,6 +11,7 @@ from mlflow_dvc.capture import evidence, frozen_record
 from mlflow_dvc.capture.code_facts import add_code_facts
 from mlflow_dvc.capture.frozen_record import FrozenRecord
 from mlflow_dvc.capture.run_capture import DataCapture, RunCapture, cache_key
+from mlflow_dvc.capture.undeclared import undeclared_warnings
 from mlflow_dvc.capture.withheld_files import withhold_files
 from mlflow_dvc.dvc_backend import hashing as disk
 from mlflow_dvc.dvcfiles.reader import ProjectReader
@@ -57,7 +58,9 @@ def inspect(project: str | None = None, *, check: bool = False) -> tuple[Project
     """What :func:`status` returns, and the project that was found."""
     capture = _capture_at(project)
     if capture.reading is not None and not capture.data_capture.frozen:
-        capture = capture.with_data(_check_disk(capture.data, capture.reading, hashing=check))
+        data = _check_disk(capture.data, capture.reading, hashing=check)
+        undeclared = undeclared_warnings(capture.reading.root, data.stages)
+        capture = capture.with_data(replace(data, warnings=(*data.warnings, *undeclared)))
     return capture.project, capture.snapshot
 
 

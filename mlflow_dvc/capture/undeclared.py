@@ -1,0 +1,50 @@
+"""What stages of a project read and did not declare when they last ran on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from mlflow_dvc import user_cache
+from mlflow_dvc.fingerprint import md5_of
+from mlflow_dvc.foreign_values import as_mapping, as_texts, read_json
+from mlflow_dvc.paths import lies_in
+from mlflow_dvc.snapshot import StageNode
+
+_KIND = "undeclared"
+_MAX_NAMED = 3
+
+
+def remember_undeclared(root: str, stage: str, paths: Iterable[str]) -> None:
+    """For a look at the project later, see :func:`undeclared_warnings`."""
+    before, now = _remembered(root), tuple(paths)
+    if before.get(stage, ()) != now:
+        content = json.dumps({**before, stage: now}).encode()
+        user_cache.write(_KIND, _key(root), content)
+
+
+def undeclared_warnings(root: str, stages: Iterable[StageNode]) -> Iterator[str]:
+    """One line for each of the ``stages`` that does not declare it by now."""
+    remembered = _remembered(root)
+    for stage in stages:
+        deps = frozenset(stage.deps)
+        paths = [one for one in remembered.get(stage.address, ()) if not lies_in(one, deps)]
+        if paths:
+            more = f" and {len(paths) - _MAX_NAMED} more" if paths[_MAX_NAMED:] else ""
+            named = ", ".join(paths[:_MAX_NAMED]) + more
+            yield (
+                f"stage {stage.address} read {named} when it last ran, which it does not declare: "
+                "DVC will not run it again when that changes (mlflow-dvc doctor --fix)"
+            )
+
+
+def _remembered(root: str) -> Mapping[str, tuple[str, ...]]:
+    try:
+        raw = as_mapping(read_json(user_cache.read(_KIND, _key(root)) or b"{}"))
+        return {stage: as_texts(paths) for stage, paths in raw.items()}
+    except ValueError:  # damaged: it tells nothing
+        return {}
+
+
+def _key(root: str) -> str:
+    return md5_of(root.encode("utf-8", "surrogateescape"))
