@@ -60,6 +60,10 @@ setup(
             "h5py>=3",
             "polars>=1",
             "duckdb>=1",
+            "datasets>=3",
+            # A notebook is run.
+            "nbclient>=0.10",
+            "ipykernel>=6",
             "coverage[toml]>=7.13",  # has patches `fork` and `_exit`, and installs a .pth file
             "build>=1.2",
             "mypy>=1.11",

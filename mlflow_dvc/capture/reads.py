@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mlflow_dvc.capture import evidence
+from mlflow_dvc.capture.loaded_data import TrackedData
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.capture.running_code import loaded_files, process_began
+from mlflow_dvc.capture.undeclared import remember_undeclared
 from mlflow_dvc.dvcfiles.ignored import IgnoreChecker
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.fingerprint import small_file_md5
 from mlflow_dvc.git.code_files import is_never_code
-from mlflow_dvc.observe.loaded import LoadedData, loaded_so_far
+from mlflow_dvc.observe.libraries import unseen_library
+from mlflow_dvc.observe.loaded import LoadedData, Noted, copied_so_far, is_full, loaded_so_far
 from mlflow_dvc.observe.observer import Observation, SeenFile
 from mlflow_dvc.paths import is_address, lies_in, parents
 from mlflow_dvc.project import relative
@@ -24,8 +27,7 @@ from mlflow_dvc.snapshot import DataEntry, DataRead, Reader, Reads, Role, Snapsh
 _MAX_LISTED = 100_000  # files
 _MAX_CODE_FILES = _MAX_NAMED = 1000
 _NOTHING = "no tracked data was seen to be read"
-_BY_DVC = "the program has DVC read data, from a cache or a remote"
-_DVC_READER = "dvc.fs.dvc"  # loaded by whoever reads so, and by nothing of this package
+_MANY = "so much data was loaded that not all of it was noted"
 _CLUSTERS = ("ray", "distributed", "pyspark")
 _JOB_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
 _IGNORED_NAMES = frozenset({"dvc.yaml", "dvc.lock"})
@@ -45,7 +47,11 @@ def add_reads(capture: RunCapture, seen: Observation | None, began: int) -> RunC
     if seen is None or reading is None or capture.data_capture.frozen:
         return capture.with_data(_with_reads(capture.data, Reads("off")))
     found = _Found(capture, reading, seen, began)
-    told = capture.with_data(_with_reads(capture.data, found.reads()))
+    reads = found.reads()
+    stage = capture.data.stage or capture.data.script_stage
+    if stage is not None and reads.status == "observed":
+        remember_undeclared(reading.root, stage, reads.undeclared)
+    told = capture.with_data(_with_reads(capture.data, reads))
     return replace(told, read_files=found.listed())
 
 
@@ -83,7 +89,7 @@ class _OfEntry:
 
     @property
     def is_read(self) -> bool:
-        return bool(self.is_whole or self.mine or self.workers)
+        return bool(self.mine or self.workers)
 
     @property
     def nfiles(self) -> int | None:
@@ -110,9 +116,13 @@ class _Found:
         for path, one in seen.files.items():
             is_inside = path.startswith(inside)
             self._place(path[len(inside) :] if is_inside else relative(path, reading.root), one)
+        for path, noted in copied_so_far().items():
+            copied = SeenFile(noted.when, is_mine=True, was_unchanged=True)
+            self._place(relative(os.path.realpath(path), os.path.realpath(reading.root)), copied)
         self._elsewhere: str | None = None  # data that was loaded, and is none of this project
-        for loaded in loaded_so_far():
-            self._place_loaded(loaded)
+        self._tracked = TrackedData(reading.root, self.data.data)
+        for loaded, noted in loaded_so_far().items():
+            self._place_loaded(loaded, noted)
 
     def reads(self) -> Reads:
         reason = self._reason()
@@ -154,15 +164,18 @@ class _Found:
             if one.may_be_workers and entry.cached:  # what is not, git has, and looks at
                 found.unclear.append(path)
 
-    def _place_loaded(self, loaded: LoadedData) -> None:
-        """Data that this package has fetched, which need not lie in the project."""
-        entry = self._entries.get(loaded.path)
-        if entry is None or entry.hash != loaded.hash:
-            self._elsewhere = f"{loaded.path} was loaded in a version that is not of this project"
-            return
-        found = self._of_data.setdefault(loaded.path, _OfEntry(is_folder=False))
-        found.is_whole = True
-        found.first = min(loaded.when, found.first or loaded.when)
+    def _place_loaded(self, loaded: LoadedData, noted: Noted) -> None:
+        """Data that was read from a cache or a remote, and need not lie in the project."""
+        outputs = self._tracked.find(loaded)
+        for entry, inside in outputs:
+            found = self._of_data.setdefault(entry.path, _OfEntry(is_folder=bool(inside)))
+            found.first = min(noted.when, found.first or noted.when)
+            found.is_whole |= not inside
+            path = os.path.join(entry.path, inside) if inside else entry.path
+            (found.workers if noted.is_workers else found.mine).append(path)
+        if not outputs:
+            what = loaded.path or f"what has the hash {loaded.hash}"
+            self._elsewhere = f"{what} was loaded in a version that is not of this project"
 
     def _entry_of(self, path: str) -> DataEntry | None:
         if path in self._entries:
@@ -177,7 +190,7 @@ class _Found:
     def _data_reads(self) -> Iterator[DataRead]:
         for path, one in sorted(self._of_data.items()):
             if one.is_read:
-                by: Reader = "process" if one.mine or one.is_whole else "worker"
+                by: Reader = "process" if one.mine else "worker"
                 is_early = one.first is not None and one.first < self.began
                 yield DataRead(path, by, one.nfiles, earlier=is_early)
             elif one.is_by_another:
@@ -187,9 +200,7 @@ class _Found:
         """Why something may have been missed; None where nothing can."""
         if self.seen.faults:
             return self.seen.faults[0]
-        if _DVC_READER in sys.modules:
-            return _BY_DVC
-        if elsewhere := self._elsewhere or _other_processes():
+        if elsewhere := self._elsewhere or _by_library() or _other_processes():
             return elsewhere
         if folder := self._new_folder():
             return f"{folder} came into being while the run went on"
@@ -259,6 +270,13 @@ class _Found:
         files = sorted(relative(file, root) for file in loaded_files(self.capture.project))
         inside = [path for path in files if not path.startswith("../")][:_MAX_CODE_FILES]
         return {path: _md5_since(os.path.join(root, path), began) for path in inside}
+
+
+def _by_library() -> str | None:
+    """Why what libraries have read is not known, in words."""
+    if library := unseen_library():
+        return f"what {library} has read is not known"
+    return _MANY if is_full() else None
 
 
 def _other_processes() -> str | None:

@@ -27,7 +27,7 @@ from mlflow_dvc.errors import (
 from mlflow_dvc.foreign_values import Check, as_line, as_name, checked, optional, read_json
 from mlflow_dvc.git import head
 from mlflow_dvc.guard import guard
-from mlflow_dvc.observe.loaded import note_loaded
+from mlflow_dvc.observe.loaded import LoadedData, note_loaded
 from mlflow_dvc.paths import parents
 from mlflow_dvc.project import Project, find_project, relative, running_script
 from mlflow_dvc.secrets.urls import public_url
@@ -91,7 +91,7 @@ class DvcDatasetSource(DatasetSource):  # type: ignore[misc, unused-ignore]
         found, tried = fetch.fetch(wanted, target)
         if found is None:
             raise DataNotFoundError(self.path, self.hash, tried)
-        note_loaded(self.path, self.hash)
+        note_loaded(LoadedData(self.path, self.hash))
         return found
 
     @property

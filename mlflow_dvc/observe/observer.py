@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from mlflow_dvc.observe import own_reads, workers
+from mlflow_dvc.observe import loaded, own_reads, workers
 from mlflow_dvc.observe.beginning import Beginning
 from mlflow_dvc.observe.drainer import Drainer
 from mlflow_dvc.observe.event import UNKNOWN_PROCESS, Event
@@ -185,6 +185,7 @@ class Observer:
         self._source.drain()
         self._digest()
         self._take_over()
+        own_reads.refresh()
         files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
         for path, seen in files.items():
             is_told = not seen.untold or seen.untold <= own_reads.opens[path]
@@ -226,9 +227,12 @@ class Observer:
         with self._lock:
             files = self._seen_here()
             faults = tuple(self._all_faults())
-        read = tuple(path for path, one in files.items() if one.is_read)
+        seen = (path for path, one in files.items() if one.is_read)
+        read = tuple(dict.fromkeys((*seen, *loaded.copied_so_far())))
         written = tuple(path for path, one in files.items() if one.is_written)
-        workers.hand_over(self._above, workers.HandedOver(read, written, faults, is_all))
+        workers.hand_over(
+            self._above, workers.HandedOver(read, written, faults, is_all, loaded.as_rows())
+        )
 
     def close(self) -> None:
         self._drainer.end()
@@ -342,6 +346,8 @@ class Observer:
                 self._files.setdefault(path, SeenFile(time.time_ns())).is_written = True
             for fault in worker.faults:
                 self._note(f"a worker process: {fault}")
+            with suppress(TypeError):  # damaged: it tells nothing
+                loaded.take_rows(worker.loaded)
 
     def _may_be_worker(self, pid: int) -> bool:
         """Whether a process that is none of the known workers may still be one."""

@@ -11,11 +11,13 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from mlflow_dvc import user_cache
 
 _KIND = "reads"
 _STARTED_FIELD, _PARENT_FIELD = 19, 1
+_LISTS = ("read", "written", "faults", "loaded")
 _MAX_ABOVE = 32
 _MAX_DESCRIPTORS = 300  # of another process: an editor may have thousands
 
@@ -24,13 +26,14 @@ _MAX_DESCRIPTORS = 300  # of another process: an editor may have thousands
 class HandedOver:
     """What one worker has read and written, as absolute paths, and what it may have missed.
 
-    ``is_all``: it has ended, and this is all of it.
+    ``is_all``: it has ended, and this is all of it. ``loaded`` is of ``observe/loaded.py``.
     """
 
     read: tuple[str, ...]
     written: tuple[str, ...]
     faults: tuple[str, ...]
     is_all: bool
+    loaded: tuple[Any, ...] = ()
 
 
 def process_name(pid: int) -> str | None:
@@ -93,8 +96,8 @@ def take_over() -> Iterator[tuple[int, HandedOver]]:
         with suppress(ValueError, KeyError, TypeError):  # damaged: it tells nothing
             raw = json.loads((content or b"").decode("utf-8", "surrogatepass"))
             pid = int(key.partition("-")[2].partition(".")[0])
-            read, written, faults = (tuple(raw[name]) for name in ("read", "written", "faults"))
-            yield pid, HandedOver(read, written, faults, is_all=bool(raw["is_all"]))
+            is_all = bool(raw.pop("is_all"))
+            yield pid, HandedOver(**{name: tuple(raw[name]) for name in _LISTS}, is_all=is_all)
 
 
 def _observes(pid: int) -> bool:

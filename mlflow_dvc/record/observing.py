@@ -17,6 +17,7 @@ from mlflow_dvc import settings
 from mlflow_dvc.capture.reads import add_reads
 from mlflow_dvc.guard import guard
 from mlflow_dvc.observe.beginning import Beginning
+from mlflow_dvc.observe.libraries import unwatch_libraries, watch_libraries
 from mlflow_dvc.observe.loaded import forget_loaded
 from mlflow_dvc.observe.observer import Observer
 from mlflow_dvc.project import find_project, running_script
@@ -88,6 +89,7 @@ def end() -> None:
     """Observe nothing any more, and forget what was loaded."""
     while _observers:
         _observers.popitem()[1].close()
+    unwatch_libraries()
     forget_loaded()
 
 
@@ -95,6 +97,7 @@ def _observe(root: str, frame: FrameType) -> None:
     if len(_observers) >= _MAX_OBSERVERS:
         _observers.pop(next(iter(_observers))).close()
     _observers[root] = Observer(root, Beginning(frame, root))
+    watch_libraries()
     if len(_observers) == 1:
         _at_end(_hand_over)
 

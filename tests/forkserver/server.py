@@ -276,7 +276,6 @@ def become(request: Request) -> None:
 
 def observe_from_import() -> None:
     """What a process reads is observed from its own import of MLflow on: here it is the first."""
-    from mlflow_dvc.capture import reads
     from mlflow_dvc.observe import beginning
     from mlflow_dvc.record import hooks
 
@@ -289,7 +288,6 @@ def observe_from_import() -> None:
         return real(name, *rest, **named)
 
     builtins.__import__ = first
-    reads._DVC_READER = ""  # it is imported here, and tells nothing
     beginning._is_of_others = lambda file: file == __file__ or is_of_others(file)
 
 

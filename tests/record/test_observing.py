@@ -14,11 +14,17 @@ from typing import Any
 import pytest
 from conftest import Project
 
+import mlflow_dvc
+
 pytestmark = [
     pytest.mark.fresh,
     pytest.mark.hosts,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fanotify is part of Linux"),
 ]
+
+
+# As root too: what a user without rights can do.
+NO_RIGHTS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
 
 
 @pytest.fixture
@@ -272,13 +278,23 @@ def test_container(folder: Project, runs: Any, attached: Any, refused: str, said
 def test_without_rights(folder: Project, runs: Any):
     """Who has no right of an administrator is told the same."""
     folder.write("run.py", textwrap.dedent(READS))
-    nothing = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
-    folder.run(*nothing, sys.executable, "run.py")
+    folder.run(*NO_RIGHTS, sys.executable, "run.py")
     assert runs()[-1].data.tags["dvc.reads"] == "observed"
     folder.write("run.py", textwrap.dedent(WORKERS))
-    folder.run(*nothing, sys.executable, "run.py", "fork")
+    folder.run(*NO_RIGHTS, sys.executable, "run.py", "fork")
     assert runs()[-1].data.tags["dvc.reads"] == "observed"
     assert runs()[-1].data.tags["dvc.read.data/images"] == "2 of 10"
+
+
+def test_hashing_that_goes_on(folder: Project, runs: Any):
+    """What a process of this package has opened, and still hashes when the run ends, was not read
+    by the run."""
+    os.truncate(folder.root / "data/b.csv", 3 * 10**9)
+    folder.write("run.py", textwrap.dedent(READS) + "    __import__('time').sleep(3)\n")  # to begin
+    folder.run(*NO_RIGHTS, sys.executable, "run.py", MLFLOW_DVC_WAIT="0.2")
+    tags = runs()[-1].data.tags
+    assert tags["dvc.reads"] == "observed"
+    assert tags["dvc.read.data/images"] == "1 of 10"
 
 
 def test_standard_input(folder: Project, runs: Any):
@@ -336,15 +352,56 @@ def test_loaded_by_us(read_by: Any):
     assert tags["dvc.reads"] == "observed"
 
 
-def test_loaded_by_dvc(read_by: Any):
-    """Reads of DVC's own interface are not seen: then nothing is called unread."""
-    tags, _, _ = read_by("""
-        import mlflow, dvc.api
+BY_DVC = """
+    import functools
+    import multiprocessing
+    import sys
+    import mlflow
+    import dvc.api
+
+    if __name__ == "__main__":
+        way, rev = sys.argv[1:]
         with mlflow.start_run():
-            open("data/a.csv").read()
-            dvc.api.read("data/b.csv")
-    """)
-    assert tags["dvc.reads"].startswith("partial: the program has DVC read data")
+            if way == "open":
+                with dvc.api.open("data/images/3", rev=rev) as file:
+                    file.read()
+                dvc.api.read("data/a.csv", rev=rev)
+            elif way == "get":
+                dvc.api.DVCFileSystem(".", rev=rev).get("data/images", "../copy", recursive=True)
+            elif way == "object":
+                import fsspec
+                for path in ("data/images/3", "data/a.csv"):
+                    fsspec.open("file://" + dvc.api.get_url(path)).open().read()
+            else:
+                read = functools.partial(dvc.api.read, rev=rev)
+                with multiprocessing.get_context(way).Pool(2) as pool:
+                    pool.map(read, ["data/images/3", "data/a.csv"])
+                    pool.close()
+                    pool.join()
+    """
+ONE_AND_A_FILE = {"data/a.csv": ("process", None, False), "data/images": ("process", 1, False)}
+BY_WORKERS = {"data/a.csv": ("worker", None, False), "data/images": ("worker", 1, False)}
+
+
+def test_read_by_way_of_dvc(folder: Project, read_by: Any):
+    """What a program has DVC read from the cache, of a commit, or reads there itself by the names
+    that DVC gives to objects, is read; what is another version than that of the record is said."""
+    for way in ("open", "object"):
+        tags, reads, listed = read_by(BY_DVC, way, "HEAD")
+        assert (tags["dvc.reads"], by_path(reads)) == ("observed", ONE_AND_A_FILE), way
+        assert listed == {"data/images": ["3"]}
+    for way in ("fork", "spawn"):
+        tags, reads, _ = read_by(BY_DVC, way, "HEAD")
+        assert (tags["dvc.reads"], by_path(reads)) == ("observed", BY_WORKERS), way
+    _, reads, _ = read_by(BY_DVC, "get", "HEAD")
+    assert by_path(reads) == {"data/images": ("process", 10, False)}
+    folder.write("data/a.csv", "new\\n")
+    folder.dvc("add", "--quiet", "data/a.csv")
+    folder.commit("newer")
+    tags, _, _ = read_by(BY_DVC, "open", "HEAD~1")
+    assert tags["dvc.reads"] == (
+        "partial: data/a.csv was loaded in a version that is not of this project"
+    )
 
 
 def test_folder_of_links(folder: Project, read_by: Any):
@@ -359,8 +416,12 @@ def test_folder_of_links(folder: Project, read_by: Any):
 
 
 def test_undeclared(pipeline: Project, runs: Any, attached: Any):
-    """Of a stage it is named what it read or imported and does not declare, and what doctor adds to
-    dvc.yaml mends that."""
+    """Of a stage it is named what it read or imported and does not declare, also by `status`
+    afterwards, and what doctor adds to dvc.yaml mends that."""
+
+    def warnings() -> str:
+        return "".join(json.loads(pipeline.cli("status", "--json").stdout)["warnings"])
+
     pipeline.write("src/helper.py", "import json\nLABELS = json.load(open('labels.json'))\n")
     pipeline.write("labels.json", "{}")
     pipeline.write("notes.log", "")
@@ -373,14 +434,17 @@ def test_undeclared(pipeline: Project, runs: Any, attached: Any):
     tags = runs()[-1].data.tags
     assert tags["dvc.undeclared"].splitlines() == ["data/raw.csv", "labels.json", "src/helper.py"]
     assert tags["dvc.data_status"] == "clean"
+    assert tags["dvc.reads"] == "observed"
     page = attached(runs()[-1].info.run_id)["record.md"].decode()
     assert "| read, not declared | data/raw.csv, labels.json, src/helper.py |" in page
     found = json.loads(pipeline.cli("verify", runs()[-1].info.run_id, "--json").stdout)
     assert not [one for one in found["runs"][0]["items"] if one["part"] == "read"]
+    assert "read data/raw.csv, labels.json, src/helper.py when it last ran" in warnings()
     said = pipeline.cli("doctor", "--fix")
     assert said.returncode == 0, said.stderr
     pipeline.write("fix.patch", said.stdout)
     pipeline.git("apply", "fix.patch")
+    assert not warnings()
     pipeline.commit("declared")
     pipeline.dvc("repro", "train")
     assert "dvc.undeclared" not in runs()[-1].data.tags
@@ -421,6 +485,40 @@ def test_search_for_a_file(folder: Project, read_by: Any):
     everything = json.loads(folder.cli("search", "data/images/3", "--json").stdout)["runs"]
     relations = [one["data"][0]["relation"] for one in everything]
     assert relations == [None, "lay there", "read"]
+
+
+TRAINS = """
+    import sys
+    import mlflow
+    with mlflow.start_run(run_name=sys.argv[1]):
+        for path in sys.argv[2:]:
+            open(path).read()
+    """
+
+
+def test_lineage_of_a_file(folder: Project, read_by: Any, monkeypatch: pytest.MonkeyPatch):
+    """Of a file of a folder came what the runs made that read it; of those that cannot tell it is
+    said, and what came of the folder alone is left out."""
+    read_by(TRAINS, "both", "data/images/3", "data/images/4")
+    read_by(TRAINS, "one", "data/images/4")
+    read_by(TRAINS, "blind", "data/images/5", MLFLOW_DVC_READS="0")
+    monkeypatch.chdir(folder.root)
+
+    def readers(what: str) -> set[tuple[str, str]]:
+        graph = mlflow_dvc.lineage(what)
+        names = {node.key: node.name for node in graph.nodes if node.kind in ("data", "run")}
+        ends = [(names.get(one.start, ""), names.get(one.end, "")) for one in graph.edges]
+        return {(start, end) for start, end in ends if start and end in ("both", "one", "blind")}
+
+    maybe = ("data/images", "blind")
+    assert readers("data/images/3") == {("data/images/3", "both"), maybe}
+    assert readers("data/images/4") == {("data/images/4", name) for name in ("both", "one")} | {
+        maybe
+    }
+    assert readers("data/images/5") == {maybe}
+    assert readers("data/images") == {("data/images", name) for name in ("both", "one", "blind")}
+    [warning] = mlflow_dvc.lineage("data/images/3").warnings
+    assert warning.startswith("nothing tells which files of data/images were read by ")
 
 
 def test_child_run_that_read_other_data(folder: Project, runs: Any, attached: Any):
