@@ -19,7 +19,8 @@ from mlflow_dvc.fingerprint import small_file_md5
 from mlflow_dvc.git.code_files import is_never_code
 from mlflow_dvc.observe.libraries import unseen_library
 from mlflow_dvc.observe.loaded import LoadedData, Noted, copied_so_far, is_full, loaded_so_far
-from mlflow_dvc.observe.observer import Observation, SeenFile
+from mlflow_dvc.observe.observer import Observation
+from mlflow_dvc.observe.seen_file import SeenFile
 from mlflow_dvc.paths import is_address, lies_in, parents
 from mlflow_dvc.project import relative
 from mlflow_dvc.snapshot import DataEntry, DataRead, Reader, Reads, Role, Snapshot
@@ -94,7 +95,12 @@ class _OfEntry:
     @property
     def nfiles(self) -> int | None:
         """Of a folder of which only single files were opened."""
-        return len({*self.mine, *self.workers}) if self.is_folder and not self.is_whole else None
+        return len(self.names) if self.is_folder and not self.is_whole else None
+
+    @property
+    def names(self) -> list[str]:
+        """Each once, in the order in which they were found."""
+        return list(dict.fromkeys((*self.mine, *self.workers)))
 
 
 class _Found:
@@ -141,8 +147,8 @@ class _Found:
         """The files of folders that were read, as JSON; None where there are none."""
         files, left = {}, _MAX_LISTED
         for path, one in sorted(self._of_data.items()):
-            if one.nfiles and (names := sorted({*one.mine, *one.workers})):
-                files[path] = [name[len(path) + 1 :] for name in names[:left]]
+            if one.nfiles:
+                files[path] = [name[len(path) + 1 :] for name in sorted(one.names)[:left]]
                 left -= len(files[path])
         if not files:
             return None
@@ -155,7 +161,9 @@ class _Found:
             if one.is_read and not path.startswith("../"):
                 self._others.append(path)
             return
-        found = self._of_data.setdefault(entry.path, _OfEntry(entry.path != path))
+        found = self._of_data.get(entry.path)
+        if found is None:
+            found = self._of_data[entry.path] = _OfEntry(entry.path != path)
         if one.is_read:
             (found.mine if one.is_mine else found.workers).append(path)
             found.first = min(one.first, found.first or one.first)

@@ -49,7 +49,7 @@ class AuditHook:
         self.has_overflown |= len(taken) >= _MAX_FILES
         for path, is_write in taken:
             folder, name = os.path.split(os.path.normpath(path))
-            yield Event(folder, name, os.getpid(), True, is_write)
+            yield Event(folder, [name], os.getpid(), True, is_write)
 
     @property
     def has_fresh(self) -> bool:

@@ -1,4 +1,4 @@
-"""A thread that takes what waits four times in a second, and is gone while anybody forks.
+"""A thread that takes what waits ten times in a second, and is gone while anybody forks.
 
 So many events wait that a training that opens many files loses none, and a queue that stays short
 costs each of its opens less.
@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from mlflow_dvc.guard import guard
 
-_SECONDS = 0.25
+_SECONDS = 0.1
 
 
 class Drainer:

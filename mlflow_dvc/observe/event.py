@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 UNKNOWN_PROCESS = 0
 
 
 class Event(NamedTuple):
-    """A file that was opened, or written, by the process ``pid``; 0 where that is not told.
+    """Files of a folder that were opened, or written, by the process ``pid``; 0: it is not told.
 
-    ``is_write``: it was changed, closed after it was open to be written, or moved there.
-    ``is_new_folder``: it is a folder that was made, or moved there.
+    ``is_write``: they were changed, closed after they were open to be written, or moved there.
+    ``is_new_folder``: they are folders that were made, or moved there.
     """
 
     folder: str
-    name: str
+    names: Sequence[str]
     pid: int
     is_open: bool = False
     is_write: bool = False

@@ -11,7 +11,7 @@ import ctypes
 import os
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mlflow_dvc.observe.event import Event
 
@@ -25,13 +25,15 @@ _AT_CWD, _AT_HANDLE_FID = -100, 0x200
 _BUFFER_BYTES = 1 << 18
 _MAX_HANDLE_BYTES = 128
 _MAX_KNOWN = 500_000  # events
-# metadata: length, version, its own length, mask, descriptor, process; then the head of the record
-# that names folder and file: kind, length, file system; then the length of the handle.
-_EVENT = struct.Struct("<IBxHQii")
-_HEAD_BYTES, _FSID_BYTES, _HANDLE_HEAD_BYTES = 4, 8, 8
-_KEY_AT = _EVENT.size + _HEAD_BYTES
+# An event: its length, version, length of this head, mask, descriptor, process; then the record
+# that names folder and file: kind, its length, file system, length of the handle, kind of it,
+# handle, name.
+_LENGTH_BYTES, _WHAT, _PID = 4, slice(8, 24), slice(20, 24)
+_MASK_AND_PID = struct.Struct("=Q4xi")
+_KEY_AT, _HANDLE_LENGTH_AT, _HANDLE_AT = 28, 36, 44
+_HANDLE_HEAD_BYTES = 8
 _NO_NAME = b"."
-_PID = slice(_EVENT.size - 4, _EVENT.size)
+_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _MAX_TIMES = 3  # of an event that others made: one may be a process of this package
 
 
@@ -80,7 +82,7 @@ class FanotifyGroup:
                 return
             at, known = 0, self._known
             while at < len(block):
-                length = int.from_bytes(block[at : at + 4], sys.byteorder)
+                length = int.from_bytes(block[at : at + _LENGTH_BYTES], sys.byteorder)
                 event = block[at : at + length]
                 times = known.get(event, 0)
                 if times < (1 if event[_PID] == self._me else _MAX_TIMES):
@@ -93,10 +95,27 @@ class FanotifyGroup:
                 del self._fresh[_MAX_KNOWN:]
 
     def events(self) -> Iterator[Event]:
-        """Those which were taken since the last call: of this process each kind once."""
+        """Those which were taken since the last call: of this process each kind once.
+
+        There may be a hundred thousand. Those of one kind in one folder differ in their names.
+        """
         fresh, self._fresh = self._fresh, []
+        alike: dict[tuple[bytes, bytes], list[bytes]] = {}
         for raw in fresh:
-            if found := self._read(raw):
+            if len(raw) < _HANDLE_AT:
+                self._note_overflow(raw)
+                continue
+            end = _HANDLE_AT + int.from_bytes(
+                raw[_HANDLE_LENGTH_AT : _HANDLE_LENGTH_AT + 4], sys.byteorder
+            )
+            kind = raw[_WHAT], raw[_KEY_AT:end]
+            name = raw[end : raw.find(b"\0", end)]
+            if names := alike.get(kind):
+                names.append(name)
+            else:
+                alike[kind] = [name]
+        for (what, key), names in alike.items():
+            if found := self._event(what, key, names):
                 yield found
 
     @property
@@ -108,26 +127,19 @@ class FanotifyGroup:
             os.close(self.descriptor)
             self.descriptor = -1
 
-    def _read(self, raw: bytes) -> Event | None:
-        _, _, _, mask, _, pid = _EVENT.unpack_from(raw)
-        if mask & _OVERFLOW:
-            self.has_overflown = True
+    def _event(self, what: bytes, key: bytes, names: Iterable[bytes]) -> Event | None:
+        mask, pid = _MASK_AND_PID.unpack(what)
+        folder = self._folders.get(key)
+        if folder is None or (mask & _ON_FOLDER and not mask & _NEW):
             return None
-        if (mask & _ON_FOLDER and not mask & _NEW) or len(
-            raw
-        ) < _KEY_AT + _FSID_BYTES + _HANDLE_HEAD_BYTES:
-            return None
-        handle_bytes = int.from_bytes(
-            raw[_KEY_AT + _FSID_BYTES : _KEY_AT + _FSID_BYTES + 4], sys.byteorder
-        )
-        end = _KEY_AT + _FSID_BYTES + _HANDLE_HEAD_BYTES + handle_bytes
-        folder = self._folders.get(raw[_KEY_AT:end])
-        name = raw[end:].partition(b"\0")[0]
-        if folder is None or name in (b"", _NO_NAME):
-            return None
+        read = [name.decode(*_ENCODING) for name in names if name not in (b"", _NO_NAME)]
         if mask & _ON_FOLDER:
-            return Event(folder, os.fsdecode(name), pid, is_new_folder=True)
-        return Event(folder, os.fsdecode(name), pid, bool(mask & _OPEN), bool(mask & _WRITE))
+            return Event(folder, read, pid, is_new_folder=True)
+        return Event(folder, read, pid, bool(mask & _OPEN), bool(mask & _WRITE))
+
+    def _note_overflow(self, raw: bytes) -> None:
+        mask, _ = _MASK_AND_PID.unpack(raw[_WHAT])
+        self.has_overflown |= bool(mask & _OVERFLOW)
 
     def _key_of(self, folder: str, path: bytes) -> bytes:
         """The file system and the handle of a folder, as events name it."""

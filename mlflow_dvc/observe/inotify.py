@@ -75,7 +75,7 @@ class InotifyGroup:
             if folder is None or not name or mask & _ON_FOLDER:
                 continue
             is_open, is_write = bool(mask & _OPEN), bool(mask & _WRITE)
-            yield Event(folder, os.fsdecode(name), UNKNOWN_PROCESS, is_open, is_write)
+            yield Event(folder, [os.fsdecode(name)], UNKNOWN_PROCESS, is_open, is_write)
 
     @property
     def has_fresh(self) -> bool:

@@ -17,6 +17,7 @@ from mlflow_dvc.observe.beginning import Beginning
 from mlflow_dvc.observe.drainer import Drainer
 from mlflow_dvc.observe.event import UNKNOWN_PROCESS, Event
 from mlflow_dvc.observe.folders import FolderWalk
+from mlflow_dvc.observe.seen_file import SeenFile
 from mlflow_dvc.observe.sources import open_source
 from mlflow_dvc.paths import lies_in
 
@@ -36,33 +37,6 @@ _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 # CLOCK_REALTIME_COARSE: what Linux stamps files with, a tick behind the exact time. Python has no
 # name for it.
 _FILE_CLOCK = 5
-
-
-@dataclass(slots=True)
-class SeenFile:
-    """A file that was opened. ``first`` is when that was found out, in ns since 1970.
-
-    ``is_mine`` and ``is_workers`` say who opened it, ``others`` are the ids of further processes,
-    ``untold`` is how often one did of which nobody tells the id. ``may_be_workers``: one of these
-    is none that is known. ``is_others``: one is no process of this package. ``is_written``: this
-    process, or a worker, wrote it. ``was_unchanged``: nobody had changed it yet when it was found
-    out.
-    """
-
-    first: int
-    is_mine: bool = False
-    is_workers: bool = False
-    is_written: bool = False
-    was_unchanged: bool = False
-    others: frozenset[int] = frozenset()
-    untold: int = 0
-    may_be_workers: bool = False
-    is_others: bool = False
-
-    @property
-    def is_read(self) -> bool:
-        """By this process or its workers. What one writes one opens as well."""
-        return (self.is_mine or self.is_workers) and (self.was_unchanged or not self.is_written)
 
 
 @dataclass(frozen=True)
@@ -188,9 +162,11 @@ class Observer:
         own_reads.refresh()
         files = {self._walk.spelt(path): seen for path, seen in self._files.items()}
         for path, seen in files.items():
-            is_told = not seen.untold or seen.untold <= own_reads.opens[path]
-            seen.may_be_workers = not is_told or any(map(self._may_be_worker, seen.others))
-            seen.is_others = not is_told or not seen.others <= own_reads.pids
+            if seen.untold or seen.others:
+                is_told = not seen.untold or seen.untold <= own_reads.opens[path]
+                may_be = not is_told or any(map(self._may_be_worker, seen.others))
+                is_others = not is_told or not seen.others <= own_reads.pids
+                files[path] = replace(seen, may_be_workers=may_be, is_others=is_others)
         return files
 
     def drain(self) -> int:
@@ -282,35 +258,41 @@ class Observer:
         me, now = os.getpid(), time.time_ns()
         events = list(self._source.events())
         # First: of what was opened and written since the last time nobody tells the order.
-        self._written.update(f"{one.folder}{os.sep}{one.name}" for one in events if one.is_write)
         for event in events:
-            path = f"{event.folder}{os.sep}{event.name}"
+            if event.is_write:
+                self._written.update(event.folder + os.sep + name for name in event.names)
+        for event in events:
             if event.is_new_folder:
-                self._note_new(path, event.pid)
-                continue
+                for name in event.names:
+                    self._note_new(event.folder + os.sep + name, event.pid)
+            else:
+                self._count(event, me, now)
+
+    def _count(self, event: Event, me: int, now: int) -> None:
+        is_mine = event.pid == me
+        is_told = event.pid != UNKNOWN_PROCESS
+        is_ours = is_mine or (is_told and self._is_below(event.pid))
+        if not (is_ours or event.is_open):
+            return
+        fresh = SeenFile(now)
+        before = after = fresh
+        was_changed: bool | None = None
+        for name in event.names:
+            path = event.folder + os.sep + name
             if not self._walk.concerns(event.folder, path):
                 continue
-            seen = self._files.get(path)
-            if seen is None:
-                if len(self._files) >= _MAX_FILES:
-                    self._note(f"more than {_MAX_FILES} files were opened")
-                    continue
-                seen = self._files[path] = SeenFile(now)
-            self._count(seen, path, event, me)
-
-    def _count(self, seen: SeenFile, path: str, event: Event, me: int) -> None:
-        is_mine = event.pid == me
-        is_workers = not is_mine and event.pid != UNKNOWN_PROCESS and self._is_below(event.pid)
-        if is_mine or is_workers:
-            seen.is_mine |= is_mine and event.is_open
-            seen.is_workers |= is_workers and event.is_open
-            seen.is_written |= event.is_write
-            if event.is_open and not seen.was_unchanged:
-                seen.was_unchanged = path not in self._written or self._is_unchanged(path)
-        elif event.is_open and event.pid == UNKNOWN_PROCESS:
-            seen.untold += 1
-        elif event.is_open:
-            seen.others |= {event.pid}
+            seen = self._files.get(path, fresh)
+            if seen is fresh and len(self._files) >= _MAX_FILES:
+                self._note(f"more than {_MAX_FILES} files were opened")
+                return
+            is_changed = path in self._written and not self._is_unchanged(path)
+            if seen is not before or is_changed is not was_changed:  # else as the one before it
+                before, was_changed = seen, is_changed
+                if is_ours:
+                    after = seen.touched(event, is_mine=is_mine, is_changed=is_changed)
+                else:
+                    after = seen.opened_by(event.pid)
+            self._files[path] = after
 
     def _note_new(self, folder: str, pid: int) -> None:
         """Watch a folder that has come into being, and what lies in it by now.
@@ -339,11 +321,12 @@ class Observer:
         for pid, worker in workers.take_over():
             if worker.is_all:
                 self._worker_pids.add(pid)
+            new = SeenFile(time.time_ns())
             for path in worker.read:
-                seen = self._files.setdefault(path, SeenFile(time.time_ns()))
-                seen.is_workers = seen.was_unchanged = True
+                seen = self._files.get(path, new)
+                self._files[path] = replace(seen, is_workers=True, was_unchanged=True)
             for path in worker.written:
-                self._files.setdefault(path, SeenFile(time.time_ns())).is_written = True
+                self._files[path] = replace(self._files.get(path, new), is_written=True)
             for fault in worker.faults:
                 self._note(f"a worker process: {fault}")
             with suppress(TypeError):  # damaged: it tells nothing
