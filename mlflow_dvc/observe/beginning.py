@@ -23,6 +23,8 @@ from mlflow_dvc.project import is_installed
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _MAX_MODULES = 100
 _MAX_SOURCE_CHARACTERS = 400_000  # of all files together: to parse these takes a tenth of a second
+_COMMAND = "<string>"  # what Python names the file of `python -c`
+_STARTS_WORKER = "from multiprocessing."
 _MUCH = "much had run before observing began"
 _SAFE_MODULES = frozenset({
     "os", "sys", "logging", "warnings", "pathlib", "random", "argparse", "time", "locale",
@@ -91,7 +93,8 @@ class Beginning:
 def _places(frame: FrameType | None) -> Iterator[_Place]:
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith("<frozen") and not _is_of_others(file):
+        is_start_of_worker = file == _COMMAND and (_command() or "").startswith(_STARTS_WORKER)
+        if not (file.startswith("<frozen") or is_start_of_worker or _is_of_others(file)):
             line, column = _position(frame)
             yield _Place(file, line, column, in_function=frame.f_code.co_name != "<module>")
         frame = frame.f_back
@@ -143,7 +146,7 @@ def _fault(place: _Place, source: str | None) -> str | None:
 
 def _source(file: str, when: float) -> str | None:
     """The source of a file as it was then; None where that is not known."""
-    if file == "<string>":
+    if file == _COMMAND:
         return _command()
     try:
         if os.stat(file).st_mtime > when:

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,7 @@ from mlflow_dvc.observe.loaded import LoadedData, note_copied, note_loaded, note
 
 # https://dvc.org/doc/user-guide/project-structure/internal-files#structure-of-the-cache-directory
 _OBJECT = re.compile(r"files[/\\]md5[/\\]([0-9a-f]{2})[/\\]([0-9a-f]{30})$")
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 _wrapped: set[str] = set()
 _methods: dict[tuple[Any, str], tuple[Any, Any]] = {}  # the library's, and ours
 
@@ -45,7 +47,13 @@ def unwatch_libraries() -> None:
 
 def unseen_library() -> str | None:
     """One that is loaded, and of which nobody tells what it reads."""
-    return next((name for name in _WRAPS if name in sys.modules and name not in _wrapped), None)
+    return next((name for name in _WRAPS.keys() - _wrapped if _is_installed(name)), None)
+
+
+def _is_installed(name: str) -> bool:
+    """Whether it is loaded, and no module of the project that happens to have that name."""
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    return not _INSTALLED.isdisjoint(Path(file).parts)
 
 
 class _Finder:
@@ -82,9 +90,10 @@ def _wrap_when_loaded(spec: ModuleSpec) -> None:
 
 def _wrap_module(name: str, module: ModuleType) -> None:
     with guard(f"see what {name} reads"):
-        owner, method, note = _WRAPS[name]
-        if hasattr(getattr(module, owner, None), method):
-            _wrap(name, getattr(module, owner), method, note)
+        owner_name, method, note = _WRAPS[name]
+        owner = getattr(module, owner_name, None)
+        if hasattr(owner, method) and (owner, method) not in _methods:
+            _wrap(name, owner, method, note)
             _wrapped.add(name)
 
 

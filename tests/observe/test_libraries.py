@@ -15,12 +15,13 @@ from mlflow_dvc.observe import libraries
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """A package whose function ``read`` is wrapped once it is loaded; the calls that were noted."""
-    package = tmp_path / "somelib"
-    package.mkdir()
+    folder = tmp_path / "site-packages"
+    package = folder / "somelib"
+    package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "text.txt").write_text("text")
     (package / "reader.py").write_text("class Reader:\n    def read(self, path): return path\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(folder)
     calls: dict[str, Any] = {}
 
     def note(_: Any, path: str) -> None:
@@ -79,6 +80,20 @@ def test_not_as_expected(library: dict[str, Any], monkeypatch: pytest.MonkeyPatc
     libraries.watch_libraries()
     assert importlib.import_module("somelib.reader").Reader().read("a") == "a"
     assert libraries.unseen_library() == "somelib.reader"
+
+
+def test_module_of_the_same_name(
+    library: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """A module of the project that has the name of a library hides nothing."""
+    import importlib
+
+    (tmp_path / "site-packages/somelib").rename(tmp_path / "somelib")
+    (tmp_path / "somelib/reader.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    libraries.watch_libraries()
+    importlib.import_module("somelib.reader")
+    assert libraries.unseen_library() is None
 
 
 @pytest.mark.swallows

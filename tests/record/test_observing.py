@@ -289,9 +289,9 @@ def test_without_rights(folder: Project, runs: Any):
 def test_hashing_that_goes_on(folder: Project, runs: Any):
     """What a process of this package has opened, and still hashes when the run ends, was not read
     by the run."""
-    os.truncate(folder.root / "data/b.csv", 3 * 10**9)
+    os.truncate(folder.root / "data/b.csv", 20 * 10**9)
     folder.write("run.py", textwrap.dedent(READS) + "    __import__('time').sleep(3)\n")  # to begin
-    folder.run(*NO_RIGHTS, sys.executable, "run.py", MLFLOW_DVC_WAIT="0.2")
+    folder.run(*NO_RIGHTS, sys.executable, "run.py", MLFLOW_DVC_WAIT="6")
     tags = runs()[-1].data.tags
     assert tags["dvc.reads"] == "observed"
     assert tags["dvc.read.data/images"] == "1 of 10"

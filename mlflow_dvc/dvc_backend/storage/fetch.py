@@ -196,7 +196,7 @@ def _in_work_tree(wanted: FetchRequest) -> str | None:
     if not wanted.root or not _is_readable(wanted):
         return None
     question = HashQuery(wanted.path, wanted.algorithm, wanted.hash)
-    found = run_hashing(wanted.root, [asdict(question)])["answer"]
+    found = run_hashing(wanted.root, [asdict(question)])
     row = found.get(question.key)
     return os.path.join(wanted.root, wanted.path) if row and row[1] == wanted.hash else None
 
