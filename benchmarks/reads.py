@@ -1,6 +1,6 @@
 """What observing adds to a training that reads small files: with and without it, in turn.
 
-python benchmarks/reads.py [REPEATS] [FILES ...]
+python -m benchmarks.reads [REPEATS] [FILES ...]
 
 The files have 4,096 bytes, and lie in folders of 1,000. With each there is about a tenth of a
 millisecond of work, less than it takes to decode a small picture. Prints the median seconds of the
@@ -10,15 +10,14 @@ whole process, and the ratio to the same without observing (`MLFLOW_DVC_READS=0`
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
+from benchmarks.modes import compare
+
 FILES = (10, 10_000, 100_000)
-MODES = {
+MODES: dict[str, dict[str, str]] = {
     "without us": {"MLFLOW_DVC_ENABLED": "0"},
     "not observed": {"MLFLOW_DVC_READS": "0"},
     "observed": {},
@@ -49,37 +48,11 @@ def lay_out(root: Path, number: int) -> None:
     subprocess.run(command, cwd=root, check=True)
 
 
-def train(root: Path, env: dict[str, str]) -> float:
-    start = time.perf_counter()
+def train(root: Path, env: dict[str, str]) -> None:
     command = [sys.executable, "train.py"]
     subprocess.run(command, cwd=root, env=os.environ | env, check=True, capture_output=True)
-    return time.perf_counter() - start
-
-
-def main() -> None:
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    print(f"{'files':>9}", *(f"{mode:>22}" for mode in MODES))
-    for number in map(int, sys.argv[2:] or FILES):
-        with tempfile.TemporaryDirectory() as directory:
-            root = Path(directory, "project")
-            root.mkdir()
-            os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{directory}/mlflow.db"
-            lay_out(root, number)
-            train(root, {})  # warm: the hashes of all files, MLflow's tables
-            times: dict[str, list[float]] = {mode: [] for mode in MODES}
-            for _ in range(repeats):
-                for mode, env in MODES.items():
-                    times[mode].append(train(root, env))
-            bare = statistics.median(times["without us"])
-            print(f"{number:9,}", end=" ")
-            for mode in MODES:
-                middle = statistics.median(times[mode])
-                print(f"{middle:13.2f} s {middle / bare:6.2f}", end=" ", flush=True)
-            print()
 
 
 if __name__ == "__main__":
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["DVC_NO_ANALYTICS"] = "1"
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    main()
+    compare("files", FILES, MODES, lay_out, train, repeats=5)

@@ -1,6 +1,6 @@
 """What sealing and checking add to `dvc repro`: the same stage with and without us, in turn.
 
-python benchmarks/seal.py [REPEATS] [MEGABYTES ...]
+python -m benchmarks.seal [REPEATS] [MEGABYTES ...]
 
 Each stage logs a run and writes one output of the given size, other bytes every time. Prints the
 median seconds of a whole `dvc repro`, and the ratio to the same without us.
@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
+from benchmarks.modes import compare
+
 SIZES = (1, 300, 2000)
-MODES = {
+MODES: dict[str, dict[str, str]] = {
     "without us": {"MLFLOW_DVC_ENABLED": "0"},
     "neither": {"MLFLOW_DVC_CHECK": "0", "MLFLOW_DVC_SEAL": "0"},
     "check": {"MLFLOW_DVC_SEAL": "0"},
@@ -48,37 +47,11 @@ def lay_out(root: Path, megabytes: int) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True)
 
 
-def reproduce(root: Path, env: dict[str, str]) -> float:
+def reproduce(root: Path, env: dict[str, str]) -> None:
     shutil.rmtree(root / ".dvc/cache", ignore_errors=True)  # or the disk fills up
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--quiet"]
-    start = time.perf_counter()
     subprocess.run(command, cwd=root, env=os.environ | env, check=True, capture_output=True)
-    return time.perf_counter() - start
-
-
-def main() -> None:
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    print(f"{'output':>9}", *(f"{mode:>22}" for mode in MODES))
-    for megabytes in map(int, sys.argv[2:] or SIZES):
-        with tempfile.TemporaryDirectory() as directory:
-            root = Path(directory, "project")
-            root.mkdir()
-            os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{directory}/mlflow.db"
-            lay_out(root, megabytes)
-            reproduce(root, {})  # warm: byte code, DVC's own memory of the project
-            times: dict[str, list[float]] = {mode: [] for mode in MODES}
-            for _ in range(repeats):
-                for mode, env in MODES.items():
-                    times[mode].append(reproduce(root, env))
-            bare = statistics.median(times["without us"])
-            print(f"{megabytes:6} MB", end=" ")
-            for mode in MODES:
-                middle = statistics.median(times[mode])
-                print(f"{middle:13.2f} s {middle / bare:6.2f}", end=" ", flush=True)
-            print()
 
 
 if __name__ == "__main__":
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["DVC_NO_ANALYTICS"] = "1"
-    main()
+    compare("output", SIZES, MODES, lay_out, reproduce, repeats=3, unit=" MB")
