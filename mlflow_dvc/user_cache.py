@@ -5,6 +5,7 @@ They save time, or hold what a process had no time left for. Whoever reads one c
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -15,6 +16,11 @@ from pathlib import Path
 _MAX_FILES = 200
 _ENDING, _TAKEN = ".json", ".taken"
 _TAKEN_SECONDS = 600  # then the process that has it was killed
+
+
+def folder_key(folder: str) -> str:
+    """The key of what is kept of one folder, such as a project."""
+    return hashlib.sha256(os.fsencode(folder)).hexdigest()
 
 
 def read(kind: str, key: str) -> bytes | None:

@@ -24,6 +24,7 @@ LAYERS = [
         "_version",
         "settings",
         "user_cache",
+        "enumeration",
         "fingerprint",
         "paths",
         "mlflow_api",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from mlflow_dvc import user_cache
-from mlflow_dvc.fingerprint import md5_of
+from mlflow_dvc.enumeration import first_of
 from mlflow_dvc.foreign_values import as_mapping, as_texts, read_json
 from mlflow_dvc.paths import lies_in
 from mlflow_dvc.snapshot import StageNode
@@ -20,7 +20,7 @@ def remember_undeclared(root: str, stage: str, paths: Iterable[str]) -> None:
     before, now = _remembered(root), tuple(paths)
     if before.get(stage, ()) != now:
         content = json.dumps({**before, stage: now}).encode()
-        user_cache.write(_KIND, _key(root), content)
+        user_cache.write(_KIND, user_cache.folder_key(root), content)
 
 
 def undeclared_warnings(root: str, stages: Iterable[StageNode]) -> Iterator[str]:
@@ -30,8 +30,7 @@ def undeclared_warnings(root: str, stages: Iterable[StageNode]) -> Iterator[str]
         deps = frozenset(stage.deps)
         paths = [one for one in remembered.get(stage.address, ()) if not lies_in(one, deps)]
         if paths:
-            more = f" and {len(paths) - _MAX_NAMED} more" if paths[_MAX_NAMED:] else ""
-            named = ", ".join(paths[:_MAX_NAMED]) + more
+            named = first_of(paths, _MAX_NAMED)
             yield (
                 f"stage {stage.address} read {named} when it last ran, which it does not declare: "
                 "DVC will not run it again when that changes (mlflow-dvc doctor --fix)"
@@ -39,12 +38,9 @@ def undeclared_warnings(root: str, stages: Iterable[StageNode]) -> Iterator[str]
 
 
 def _remembered(root: str) -> Mapping[str, tuple[str, ...]]:
+    content = user_cache.read(_KIND, user_cache.folder_key(root))
     try:
-        raw = as_mapping(read_json(user_cache.read(_KIND, _key(root)) or b"{}"))
+        raw = as_mapping(read_json(content or b"{}"))
         return {stage: as_texts(paths) for stage, paths in raw.items()}
     except ValueError:  # damaged: it tells nothing
         return {}
-
-
-def _key(root: str) -> str:
-    return md5_of(root.encode("utf-8", "surrogateescape"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -29,7 +28,7 @@ class HashCache:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._name = hashlib.sha256(os.fsencode(root)).hexdigest()
+        self._name = user_cache.folder_key(root)
         self._rules: dict[str, str] = {}
         self._rows = dict(_rows_in(user_cache.read(_KIND, self._name) or b"{}"))
 

@@ -100,7 +100,7 @@ class CachedReading:
 
 def load_reading(root: str) -> CachedReading | None:
     """What was kept of the project at ``root``, if by this very version of the package."""
-    kept = user_cache.read(_KIND, _key(root))
+    kept = user_cache.read(_KIND, user_cache.folder_key(root))
     if kept is None:
         return None
     head, _, body = kept.partition(b"\n")
@@ -133,7 +133,9 @@ def save_reading(root: str, cached: CachedReading) -> None:
             for told in cached.tags_by_run[:_MAX_CACHED_TAGS]
         ],
     }
-    user_cache.write(_KIND, _key(root), json.dumps(head).encode() + b"\n" + cached.body)
+    user_cache.write(
+        _KIND, user_cache.folder_key(root), json.dumps(head).encode() + b"\n" + cached.body
+    )
 
 
 def serialize(content: ProjectContent) -> bytes:
@@ -202,10 +204,6 @@ def _current_digest(path: str) -> str:
 
 def _listing_digest(path: str) -> str:
     return digest_of_listing(path) if os.path.isdir(path) else ""
-
-
-def _key(root: str) -> str:
-    return hashlib.sha256(os.fsencode(root)).hexdigest()
 
 
 @once

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from mlflow_dvc.enumeration import first_of
 from mlflow_dvc.snapshot import DataRead, GitState, Snapshot
 from mlflow_dvc.visible_text import is_visible
 
@@ -70,11 +71,11 @@ def reads_facts(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield "reads", said.get(seen.status, f"seen in part: {seen.reason}")
     total = {entry.path: entry.nfiles for entry in snapshot.data}
     if read := [_read_in_words(one, total.get(one.path)) for one in seen.data]:
-        yield "read", _first_of(read)
+        yield "read", first_of(read, _MAX_PATHS)
     if seen.undeclared:
-        yield "read, not declared", _first_of(seen.undeclared)
+        yield "read, not declared", first_of(seen.undeclared, _MAX_PATHS)
     if seen.unread:
-        yield "declared, not read", _first_of(seen.unread)
+        yield "declared, not read", first_of(seen.unread, _MAX_PATHS)
 
 
 def _read_in_words(one: DataRead, total: int | None) -> str:
@@ -82,11 +83,6 @@ def _read_in_words(one: DataRead, total: int | None) -> str:
     words += {"process": [], "worker": ["by workers"], "another": ["by another program"]}[one.by]
     words += ["before the run began"] if one.earlier else []
     return f"{one.path} ({', '.join(words)})" if words else one.path
-
-
-def _first_of(paths: Sequence[str]) -> str:
-    more = len(paths) - _MAX_PATHS
-    return ", ".join(paths[:_MAX_PATHS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _seal_in_words(snapshot: Snapshot) -> str:

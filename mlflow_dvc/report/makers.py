@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from mlflow_dvc.enumeration import first_of
 from mlflow_dvc.paths import parents
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
@@ -36,5 +37,4 @@ def maker_in_words(entry: DataEntry, names: Mapping[str, str]) -> str:
     if entry.source:
         return entry.source
     found = [name for name in makers_of(entry.path, names) if name]
-    more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
-    return ", ".join(found[:_MAX_NAMED]) + more
+    return first_of(found, _MAX_NAMED)

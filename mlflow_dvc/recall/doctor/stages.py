@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlflow_dvc.dvcfiles.locked_dataset import dataset_name, find_dataset
+from mlflow_dvc.enumeration import first_of
 from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.files import is_lock_seen
 from mlflow_dvc.recall.doctor.finding import Violation
@@ -65,7 +66,7 @@ def never_run(context: DoctorContext) -> Iterator[Violation]:
         names = [str(stage.name) for stage, _ in pipeline.stages]
         missing = [name for name in names if name not in pipeline.locked]
         if missing and is_lock_seen(context, pipeline.file):
-            what = f"{pipeline.lock} has no entry of {_listed(missing)}"
+            what = f"{pipeline.lock} has no entry of {first_of(missing, _MAX_NAMED_STAGES)}"
             yield Violation(pipeline.file, what, "dvc repro, then commit the lock")
 
 
@@ -84,13 +85,7 @@ def dead_lock_entry(context: DoctorContext) -> Iterator[Violation]:
         names = {stage.name for stage, _ in pipeline.stages}
         dead = [name for name in pipeline.locked if name not in names]
         if dead and not pipeline.dvc_file.faults:  # a stage that cannot be read is not gone
-            what = f"{pipeline.file} has no stage {_listed(dead)} any more"
+            what = f"{pipeline.file} has no stage {first_of(dead, _MAX_NAMED_STAGES)} any more"
             yield Violation(
                 pipeline.lock, what, f"Remove what {pipeline.lock} says of it, and commit"
             )
-
-
-def _listed(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f" and {len(found) - _MAX_NAMED_STAGES} more" if len(found) > _MAX_NAMED_STAGES else ""
-    return ", ".join(found[:_MAX_NAMED_STAGES]) + more

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.storage.directory_search import DirectoryMatches, search_directories
+from mlflow_dvc.enumeration import first_of
 from mlflow_dvc.paths import parents
 from mlflow_dvc.project import find_project
 from mlflow_dvc.recall.query import Query, Seen, matching_data
@@ -120,6 +121,5 @@ def _unknown(inside: DirectoryMatches) -> Iterable[str]:
     for value, reason in sorted(inside.unknown.items()):
         by_reason.setdefault(reason, []).append(value)
     for reason, values in by_reason.items():
-        named = ", ".join(values[:_MAX_NAMED])
-        more = f" and {len(values) - _MAX_NAMED} more" if len(values) > _MAX_NAMED else ""
-        yield f"could not be looked into, and may have it: {named}{more} ({reason})"
+        named = first_of(values, _MAX_NAMED)
+        yield f"could not be looked into, and may have it: {named} ({reason})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from mlflow_dvc.enumeration import first_of
 from mlflow_dvc.recall.lineage import nodes
 from mlflow_dvc.recall.lineage.directories import DirectoryHit
 from mlflow_dvc.recall.lineage.graph import GraphBuilder
@@ -50,8 +51,7 @@ class FileTracer:
                 if any((folder, one) in self._graph.edges for one in self._readers(run))
             ]
             if ids:
-                named = ", ".join(ids[:_MAX_NAMED]) + (" and others" if ids[_MAX_NAMED:] else "")
-                path = self.folders[folder]
+                path, named = self.folders[folder], first_of(ids, _MAX_NAMED)
                 self._graph.warn(f"nothing tells which files of {path} were read by {named}")
 
     def _link(self, run: Run, hit: DirectoryHit, folder: str, files: dict[str, str]) -> None:
