@@ -16,7 +16,7 @@ _MAX_LISTING = 50_000_000  # bytes
 _OfFolder = tuple[DataEntry, str]
 
 
-class TrackedData:
+class ProjectOutputs:
     """The outputs of a project, by their paths and by their hashes."""
 
     def __init__(self, root: str, data: Iterable[DataEntry]) -> None:

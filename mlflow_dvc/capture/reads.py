@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mlflow_dvc.capture import evidence
-from mlflow_dvc.capture.loaded_data import TrackedData
+from mlflow_dvc.capture.loaded_data import ProjectOutputs
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.capture.running_code import loaded_files, process_began
 from mlflow_dvc.capture.undeclared import remember_undeclared
@@ -126,7 +126,7 @@ class _Found:
             copied = SeenFile(noted.when, is_mine=True, was_unchanged=True)
             self._place(relative(os.path.realpath(path), os.path.realpath(reading.root)), copied)
         self._elsewhere: str | None = None  # data that was loaded, and is none of this project
-        self._tracked = TrackedData(reading.root, self.data.data)
+        self._tracked = ProjectOutputs(reading.root, self.data.data)
         for loaded, noted in loaded_so_far().items():
             self._place_loaded(loaded, noted)
 

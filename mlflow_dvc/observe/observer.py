@@ -285,7 +285,8 @@ class Observer:
             if seen is fresh and len(self._files) >= _MAX_FILES:
                 self._note(f"more than {_MAX_FILES} files were opened")
                 return
-            is_changed = path in self._written and not self._is_unchanged(path)
+            is_told_unchanged = not is_ours or not event.is_open or seen.was_unchanged
+            is_changed = not is_told_unchanged and self._is_changed(path)
             if seen is not before or is_changed is not was_changed:  # else as the one before it
                 before, was_changed = seen, is_changed
                 if is_ours:
@@ -311,11 +312,12 @@ class Observer:
             self._below[pid] = workers.is_below(pid, os.getpid())
         return self._below[pid] is True
 
-    def _is_unchanged(self, path: str) -> bool:
+    def _is_changed(self, path: str) -> bool:
+        """Whether somebody has written it since the beginning, as far as is known."""
         try:
-            return os.stat(path).st_ctime_ns < self.since
+            return path in self._written and os.stat(path).st_ctime_ns >= self.since
         except OSError:
-            return False
+            return True
 
     def _take_over(self) -> None:
         for pid, worker in workers.take_over():

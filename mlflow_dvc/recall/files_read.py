@@ -20,14 +20,17 @@ READS_FILE = "reads.json"
 
 def relations_to_file(
     run: Run, folder: str, value: str, inside: str, tracking_uri: str | None
-) -> Iterator[tuple[Snapshot, Relation | None]]:
+) -> Iterator[Relation | None]:
     """How the run stands to a file ``inside`` the ``folder`` of the hash ``value``, by each record
     that has this folder; None where that cannot be told.
     """
     for part in tracking.load_parts(run, tracking_uri):
-        there = {(one.path, one.hash) for one in part.snapshot.observed_data}
-        if (folder, value) in there:
-            yield part.snapshot, relation_to_file(run, part, folder, inside, tracking_uri)
+        if has_data(part.snapshot, folder, value):
+            yield relation_to_file(run, part, folder, inside, tracking_uri)
+
+
+def has_data(snapshot: Snapshot, path: str, value: str | None) -> bool:
+    return any((one.path, one.hash) == (path, value) for one in snapshot.observed_data)
 
 
 def relation_to_file(

@@ -165,7 +165,7 @@ def _in_folder(
 ) -> Iterator[SeenData]:
     folder, value = hit.folder.path, hit.folder.hash or ""
     for md5, inside in hit.files:
-        for _, relation in relations_to_file(run, folder, value, inside, tracking_uri):
+        for relation in relations_to_file(run, folder, value, inside, tracking_uri):
             if not only or relation is None or relation in only:
                 entry = DataEntry(f"{folder}/{inside}", hit.folder.algorithm, md5)
                 yield _as_seen(entry, relation)

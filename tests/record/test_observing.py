@@ -395,7 +395,7 @@ def test_read_by_way_of_dvc(folder: Project, read_by: Any):
         assert (tags["dvc.reads"], by_path(reads)) == ("observed", BY_WORKERS), way
     _, reads, _ = read_by(BY_DVC, "get", "HEAD")
     assert by_path(reads) == {"data/images": ("process", 10, False)}
-    folder.write("data/a.csv", "new\\n")
+    folder.write("data/a.csv", "new\n")
     folder.dvc("add", "--quiet", "data/a.csv")
     folder.commit("newer")
     tags, _, _ = read_by(BY_DVC, "open", "HEAD~1")

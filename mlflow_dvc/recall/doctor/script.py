@@ -23,7 +23,7 @@ _MAX_SCRIPT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Reads:
+class ScriptReads:
     """What a Python program reads and says by its text.
 
     ``params`` names each params file that it opens, with the line; ``shows_params`` is the line of
@@ -65,17 +65,17 @@ def is_declared(path: str, stage: Stage) -> bool:
     )
 
 
-def parse_reads(path: str) -> Reads:
+def parse_reads(path: str) -> ScriptReads:
     """Nothing for what is no Python, or not that of this interpreter."""
     try:
         content = read_bytes(path) if path.endswith(".py") else b""
         if len(content) > _MAX_SCRIPT_BYTES:
-            return Reads()
+            return ScriptReads()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd escapes in the user's code
             tree = ast.parse(content)
     except (OSError, UnreadableError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return Reads()
+        return ScriptReads()
     calls = [(_name(node), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     shown = [node.lineno for name, node in calls if name == "params_show"]
     opened = (
@@ -85,7 +85,7 @@ def parse_reads(path: str) -> Reads:
         for text in _texts(node)
         if posixpath.basename(text) in _PARAMS_FILES
     )
-    return Reads(
+    return ScriptReads(
         tuple(opened),
         shown[0] if shown else None,
         any(name == "set_tracking_uri" for name, _ in calls),

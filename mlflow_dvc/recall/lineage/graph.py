@@ -88,9 +88,9 @@ class GraphBuilder:
 
     def link(self, start: str, end: str, how: How, doubt: str = "") -> None:
         """A fact takes the place of a doubtful edge, not the other way round."""
-        known = self.edges.get((start, end))
         if (start, end) in self._barred:
             return
+        known = self.edges.get((start, end))
         if known is None:
             self._before.setdefault(end, []).append(start)
             self._after.setdefault(start, []).append(end)

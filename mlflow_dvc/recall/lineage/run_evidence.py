@@ -13,7 +13,7 @@ from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path, locked_stages
 from mlflow_dvc.dvcfiles.output_hash import output_hash
 from mlflow_dvc.limits import MAX_PARSED_BYTES
 from mlflow_dvc.paths import parents
-from mlflow_dvc.recall.files_read import relation_to_file
+from mlflow_dvc.recall.files_read import has_data, relation_to_file
 from mlflow_dvc.recall.relation import Relation, is_own_output, related_data
 from mlflow_dvc.recall.stored_record import run_holding_record
 from mlflow_dvc.snapshot import DataEntry, StageNode
@@ -59,7 +59,7 @@ class RunEvidence:
 
     def relation_to_file(self, folder: DataEntry, inside: str) -> Relation | None:
         """How the run stands to a file of a folder; None where nothing tells."""
-        if all((one.path, one.hash) != (folder.path, folder.hash) for one in self.observed_data):
+        if not has_data(self.snapshot, folder.path, folder.hash):
             return "lay there"
         part = RunPart(self._folder, self.snapshot)
         return relation_to_file(self._carrier, part, folder.path, inside, self._uri)

@@ -13,7 +13,7 @@ from mlflow_dvc.paths import is_address
 from mlflow_dvc.recall.lineage import nodes
 from mlflow_dvc.recall.lineage.graph import GraphBuilder, How
 from mlflow_dvc.recall.lineage.run_evidence import RunEvidence, load_evidence
-from mlflow_dvc.snapshot import DataEntry
+from mlflow_dvc.snapshot import DataEntry, Reads
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -103,8 +103,8 @@ class UpstreamTracer:
         """What the run's stage reads; where none is known, what the run was seen to read, or else
         what lay there when it started.
         """
-        seen = evidence.snapshot.reads
-        read = seen.read_paths if seen is not None else frozenset()
+        seen = evidence.snapshot.reads or Reads("off")
+        read = seen.read_paths
         if evidence.stage is not None:
             node = nodes.of_stage(evidence.stage, evidence.run.info.run_id)
             stage = self._graph.add(node)
@@ -114,9 +114,9 @@ class UpstreamTracer:
                 if is_address(dep.path) and dep.path not in evidence.data:
                     self._graph.link(self._address(evidence, dep), stage, "read", _doubt_of(dep))
                 elif is_data:
-                    doubt = _doubt_of(dep) or (_UNREAD if _is_unread(evidence, dep) else "")
+                    doubt = _doubt_of(dep) or (_UNREAD if _is_unread(seen, dep) else "")
                     self._read(stage, evidence, dep.path, dep.hash, doubt)
-            self._undeclared(run_key, evidence, read)
+            self._undeclared(run_key, evidence, seen)
             return
         for dep in evidence.deps:  # datasets of the project
             self._graph.link(self._address(evidence, dep), run_key, "saw", _doubt_of(dep))
@@ -133,11 +133,11 @@ class UpstreamTracer:
             run_id = evidence.run.info.run_id
             self._graph.warn(f"run {run_id} saw {left} more outputs, which are left out", run_key)
 
-    def _undeclared(self, run_key: str, evidence: RunEvidence, read: frozenset[str]) -> None:
+    def _undeclared(self, run_key: str, evidence: RunEvidence, seen: Reads) -> None:
         """What the run was seen to read beside what its stage declares."""
-        for path in evidence.snapshot.reads.undeclared if evidence.snapshot.reads else ():
+        for path in seen.undeclared:
             entry = evidence.data.get(path)
-            if path in read and entry is not None and entry.is_fact:
+            if path in seen.read_paths and entry is not None and entry.is_fact:
                 self._graph.link(self._data(evidence, entry), run_key, "read", _doubt_of(entry))
 
     # --- what a stage read ---
@@ -268,10 +268,9 @@ def _is_locked(evidence: RunEvidence, entry: DataEntry) -> bool:
     return there is not None and there.hash == entry.hash and there.state != "modified"
 
 
-def _is_unread(evidence: RunEvidence, dep: DataEntry) -> bool:
+def _is_unread(seen: Reads, dep: DataEntry) -> bool:
     """Whether the stage declares it, and the run did not read it itself."""
-    seen = evidence.snapshot.reads
-    return seen is not None and seen.status == "observed" and dep.path in seen.unread
+    return seen.status == "observed" and dep.path in seen.unread
 
 
 def _other(entry: DataEntry, hash_: str | None) -> DataEntry:
