@@ -50,7 +50,8 @@ def cli_page() -> str:
         _help(cli, "mlflow-dvc"),
     ]
     for section in SECTIONS:
-        parts.append(f"## {section}\n")
+        if any(getattr(one, "section", None) == section for one in cli.commands.values()):
+            parts.append(f"## {section}\n")
         for name, command in sorted(cli.commands.items()):
             if getattr(command, "section", None) == section:
                 parts += [f"### {name}\n", _help(command, f"mlflow-dvc {name}")]

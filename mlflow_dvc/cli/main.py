@@ -34,8 +34,9 @@ class _Group(click.Group):
                 for name, command in self.commands.items()
                 if getattr(command, "section", None) == section
             ]
-            with formatter.section(section):
-                formatter.write_dl(rows)
+            if rows:
+                with formatter.section(section):
+                    formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -12,8 +12,8 @@ import click
 YES, NO, NO_ANSWER, NOTHING = 0, 1, 2, 3
 VERDICT_CODES = {"PASS": YES, "FAIL": NO, "TAMPERED": NO, "UNVERIFIED": NO_ANSWER}
 # The parts of ``--help``, in this order.
-RECORD, FIND, BRING_BACK, TRY = SECTIONS = (
-    "Record (runs are recorded by themselves)", "Find", "Bring back", "Try it",
+RECORD, FIND, BRING_BACK, KEEP, TRY = SECTIONS = (
+    "Record (runs are recorded by themselves)", "Find", "Bring back", "Keep", "Try it",
 )  # fmt: skip
 Command = TypeVar("Command", bound=Callable[..., Any])
 _RUN = (
