@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mlflow_dvc.capture.workspace import status as status
     from mlflow_dvc.dvc_backend.storage.directory_diff import FileChange as FileChange
     from mlflow_dvc.dvc_backend.storage.directory_diff import FileChanges as FileChanges
+    from mlflow_dvc.dvc_backend.storage.unneeded import StoreContent as StoreContent
+    from mlflow_dvc.dvc_backend.storage.unneeded import UnneededObject as UnneededObject
     from mlflow_dvc.errors import AmbiguousRunError as AmbiguousRunError
     from mlflow_dvc.errors import CommitLostError as CommitLostError
     from mlflow_dvc.errors import DataNotFoundError as DataNotFoundError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow_dvc.errors import MlflowDvcError as MlflowDvcError
     from mlflow_dvc.errors import NoDvcProjectError as NoDvcProjectError
     from mlflow_dvc.errors import NoProjectError as NoProjectError
+    from mlflow_dvc.errors import NothingRecordedError as NothingRecordedError
     from mlflow_dvc.errors import RunNotFoundError as RunNotFoundError
     from mlflow_dvc.errors import TargetExistsError as TargetExistsError
     from mlflow_dvc.errors import TrackingUnavailableError as TrackingUnavailableError
@@ -40,6 +43,10 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.diff.data import DataDiff as DataDiff
     from mlflow_dvc.recall.doctor import Finding as Finding
     from mlflow_dvc.recall.doctor import doctor as doctor
+    from mlflow_dvc.recall.gc import GcPlan as GcPlan
+    from mlflow_dvc.recall.gc import GcResult as GcResult
+    from mlflow_dvc.recall.gc import Loss as Loss
+    from mlflow_dvc.recall.gc import gc as gc
     from mlflow_dvc.recall.lineage import Edge as Edge
     from mlflow_dvc.recall.lineage import Lineage as Lineage
     from mlflow_dvc.recall.lineage import Node as Node
@@ -85,8 +92,8 @@ _MODULES = {
     "DataChange": "recall.diff.data",
     "DataDiff": "recall.diff.data",
     "DataEntry": "snapshot",
-    "DataRead": "snapshot",
     "DataNotFoundError": "errors",
+    "DataRead": "snapshot",
     "Diff": "recall.diff",
     "Difference": "recall.sync",
     "DvcUnavailableError": "errors",
@@ -95,8 +102,11 @@ _MODULES = {
     "FileChange": "dvc_backend.storage.directory_diff",
     "FileChanges": "dvc_backend.storage.directory_diff",
     "Finding": "recall.doctor",
+    "GcPlan": "recall.gc",
+    "GcResult": "recall.gc",
     "GitState": "snapshot",
     "Lineage": "recall.lineage",
+    "Loss": "recall.gc",
     "Match": "recall.search",
     "MetricChange": "recall.diff",
     "MetricPair": "recall.reproduce.comparison",
@@ -104,20 +114,23 @@ _MODULES = {
     "NoDvcProjectError": "errors",
     "NoProjectError": "errors",
     "Node": "recall.lineage",
+    "NothingRecordedError": "errors",
     "OutputPair": "recall.reproduce.comparison",
+    "Reads": "snapshot",
     "ReproduceResult": "recall.reproduce",
     "RestoreResult": "recall.restore",
     "RunNotFoundError": "errors",
     "RunPart": "tracking.attached_record",
     "RunRecord": "recall.show",
     "SeenData": "recall.search",
-    "Reads": "snapshot",
     "Snapshot": "snapshot",
     "StageNode": "snapshot",
+    "StoreContent": "dvc_backend.storage.unneeded",
     "SyncResult": "recall.sync",
     "SyncVerdict": "recall.sync.result",
     "TargetExistsError": "errors",
     "TrackingUnavailableError": "errors",
+    "UnneededObject": "dvc_backend.storage.unneeded",
     "UnreadableRecordError": "errors",
     "UntrackedPathError": "errors",
     "Verdict": "recall.verdict",
@@ -126,6 +139,7 @@ _MODULES = {
     "disabled": "settings",
     "doctor": "recall.doctor",
     "freeze": "capture.workspace",
+    "gc": "recall.gc",
     "lineage": "recall.lineage",
     "reproduce": "recall.reproduce",
     "restore": "recall.restore",

@@ -140,6 +140,11 @@ class DvcUnavailableError(MlflowDvcError, OSError):
             f"DVC could not be asked: {reason}",
             "See whether `dvc doctor` and `dvc status` work here, and ask `mlflow-dvc doctor`",
         )
+        self.reason = reason
+
+
+class NothingRecordedError(MlflowDvcError):
+    """There is no run, or no record, that an answer could be about."""
 
 
 class CommitLostError(MlflowDvcError):

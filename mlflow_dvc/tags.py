@@ -368,6 +368,11 @@ def hashes_in(tags: Mapping[str, str]) -> set[str]:
     }
 
 
+def is_all_named(tags: Mapping[str, str]) -> bool:
+    """Whether the tags have the hash of everything, as far as they tell themselves."""
+    return len(hashes_in(tags)) < MAX_HASHES
+
+
 def _scalar_tags(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
     yield STAGE, _truncate(snapshot.stage)
     yield SCRIPT_STAGE, _truncate(snapshot.script_stage)

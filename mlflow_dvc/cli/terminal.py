@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.visible_text import escape_hidden
 
 if TYPE_CHECKING:
@@ -129,6 +130,16 @@ def warn(warnings: Iterable[str]) -> None:
 
 def say(message: str) -> None:
     print(escape_hidden(message), file=sys.stderr)
+
+
+def confirm(question: str, refusal: str) -> bool:
+    """Whether a person says yes; where nobody is there, MlflowDvcError says ``refusal``."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        print(file=sys.stderr)
+        raise MlflowDvcError(refusal, "Say --yes to do it without being asked")
+    return line.strip().lower() in ("y", "yes")
 
 
 class DemoOutput:

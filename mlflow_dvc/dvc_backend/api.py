@@ -25,8 +25,10 @@ _OBJECTS = {
     "Config": "dvc.config:Config",
     "DataCloud": "dvc.data_cloud:DataCloud",
     "DataResolver": "dvc.parsing:DataResolver",
+    "HashFileDB": "dvc_data.hashfile.db:HashFileDB",
     "LocalFileSystem": "dvc.fs:LocalFileSystem",
     "Lockfile": "dvc.dvcfile:Lockfile",
+    "ObjectDB": "dvc_objects.db:ObjectDB",
     "Output": "dvc.output:Output",
     "Remote": "dvc.data_cloud:Remote",
     "Repo": "dvc.repo:Repo",
@@ -39,9 +41,11 @@ _OBJECTS = {
     "fs_module": "dvc.fs",
     "get_cloud_fs": "dvc.fs:get_cloud_fs",
     "get_fs_config": "dvc.fs:get_fs_config",
+    "get_index": "dvc_data.hashfile.db:get_index",
     "get_odb": "dvc_data.hashfile.db:get_odb",
     "hash_module": "dvc_data.hashfile.hash",
     "localfs": "dvc.fs:localfs",
+    "lock_repo": "dvc.repo:lock_repo",
     "merge_config": "dvc.config:merge",
     "output_module": "dvc.output",
     "parse_yaml": "dvc.utils.serialize:parse_yaml",
@@ -113,6 +117,15 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "DataCloud.get_remote(name)", "Output.can_push", "Output.remote", "Output.is_in_repo",
             "Remote.legacy_odb", "Remote.odb", "Remote.worktree", "Repo.index",
+        ),
+    ),
+    "gc": (
+        "what nobody needs is not removed",
+        (
+            "CacheManager.by_scheme", "ObjectDB.all", "ObjectDB.oid_to_path",
+            "HashFileDB._remove_unpacked_dir(hash_)", "Output.files", "Output.hash_info",
+            "Output.remote", "Output.use_cache", "Repo.brancher", "Repo.index", "Repo.lock",
+            "Repo.scm", "get_index(odb)", "lock_repo(repo)",
         ),
     ),
     "trust": (

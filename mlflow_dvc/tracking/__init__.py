@@ -26,6 +26,7 @@ from mlflow_dvc.tracking.attached_record import read_attached as read_attached
 from mlflow_dvc.tracking.attached_record import read_changes as read_changes
 from mlflow_dvc.tracking.attached_record import read_parts as read_parts
 from mlflow_dvc.tracking.attached_record import read_snapshot as read_snapshot
+from mlflow_dvc.tracking.attached_record import require_snapshots as require_snapshots
 from mlflow_dvc.tracking.attached_record import update_record as update_record
 from mlflow_dvc.tracking.leftovers import Leftover as Leftover
 from mlflow_dvc.tracking.leftovers import complete_leftovers as complete_leftovers
@@ -33,10 +34,13 @@ from mlflow_dvc.tracking.leftovers import has_leftovers as has_leftovers
 from mlflow_dvc.tracking.leftovers import keep as keep
 from mlflow_dvc.tracking.models import LoggedModel as LoggedModel
 from mlflow_dvc.tracking.models import ModelVersion as ModelVersion
+from mlflow_dvc.tracking.models import RecordedModel as RecordedModel
 from mlflow_dvc.tracking.models import get_logged_model as get_logged_model
 from mlflow_dvc.tracking.models import get_version as get_version
 from mlflow_dvc.tracking.models import models_of as models_of
+from mlflow_dvc.tracking.models import recorded_models as recorded_models
 from mlflow_dvc.tracking.models import registered_model_uris as registered_model_uris
+from mlflow_dvc.tracking.models import registered_versions as registered_versions
 from mlflow_dvc.tracking.run_writes import Input as Input
 from mlflow_dvc.tracking.run_writes import attach_files as attach_files
 from mlflow_dvc.tracking.run_writes import count_artifacts as count_artifacts
@@ -52,6 +56,7 @@ from mlflow_dvc.tracking.run_writes import send_inputs as send_inputs
 from mlflow_dvc.tracking.run_writes import set_model_tags as set_model_tags
 from mlflow_dvc.tracking.run_writes import set_run_tags as set_run_tags
 from mlflow_dvc.tracking.run_writes import write_files as write_files
+from mlflow_dvc.tracking.runs import all_runs as all_runs
 from mlflow_dvc.tracking.runs import experiment_names as experiment_names
 from mlflow_dvc.tracking.runs import find_runs as find_runs
 from mlflow_dvc.tracking.runs import find_runs_of_stage as find_runs_of_stage

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
-from mlflow_dvc.guard import warn_once
+from mlflow_dvc.errors import TrackingUnavailableError
+from mlflow_dvc.guard import first_line, warn_once
 from mlflow_dvc.limits import MAX_PARTS
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.snapshot import read_snapshot as parse_snapshot
@@ -143,6 +144,32 @@ def read_changes(tracking_uri: str, run_id: str) -> str | None:
 def load_all(run: Run, tracking_uri: str | None = None) -> list[Snapshot]:
     """The Snapshots of all parts."""
     return [part.snapshot for part in load_parts(run, tracking_uri)]
+
+
+def require_snapshots(
+    run: Run, tracking_uri: str | None = None
+) -> tuple[list[Snapshot], list[str]]:
+    """The Snapshots of all parts, and in words which of them is damaged.
+
+    Raises TrackingUnavailableError where one lies there and cannot be had: what is missing is known
+    to be missing.
+    """
+    found, damaged = [], []
+    with client_for(tracking_uri) as client:
+        try:
+            listing = list_artifacts(client, run, FOLDER)
+            later = [entry.path for entry in listing if entry.is_dir and part_number(entry.path)]
+            for folder in (FOLDER, *later):
+                try:
+                    content = read_file(client, run, folder, "snapshot.json")
+                    if content is not None:
+                        found.append(parse_snapshot(content))
+                except ValueError as error:
+                    damaged.append(f"{folder}/snapshot.json: {error}")
+        except Exception as error:
+            reason = f"the record of run {run.info.run_id}: {first_line(error)}"
+            raise TrackingUnavailableError(client.tracking_uri, reason) from error
+    return found, damaged
 
 
 def load_later_parts(run: Run, tracking_uri: str | None = None) -> list[RunPart]:

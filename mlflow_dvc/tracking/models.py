@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mlflow_dvc import tags as tag
 from mlflow_dvc.errors import RunNotFoundError
 from mlflow_dvc.guard import first_line
 from mlflow_dvc.tracking.server import client_for
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MAX_IDS_PER_QUERY = 50  # ids in one filter
+_MAX_EXPERIMENTS = 100  # that one request names
 _ID = re.compile(r"m-[0-9a-f]+")
 _SAFE = re.compile(r"[\w\-]+")
 _REF = re.compile(r"models:/(?P<name>.+?)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/]+))")
@@ -43,6 +45,15 @@ class LoggedModel:
     run_id: str | None
 
 
+@dataclass(frozen=True)
+class RecordedModel:
+    """A logged model with tags of ours. ``created`` is in milliseconds since 1970."""
+
+    model: LoggedModel
+    tags: Mapping[str, str]
+    created: int
+
+
 def get_version(ref: str, tracking_uri: str | None = None) -> ModelVersion:
     """The version that ``models:/name/version`` or ``models:/name@alias`` names.
 
@@ -63,6 +74,42 @@ def registered_model_uris(tracking_uri: str | None = None) -> list[str]:
     with client_for(tracking_uri) as client:
         found = sorted((one.name, one.version) for one in _versions(client, ""))
         return [f"models:/{name}/{version}" for name, version in found]
+
+
+def registered_versions(
+    tracking_uri: str | None = None, *, only_aliased: bool = False
+) -> list[ModelVersion]:
+    """Every registered version; those alone that an alias names, with ``only_aliased``."""
+    with client_for(tracking_uri) as client:
+        if not only_aliased:
+            return list(_versions(client, ""))
+        named = [
+            (model.name, alias)
+            for model in _pages(client.search_registered_models)
+            for alias in model.aliases or ()
+        ]
+        return [_version(client.get_model_version_by_alias(*one)) for one in named]
+
+
+def recorded_models(tracking_uri: str | None = None) -> list[RecordedModel]:
+    """Every logged model with tags of ours; none before MLflow 3."""
+    from mlflow.entities import ViewType
+
+    with client_for(tracking_uri) as client:
+        search = getattr(client, "search_logged_models", None)
+        if search is None:
+            return []
+        experiments = [
+            one.experiment_id for one in _pages(client.search_experiments, view_type=ViewType.ALL)
+        ]
+        found = []
+        for start in range(0, len(experiments), _MAX_EXPERIMENTS):
+            some = experiments[start : start + _MAX_EXPERIMENTS]
+            for raw in _pages(search, experiment_ids=some):
+                tags = tag.bounded(raw.tags or {})
+                if tag.own_tags(tags):
+                    found.append(RecordedModel(_logged(raw), tags, raw.creation_timestamp or 0))
+        return found
 
 
 def models_of(

@@ -53,6 +53,19 @@ def recorded_runs(tracking_uri: str | None = None) -> Iterator[Run]:
     yield from _once(run for query in queries for run in find_runs(query, tracking_uri))
 
 
+def all_runs(tracking_uri: str | None = None) -> Iterator[Run]:
+    """Every run of every experiment with a tag of ours, those that were deleted among them: until
+    ``mlflow gc`` they can be had back.
+    """
+    from mlflow.entities import ViewType
+
+    with client_for(tracking_uri) as client:
+        ids = [one.experiment_id for one in _all_experiments(client, ViewType.ALL)]
+        for run in _runs(client, "", ViewType.ALL, ids):
+            if tag.own_tags(run.data.tags):
+                yield _bounded(run)
+
+
 def experiment_names(ids: set[str], tracking_uri: str | None = None) -> dict[str, str]:
     with client_for(tracking_uri) as client:
         return {key: client.get_experiment(key).name for key in ids}
@@ -135,9 +148,15 @@ def _experiments(client: MlflowClient) -> Iterator[str]:
 
 
 def _active_experiments(client: MlflowClient) -> Iterator[Experiment]:
+    from mlflow.entities import ViewType
+
+    return _all_experiments(client, ViewType.ACTIVE_ONLY)
+
+
+def _all_experiments(client: MlflowClient, view: int) -> Iterator[Experiment]:
     token: str | None = None
     while True:
-        page = client.search_experiments(max_results=_PAGE_RUNS, page_token=token)
+        page = client.search_experiments(view, max_results=_PAGE_RUNS, page_token=token)
         yield from page
         token = page.token
         if not token:

@@ -1,0 +1,91 @@
+"""What recorded runs and models need: every hash that their records name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+from mlflow_dvc import tags as tag
+from mlflow_dvc import tracking
+from mlflow_dvc.errors import MlflowDvcError
+from mlflow_dvc.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+Count = Callable[[int, int | None], None]
+_MAX_THREADS = 8
+_BATCH_RUNS = 200
+
+
+@dataclass(frozen=True)
+class DataUser:
+    """A run, or a logged model that was made in none, and the data that its record names.
+
+    ``started`` is in milliseconds since 1970. ``needs`` maps each hash to a path that it had, which
+    is empty where only a tag names it. ``damage`` says in words what of the record is not readable.
+    """
+
+    kind: Literal["run", "model"]
+    id: str
+    name: str
+    started: int
+    needs: Mapping[str, str]
+    damage: tuple[str, ...] = ()
+
+
+def find_users(tracking_uri: str | None, count: Count) -> list[DataUser]:
+    """All runs and models of the server with a record, the deleted ones too.
+
+    ``count`` is called with how many are known. Raises TrackingUnavailableError where a record
+    cannot be had, and MlflowDvcError where what a run needs cannot be told.
+    """
+    found: list[DataUser] = []
+    runs = tracking.all_runs(tracking_uri)
+    with tracking.one_client(tracking_uri), tracking.no_progress_bar():
+        with ThreadPoolExecutor(_MAX_THREADS) as pool:
+            while batch := list(islice(runs, _BATCH_RUNS)):
+                # Over a network one waits; on this machine threads would wait for each other.
+                ask = map if all(map(tracking.is_local, batch)) else pool.map
+                for user in ask(lambda run: _user_of_run(run, tracking_uri), batch):
+                    found.append(user)
+                    count(len(found), None)
+        found += _models(tracking_uri)
+    return [user for user in found if user.needs]
+
+
+def _user_of_run(run: Run, tracking_uri: str | None) -> DataUser:
+    info, tags = run.info, run.data.tags
+    snapshots, damage = tracking.require_snapshots(run, tracking_uri)
+    parent = tag.MLFLOW_PARENT in tags
+    if not snapshots and not parent and not tag.is_all_named(tags):
+        raise MlflowDvcError(
+            f"run {info.run_id} has lost its dvc/snapshot.json, and has more data than tags name",
+            "Bring the file back, or leave the run out with `--keep FILTER`",
+        )
+    needs = dict(_named_by(snapshots, tags))
+    return DataUser(
+        "run", info.run_id, info.run_name or "", info.start_time or 0, needs, tuple(damage)
+    )
+
+
+def _named_by(snapshots: Iterable[Snapshot], tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each hash with a path. The tags count too: whoever changed one of both has not changed both,
+    and what is named once may be needed.
+    """
+    yield from ((value, "") for value in sorted(tag.hashes_in(tags)))
+    for snapshot in (tag.from_tags(tags), *snapshots):
+        for entry in (*snapshot.deps, *snapshot.data):
+            if entry.hash is not None and entry.is_fact:
+                yield entry.hash, entry.path
+
+
+def _models(tracking_uri: str | None) -> Iterator[DataUser]:
+    """Those without a run: the others need what their run does."""
+    for one in tracking.recorded_models(tracking_uri):
+        if one.model.run_id is None:
+            needs = dict(_named_by((), one.tags))
+            yield DataUser("model", one.model.model_id, one.model.name, one.created, needs)

@@ -1,0 +1,290 @@
+"""``mlflow-dvc gc``: on real projects with real DVC, caches and remotes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FIVE_LINES, Project, examples
+from mlflow import MlflowClient
+
+OBJECTS = "[0-9a-f][0-9a-f]/*"
+
+
+def objects_in(store: Path) -> set[str]:
+    return {path.parent.name + path.name for path in (store / "files/md5").glob(OBJECTS)}
+
+
+def files_of(store: Path, value: str) -> set[str]:
+    """The hash, and of a folder those of its files."""
+    if not value.endswith(".dir"):
+        return {value}
+    rows = json.loads((store / "files/md5" / value[:2] / value[2:]).read_text())
+    return {value, *(row["md5"] for row in rows)}
+
+
+def hashes_in_commits(project: Project) -> set[str]:
+    """By the plainest reading of every commit that a branch or tag leads to."""
+    found = set()
+    for commit in project.git("rev-list", "--branches", "--tags").split():
+        for path in project.git("ls-tree", "-r", "--name-only", commit).splitlines():
+            if path.endswith((".dvc", "dvc.lock")):
+                text = project.git("show", f"{commit}:{path}")
+                found |= {line.split()[-1] for line in text.splitlines() if " md5: " in line}
+    return found
+
+
+def hashes_of_runs(uri: str) -> set[str]:
+    with sqlite3.connect(uri.removeprefix("sqlite:///")) as store:
+        rows = store.execute("select value from tags where key like 'dvc.hashes%'").fetchall()
+    return {word for (value,) in rows for word in value.split()}
+
+
+def verified(project: Project) -> list[dict[str, Any]]:
+    return json.loads(project.cli("verify", "--all", "--json").stdout)["runs"]
+
+
+def found_runs(project: Project) -> list[dict[str, Any]]:
+    """Those that saw ``data.csv``, the newest first."""
+    return json.loads(project.cli("search", "data.csv", "--json").stdout)["runs"]
+
+
+def plan(project: Project, *words: str) -> dict[str, Any]:
+    done = project.cli("gc", "--dry-run", "--json", *words)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def listed(answer: dict[str, Any]) -> dict[str, set[str]]:
+    return {store["name"]: {one["hash"] for one in store["objects"]} for store in answer["stores"]}
+
+
+@pytest.fixture
+def project(make_project: Callable[..., Project], tracking_uri: str) -> Project:
+    """A file and a folder, tracked and committed, and a script that starts a run."""
+    project = make_project("project")
+    project.write("run.py", FIVE_LINES)
+    project.write(".gitignore", "/mlflow.db\n/mlruns/\n")
+    change(project, "start")
+    project.commit("data")
+    return project
+
+
+def change(project: Project, word: str) -> None:
+    """Let the data be other data, and track it."""
+    project.write("data.csv", f"a,b\n{word},2\n")
+    shutil.rmtree(project.root / "parts", ignore_errors=True)
+    for name in ("same", word):
+        project.write(f"parts/{name}.csv", name)
+    project.dvc("add", "--quiet", "data.csv", "parts")
+
+
+def record(project: Project, word: str, *, branch: bool = True) -> None:
+    """A run on other data, committed on a branch of its own."""
+    if branch:
+        project.git("switch", "--quiet", "--create", word, "main")
+    change(project, word)
+    project.commit(word)
+    project.python("run.py")
+
+
+def test_what_runs_need_stays(project: Project, make_project, tracking_uri: str, tmp_path: Path):
+    """Whatever became of branches, each run verifies as before; what nobody needs is gone, and was
+    listed."""
+    remotes = {name: tmp_path / name for name in ("one", "two")}
+    for name, folder in remotes.items():
+        project.dvc("remote", "add", "--quiet", name, str(folder))
+    project.dvc("remote", "default", "--quiet", "one")
+    project.commit("remotes")
+    number = examples(8)
+    for at in range(number):
+        if at % 4 == 3:  # code that was not committed
+            project.write("run.py", f"{FIVE_LINES}\n# {at}\n")
+        record(project, f"run-{at}")
+        project.dvc("push", "--quiet", "--remote", ("one", "two")[at % 2])
+        project.git("checkout", "--quiet", "--", ".")
+    project.git("switch", "--quiet", "--create", "nobody", "main")
+    change(project, "nobody")
+    project.commit("a commit without a run")
+    for name in remotes:
+        project.dvc("push", "--quiet", "--remote", name)
+    project.git("switch", "--quiet", "main")
+    project.dvc("checkout", "--quiet")
+    for at in range(0, number, 2):
+        project.git("branch", "--quiet", "-D", f"run-{at}")
+    project.git("branch", "--quiet", "-D", "nobody")
+    other = make_project("other")
+    other.dvc("remote", "add", "--quiet", "--default", "one", str(remotes["one"]))
+    other.write("theirs.csv", "theirs")
+    other.dvc("add", "--quiet", "theirs.csv")
+    other.commit("theirs")
+    other.dvc("push", "--quiet")
+
+    before = verified(project)
+    assert [one["verdict"] for one in before].count("PASS") == number / 2  # have a branch
+    checks = [check for one in before for check in one["items"] if check["part"] == "data"]
+    assert {check["verdict"] for check in checks} == {"PASS"}
+    cache = project.root / ".dvc/cache"
+    needed = set()
+    for value in hashes_in_commits(project) | hashes_of_runs(tracking_uri):
+        needed |= files_of(cache, value)
+    theirs = objects_in(other.root / ".dvc/cache")
+    words = ("--remote", "one", "--remote", "two", "--projects", str(other.root))
+    answer = plan(project, *words)
+    there = {"cache": cache, **{f"remote {name}": folder for name, folder in remotes.items()}}
+    unneeded = {name: objects_in(store) - needed - theirs for name, store in there.items()}
+    assert listed(answer) == {name: unneeded.get(name, set()) for name in listed(answer)}
+    assert all(unneeded.values())
+
+    done = project.cli("gc", "--yes", *words)
+    assert done.returncode == 0, done.stderr
+    assert all(objects_in(store) <= needed | theirs for store in there.values())
+    assert verified(project) == before
+    other.run("rm", "-rf", ".dvc/cache", "theirs.csv")
+    other.dvc("pull", "--quiet")
+    assert not any(listed(plan(project, *words)).values())
+
+
+def test_runs_that_are_not_kept_are_named(project: Project):
+    """A run that is not kept would lose what only it needs, by path and hash, and the files of its
+    folder; a filter keeps the others."""
+    record(project, "kept")
+    record(project, "lost")
+    project.git("switch", "--quiet", "main")
+    project.dvc("checkout", "--quiet")
+    project.git("branch", "--quiet", "-D", "kept", "lost")
+    answer = plan(project, "--keep", "attributes.start_time > 0")
+    assert not answer["losses"]
+    runs = {one["data"][0]["hash"]: one["run_id"] for one in found_runs(project)}
+    lost, kept = (one["run_id"] for one in found_runs(project))
+    answer = plan(project, "--keep", f"attributes.run_id = '{kept}'")
+    [loss] = answer["losses"]
+    assert loss["id"] == lost
+    paths = dict(loss["data"])
+    assert set(paths) == {"data.csv", "parts", "parts/lost.csv", "parts/same.csv"}
+    assert runs[paths["data.csv"]] == lost
+    shown = project.cli("gc", "--dry-run", "--keep", f"attributes.run_id = '{kept}'").stdout
+    assert f"run {lost}" in shown
+    assert paths["parts/lost.csv"] in shown
+
+
+def test_a_broken_record_counts(project: Project, tracking_uri: str):
+    """A run whose snapshot is damaged, or gone, needs what its tags name."""
+    record(project, "damaged")
+    record(project, "gone")
+    client = MlflowClient()
+    gone, damaged = (client.get_run(one["run_id"]) for one in found_runs(project))
+    folders = [Path(run.info.artifact_uri.removeprefix("file:"), "dvc") for run in (gone, damaged)]
+    shutil.rmtree(folders[0])
+    (folders[1] / "snapshot.json").write_text("{")
+    project.git("switch", "--quiet", "main")
+    project.dvc("checkout", "--quiet")
+    project.git("branch", "--quiet", "-D", "damaged", "gone")
+    answer = plan(project)
+    assert not any(listed(answer).values())
+    assert "snapshot.json" in answer["warnings"][0]
+
+
+def test_the_wrong_server_removes_nothing(project: Project, tmp_path: Path, empty_database: Path):
+    """Where no run is recorded, or none is kept, nothing is removed and the exit code is 3."""
+    record(project, "run")
+    before = objects_in(project.root / ".dvc/cache")
+    project.git("switch", "--quiet", "main")
+    project.git("branch", "--quiet", "-D", "run")
+    shutil.copy(empty_database, tmp_path / "empty.db")
+    for words in (
+        ("--tracking-uri", f"sqlite:///{tmp_path}/empty.db"),
+        ("--keep", "registered"),
+    ):
+        done = project.cli("gc", "--yes", *words)
+        assert done.returncode == 3, done.stderr
+        assert "nothing was removed" in done.stderr
+    done = project.cli("gc", "--yes", "--tracking-uri", "http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert objects_in(project.root / ".dvc/cache") == before
+
+
+def test_what_cannot_be_told_removes_nothing(project: Project, tmp_path: Path):
+    """A commit that DVC cannot read, a remote with versions and a folder whose listing may lie on
+    a remote that does not answer: an error that names it, and nothing is removed."""
+    record(project, "run")
+    project.git("switch", "--quiet", "main")
+    project.git("branch", "--quiet", "-D", "run")
+    cache = project.root / ".dvc/cache"
+    before = objects_in(cache)
+    project.dvc("remote", "add", "--quiet", "--default", "cloud", "s3://bucket/versions")
+    project.dvc("remote", "modify", "cloud", "version_aware", "true")
+    done = project.cli("gc", "--yes", "--cloud")
+    assert done.returncode == 2
+    assert "cloud versioned" in done.stderr
+    project.dvc("remote", "modify", "cloud", "version_aware", "false")
+    project.dvc("remote", "modify", "cloud", "endpointurl", "http://127.0.0.1:9")
+    project.dvc("remote", "modify", "cloud", "allow_anonymous_login", "true")
+    [listing] = [
+        value for value in before if value.endswith(".dir") and value in hashes_in_commits(project)
+    ][:1]
+    kept = cache / "files/md5" / listing[:2] / listing[2:]
+    content = kept.read_bytes()
+    kept.unlink()
+    done = project.cli("gc", "--yes")
+    assert done.returncode == 2
+    assert listing in done.stderr
+    kept.write_bytes(content)
+    project.write("dvc.yaml", "stages: [")
+    done = project.cli("gc", "--yes")
+    assert done.returncode == 2
+    assert "dvc.yaml" in done.stderr
+    assert objects_in(cache) == before
+
+
+def test_a_lost_folder_is_said(project: Project):
+    """A folder whose listing is nowhere is named with its run, and removes nothing else of it."""
+    record(project, "run")
+    project.git("switch", "--quiet", "main")
+    project.dvc("checkout", "--quiet")
+    project.git("branch", "--quiet", "-D", "run")
+    cache = project.root / ".dvc/cache"
+    [listing] = {value for value in objects_in(cache) if value.endswith(".dir")} - {
+        value for value in hashes_in_commits(project) if value.endswith(".dir")
+    }
+    (cache / "files/md5" / listing[:2] / listing[2:]).unlink()
+    answer = plan(project)
+    assert any(listing in line and "lost" in line for line in answer["warnings"])
+
+
+def test_a_person_is_asked(project: Project):
+    """Without --yes a person is asked; any answer but yes removes nothing."""
+    record(project, "run")
+    change(project, "nobody")
+    project.git("checkout", "--quiet", "--", ".")
+    project.dvc("checkout", "--quiet")
+    before = objects_in(project.root / ".dvc/cache")
+    done = project.cli("gc")
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    for answer, code, left in (("n\n", 1, before), ("yes\n", 0, None)):
+        asked = subprocess.run(
+            [os.environ["TEST_COMMANDS"] + "/python", "-m", "mlflow_dvc", "gc"],
+            cwd=project.root, input=answer, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert asked.returncode == code, asked.stderr
+        assert left is None or objects_in(project.root / ".dvc/cache") == left
+    assert objects_in(project.root / ".dvc/cache") < before
+
+
+def test_deleted_runs_count_until_mlflow_forgets_them(project: Project):
+    """A deleted run can be had back by MLflow: its data stays."""
+    record(project, "run")
+    project.git("switch", "--quiet", "main")
+    project.dvc("checkout", "--quiet")
+    project.git("branch", "--quiet", "-D", "run")
+    [run] = found_runs(project)
+    MlflowClient().delete_run(run["run_id"])
+    assert not any(listed(plan(project)).values())
