@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.lineage import Lineage as Lineage
     from mlflow_dvc.recall.lineage import Node as Node
     from mlflow_dvc.recall.lineage import lineage as lineage
+    from mlflow_dvc.recall.pin import PinResult as PinResult
+    from mlflow_dvc.recall.pin import pin as pin
     from mlflow_dvc.recall.reproduce import ReproduceResult as ReproduceResult
     from mlflow_dvc.recall.reproduce import reproduce as reproduce
     from mlflow_dvc.recall.reproduce.comparison import MetricPair as MetricPair
@@ -116,6 +118,7 @@ _MODULES = {
     "Node": "recall.lineage",
     "NothingRecordedError": "errors",
     "OutputPair": "recall.reproduce.comparison",
+    "PinResult": "recall.pin",
     "Reads": "snapshot",
     "ReproduceResult": "recall.reproduce",
     "RestoreResult": "recall.restore",
@@ -141,6 +144,7 @@ _MODULES = {
     "freeze": "capture.workspace",
     "gc": "recall.gc",
     "lineage": "recall.lineage",
+    "pin": "recall.pin",
     "reproduce": "recall.reproduce",
     "restore": "recall.restore",
     "search": "recall.search",

@@ -13,11 +13,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from mlflow_dvc.git.head import is_sha
+from mlflow_dvc.git.pins import TRAILER
 from mlflow_dvc.git.run import git_output, run_git
 
 _MAX_COMMITS = 500
 _MAX_SECONDS = 120.0
-_EVERYWHERE = ("--all", "--reflog")
+# What was made of a record is no witness of it, see `pins`.
+_EVERYWHERE = ("--all", "--reflog", "--invert-grep", "--fixed-strings", f"--grep={TRAILER}")
 
 
 class Replacement(NamedTuple):

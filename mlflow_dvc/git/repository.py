@@ -255,6 +255,19 @@ class Repository:
             raise GitError(f"{url} has no such revision")
         return rev
 
+    def push(self, remote: str, refspec: str) -> None:
+        """Nothing that the remote has under this name is replaced."""
+        self._ask(remote, "push", "--quiet", "--no-verify", "--", remote, refspec)
+
+    def default_remote(self) -> str | None:
+        """The remote of the branch that is checked out, else ``origin``, else the only one."""
+        branch = self._call(("symbolic-ref", "--quiet", "--short", "HEAD")).stdout.decode().strip()
+        named = self._call(("config", "--get", f"branch.{branch}.remote")).stdout.decode().strip()
+        remotes = self.remotes()
+        if len(remotes) == 1:
+            return remotes[0]
+        return next((one for one in (named, "origin") if one in remotes), None)
+
     def _tips(self, source: str) -> list[str]:
         """A server of before 2018 gives no commit by its name, only what a branch points to."""
         listed = self._ask(source, "ls-remote", "--heads", "--tags", "--", source)

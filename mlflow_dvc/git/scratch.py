@@ -12,6 +12,18 @@ from mlflow_dvc.git.run import GitTimeoutError, fault_line, run_git
 from mlflow_dvc.scratch_folder import scratch_folder
 
 
+def objects_apart(root: str, folder: str) -> dict[str, str]:
+    """What lets git write objects below ``folder``, and read those of the repository as well."""
+    objects = os.path.join(folder, "objects")
+    os.mkdir(objects)
+    store = os.path.join(common_dir(find_git_dir(root)), "objects")
+    quoted = store.replace("\\", "\\\\").replace('"', '\\"')
+    return {
+        "GIT_OBJECT_DIRECTORY": objects,
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"',
+    }
+
+
 class ScratchGit:
     """Git in the work tree at ``root``; all questions together may take ``seconds``.
 
@@ -27,15 +39,7 @@ class ScratchGit:
     def __enter__(self) -> ScratchGit:
         folder = self._scratch.__enter__()
         self._index = os.path.join(folder, "index")
-        objects = os.path.join(folder, "objects")
-        os.mkdir(objects)
-        store = os.path.join(common_dir(find_git_dir(self._root)), "objects")
-        quoted = store.replace("\\", "\\\\").replace('"', '\\"')
-        self._env = {
-            "GIT_INDEX_FILE": self._index,
-            "GIT_OBJECT_DIRECTORY": objects,
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"',
-        }
+        self._env = {"GIT_INDEX_FILE": self._index, **objects_apart(self._root, folder)}
         return self
 
     def __exit__(

@@ -9,7 +9,7 @@ from typing import Literal
 # PASS: it can be brought back. FAIL: it is lost. UNVERIFIED: that is not known. TAMPERED: the
 # record contradicts itself.
 Verdict = Literal["PASS", "FAIL", "UNVERIFIED", "TAMPERED"]
-Part = Literal["record", "commit", "patch", "lock", "file", "read", "data"]
+Part = Literal["record", "commit", "pin", "patch", "lock", "file", "read", "data"]
 _WORST: tuple[Verdict, ...] = ("TAMPERED", "FAIL", "UNVERIFIED", "PASS")
 
 

@@ -107,14 +107,14 @@ def remove_unneeded(
     commits: CommitScope,
     stores: StoreScope,
     needed: Iterable[str],
-    listed: Unneeded,
+    listed: Iterable[StoreContent],
 ) -> dict[str, int]:
     """Remove what was listed and is not needed now either; how many of each store.
 
     Raises OSError as :func:`find_unneeded` does, and where a store refuses.
     """
     request = _request(root, commits, stores, needed)
-    request["listed"] = {one.path: [row.hash for row in one.objects] for one in listed.stores}
+    request["listed"] = {one.path: [row.hash for row in one.objects] for one in listed}
     answer: dict[str, int] = call_dvc(run_remove, request, _MAX_SECONDS)
     return answer
 

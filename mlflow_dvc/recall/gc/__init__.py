@@ -51,7 +51,7 @@ class GcPlan:
     ``stores`` has each cache and remote with its unneeded objects. ``kept`` of ``recorded`` runs
     and models keep all of their data, ``losses`` are the others that would lose any. ``warnings``
     says in words what could not be kept, as it is lost already, and which records are damaged.
-    ``needed`` are the hashes that the kept ones name, ``unneeded`` is the answer of the stores.
+    ``needed`` are the hashes that the kept ones name.
     """
 
     server: str
@@ -62,7 +62,6 @@ class GcPlan:
     losses: tuple[Loss, ...]
     warnings: tuple[str, ...]
     needed: frozenset[str] = field(repr=False)
-    unneeded: Unneeded = field(repr=False)
 
     @property
     def is_empty(self) -> bool:
@@ -141,7 +140,6 @@ def plan_gc(request: GcRequest, count: Count = lambda done, total: None) -> GcPl
         tuple(loss for loss in losses if loss.data),
         tuple(_warnings(kept, found)),
         needed,
-        found,
     )
 
 
@@ -151,7 +149,7 @@ def execute_gc(request: GcRequest, plan: GcPlan) -> GcResult:
     needed = plan.needed.union(value for user in kept for value in user.needs)
     stores = _absolute(request.stores)
     removed = _asked(
-        lambda: remove_unneeded(plan.root, request.commits, stores, needed, plan.unneeded)
+        lambda: remove_unneeded(plan.root, request.commits, stores, needed, plan.stores)
     )
     return GcResult(plan, removed)
 

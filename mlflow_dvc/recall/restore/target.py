@@ -116,7 +116,7 @@ def _chosen_commit(run: StoredRecord, location: ProjectLocation, at: str | None)
     if at is None and (own is None or location.repository is None):
         return own or ""
     if location.repository is not None:
-        sha = _had(run, location.repository, at)
+        sha = find_commit(run, location.repository, at)
         remedy = "Give a revision of the repository"
     else:
         sha = full_sha_or_none(at)
@@ -160,8 +160,11 @@ def _fetch_clone(target: RestoreTarget) -> None:
         raise CommitLostError(target.sha, [f"{url}: {reason}"])
 
 
-def _had(run: StoredRecord, repository: Repository, at: str | None) -> str | None:
-    """The commit, in the repository: fetched where it was not there."""
+def find_commit(run: StoredRecord, repository: Repository, at: str | None = None) -> str | None:
+    """The commit, in the repository: fetched where it was not there.
+
+    Raises CommitLostError where nobody has the run's own.
+    """
     if at is not None:
         return repository.resolve(at)
     git = run.snapshot.git

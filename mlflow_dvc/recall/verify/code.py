@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from mlflow_dvc.addresses import OwnAddresses
 from mlflow_dvc.git.head import is_same_remote
 from mlflow_dvc.git.history import GitHistory
-from mlflow_dvc.git.repository import Repository, full_sha_or_none, object_in_patch
+from mlflow_dvc.git.pins import find_pin
+from mlflow_dvc.git.repository import GitError, Repository, full_sha_or_none, object_in_patch
 from mlflow_dvc.git.submodules import list_submodules
+from mlflow_dvc.recall.pinned_tree import pinned_tree, tag_name
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
 from mlflow_dvc.recall.verify.record import find_patch_fault
@@ -32,6 +34,24 @@ def check_commit(run: StoredRecord, repository: Repository | None) -> Check:
         return Check("commit", sha, "UNVERIFIED", where)
     remotes = known_remotes(run, repository)
     return Check("commit", sha, *_judge(sha, repository, repository, remotes))
+
+
+def check_pin(run: StoredRecord, repository: Repository | None) -> Iterator[Check]:
+    """Of a pinned run, whether its code and its files are as they were then."""
+    name = tag_name(run)
+    there = find_pin(repository, name) if repository else None
+    if repository is None or there is None:
+        return
+    sha = (run.snapshot.git.sha if run.snapshot.git else None) or ""
+    try:
+        tree, _ = pinned_tree(run, repository, sha, is_kept=False)
+    except GitError as error:
+        yield Check("pin", name, "UNVERIFIED", f"the record does not fit: {error}")
+        return
+    if tree == there.tree:
+        yield Check("pin", name, "PASS", f"commit {there.sha}")
+    else:
+        yield Check("pin", name, "UNVERIFIED", "the record was another when it was pinned")
 
 
 def known_remotes(run: StoredRecord, repository: Repository) -> list[str]:

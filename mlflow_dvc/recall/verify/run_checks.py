@@ -10,7 +10,7 @@ from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check
 from mlflow_dvc.recall.verify.attached import check_attached, find_witness
-from mlflow_dvc.recall.verify.code import check_commit, check_patch, check_submodules
+from mlflow_dvc.recall.verify.code import check_commit, check_patch, check_pin, check_submodules
 from mlflow_dvc.recall.verify.data import StoreAnswer, check_data
 from mlflow_dvc.recall.verify.hashes import check_code, unconfirmed_paths
 from mlflow_dvc.recall.verify.reads import check_reads
@@ -61,7 +61,10 @@ def _check_part(
     """``unconfirmed`` takes the paths of data of which git does not tell."""
     yield check_record(run)
     if run.snapshot.git:
-        yield check_commit(run, location.repository)
+        pins = list(check_pin(run, location.repository))
+        if run.snapshot.git.sha or not any(one.verdict == "PASS" for one in pins):
+            yield check_commit(run, location.repository)
+        yield from pins
         yield from check_submodules(run, location.repository)
         if run.snapshot.git.dirty is not False or run.code_files:
             yield check_patch(run, location.repository)

@@ -74,6 +74,20 @@ class Witness:
         confirmed = sorted({commit[:8] for commit in commits.values() if commit})
         return "PASS", f"as in commit {', '.join(confirmed[:_MAX_NAMED])}" if confirmed else ""
 
+    def confirming_commits(self) -> list[str]:
+        """The commits after the run's own that confirm a file of it."""
+        found: dict[str, None] = {}
+        for path in sorted(self._differing or ()):
+            known = self._committed(path)
+            if path.endswith(".lock"):
+                before, after = map(self.memory.entries, (known, self.run.files.get(path)))
+                names = [name for name in after | before if after.get(name) != before.get(name)]
+                commits = [self._confirming(path, name, before, after) for name in names]
+            else:
+                commits = [self._replacing(path, known)]
+            found.update((commit, None) for commit in commits if commit)
+        return list(found)
+
     def committed(self, path: str) -> bytes | None:
         """The file as the commit has it; None where it has none, or not its bytes."""
         if self._differing is None or self.repository is None or self._sha is None:
@@ -119,11 +133,17 @@ class Witness:
                 return ("PASS", "") if same else ("TAMPERED", "it is not the pipeline of the code")
         if self._was_as_committed(path):
             return "TAMPERED", _DENIED
-        known = self._committed(path)
-        for one in self._replacements(path):
-            if one.before == known and one.after.split() == content.split():
-                return "PASS", ""
+        if self._replacing(path, self._committed(path)):
+            return "PASS", ""
         return "UNVERIFIED", _UNCONFIRMED
+
+    def _replacing(self, path: str, known: bytes | None) -> str | None:
+        """The commit that took in the attached file in place of what the run's commit has."""
+        content = self.run.files[path].split()
+        for one in self._replacements(path):
+            if one.before == known and one.after.split() == content:
+                return one.commit
+        return None
 
     def _may_differ(self, names: Sequence[str], known: Mapping[str, Any]) -> bool:
         """Whether the stage of the run was locked in between, in place of what the commit has."""
