@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def follows_the_documents(project: Project) -> None:
     theirs = re.findall(r"^([0-9a-f]{8}) ", shown, re.M)
     ids = dict(zip(theirs, (run["run_id"] for run in found), strict=True))
     for command, printed in steps:
-        done = project.call(*(ids.get(word, word) for word in command.split()))
+        done = project.call(*(ids.get(word, word) for word in shlex.split(command)))
         assert done.returncode == any(word in SAY_NO for word in command.split()), done.stderr
         assert normal(done.stdout) == normal(printed), done.stdout
 

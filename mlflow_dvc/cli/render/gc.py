@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ def gc_json(plan: GcPlan, removed: Mapping[str, int] | None) -> dict[str, Any]:
 def print_plan(plan: GcPlan) -> None:
     terminal.warn(plan.warnings)
     console = terminal.console_of()
-    whose = f"{plan.kept} of {plan.recorded} runs with data on {plan.server} keep it"
+    whose = f"The data of {plan.kept} of {plan.recorded} runs on {plan.server} stays"
     console.print(terminal.plain(whose))
     for store in plan.stores:
         if not store.objects:
@@ -62,4 +63,10 @@ def _head(store: StoreContent) -> str:
     sizes = [one.size for one in store.objects if one.size is not None]
     known = f", {size_in_words(sum(sizes))}" if sizes else ""
     counted = f"{len(store.objects)} of {store.total} objects{known}"
-    return f"{store.name} ({store.path}): {counted}"
+    return f"{store.name} ({_shown(store.path)}): {counted}"
+
+
+def _shown(path: str) -> str:
+    """From here, where it lies below."""
+    below = os.path.relpath(path) if os.path.isabs(path) else path
+    return path if below.startswith("..") else below
