@@ -31,8 +31,12 @@ class Pin:
 
 def find_pin(repository: Repository, name: str) -> Pin | None:
     """The one of that name; None where there is none."""
+    # Of many runs git is asked once, see `keep_answers`.
+    words = ("for-each-ref", "--format=%(refname:strip=2)", f"refs/tags/{FOLDER}")
+    if name not in repository.git(*words).decode("utf-8", "replace").splitlines():
+        return None
     sha = repository.resolve(f"refs/tags/{name}")
-    if sha is None:
+    if sha is None:  # it is of no commit
         return None
     return Pin(name, sha, repository.git("rev-parse", f"{sha}^{{tree}}").decode().strip())
 

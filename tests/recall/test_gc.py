@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import FIVE_LINES, Project, examples
 from mlflow import MlflowClient
+from mounts import make_read_only, unmount
 
 OBJECTS = "[0-9a-f][0-9a-f]/*"
 
@@ -288,3 +289,68 @@ def test_deleted_runs_count_until_mlflow_forgets_them(project: Project):
     [run] = found_runs(project)
     MlflowClient().delete_run(run["run_id"])
     assert not any(listed(plan(project)).values())
+
+
+def test_a_cache_of_several_projects(project: Project, make_project, tmp_path: Path):
+    """A cache outside of the project may be others': it is said, and what commits of those that are
+    named need stays."""
+    shared = tmp_path / "cache"
+    other = make_project("other")
+    for one in (project, other):
+        one.dvc("cache", "dir", str(shared))
+        one.commit("shared cache")
+    other.write("theirs.csv", "theirs")
+    other.dvc("add", "--quiet", "theirs.csv")
+    other.commit("theirs")
+    project.dvc("commit", "--quiet", "--force")
+    project.python("run.py")
+    theirs = objects_in(shared)
+    answer = plan(project)
+    assert listed(answer)["cache"] <= theirs
+    assert len(listed(answer)["cache"]) == 1
+    assert "--projects" in answer["warnings"][0]
+    assert not any(listed(plan(project, "--projects", str(other.root))).values())
+
+
+def test_a_remote_that_refuses(project: Project, tmp_path: Path):
+    """What is removed and which store has refused is said, and the exit code is 2."""
+    remote = tmp_path / "remote"
+    project.dvc("remote", "add", "--quiet", "--default", "one", str(remote))
+    project.commit("remote")
+    project.python("run.py")
+    change(project, "nobody")
+    project.dvc("push", "--quiet")
+    project.git("checkout", "--quiet", "--", ".")
+    project.dvc("checkout", "--quiet")
+    make_read_only(remote / "files")
+    try:
+        done = project.cli("gc", "--yes", "--cloud", "--json")
+    finally:
+        unmount(remote)
+    assert done.returncode == 2
+    answer = json.loads(done.stdout)
+    assert answer["removed"] == {"cache": 3}
+    assert len(answer["faults"]) == 1
+    assert "remote one" in answer["faults"][0]
+    again = project.cli("gc", "--yes", "--cloud", "--json")
+    assert json.loads(again.stdout)["removed"] == {"remote one": 3}
+
+
+def test_a_bucket(project: Project, s3):
+    """What nobody needs goes from a bucket, what runs need stays, and DVC knows what is gone."""
+    s3.configure(project)
+    project.commit("remote")
+    record(project, "run")
+    project.git("switch", "--quiet", "main")
+    project.git("branch", "--quiet", "-D", "run")
+    change(project, "nobody")
+    s3.push(project)
+    project.git("checkout", "--quiet", "--", ".")
+    project.dvc("checkout", "--quiet")
+    done = project.cli("gc", "--yes", "--cloud", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["removed"] == {"cache": 3, "remote s3": 3}
+    assert not any(listed(plan(project, "--cloud")).values())
+    change(project, "nobody")
+    s3.push(project)
+    assert not project.dvc("status", "--cloud", "--json").strip("{}\n")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from mlflow_dvc.cli.options import (
     KEEP,
     NO,
+    NO_ANSWER,
     NOTHING,
     YES,
     command,
@@ -15,6 +18,9 @@ from mlflow_dvc.cli.options import (
     tracking_uri_option,
 )
 from mlflow_dvc.errors import NothingRecordedError
+
+if TYPE_CHECKING:
+    from mlflow_dvc.recall.gc import GcRequest
 
 
 @command(
@@ -94,16 +100,22 @@ def gc(  # noqa: PLR0913, PLR0917 - one for each option
     except NothingRecordedError as error:
         terminal.say(f"{error.problem}: nothing was removed. {error.remedy}")
         ctx.exit(NOTHING)
-    removed = None
+    result = None
     if not json_:
         render.print_plan(plan)
     if not (dry_run or plan.is_empty):
-        if not (yes or terminal.confirm("Remove this?", "nothing was removed")):
+        if not (yes or terminal.confirm(_question(request), "nothing was removed")):
             ctx.exit(NO)
         with terminal.waiting("removing"):
-            removed = recall.execute_gc(request, plan).removed
+            result = recall.execute_gc(request, plan)
     if json_:
-        print_json(render.gc_json(plan, removed))
-    elif removed is not None:
-        render.print_removed(removed)
-    ctx.exit(YES)
+        print_json(render.gc_json(plan, result))
+    if result is not None:
+        render.tell_removed(result)
+    ctx.exit(NO_ANSWER if result and result.faults else YES)
+
+
+def _question(request: GcRequest) -> str:
+    stores = request.stores
+    others = "" if stores.projects or not stores.cloud else " No other project keeps data there?"
+    return f"Remove this?{others}"

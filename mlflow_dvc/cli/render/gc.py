@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,10 @@ from mlflow_dvc.report.labels import size_in_words
 
 if TYPE_CHECKING:
     from mlflow_dvc.dvc_backend.storage.unneeded import StoreContent
-    from mlflow_dvc.recall.gc import GcPlan
+    from mlflow_dvc.recall.gc import GcPlan, GcResult
 
 
-def gc_json(plan: GcPlan, removed: Mapping[str, int] | None) -> dict[str, Any]:
+def gc_json(plan: GcPlan, result: GcResult | None) -> dict[str, Any]:
     return {
         "schema": terminal.JSON_SCHEMA,
         "server": plan.server,
@@ -26,7 +25,8 @@ def gc_json(plan: GcPlan, removed: Mapping[str, int] | None) -> dict[str, Any]:
         "stores": [asdict(store) for store in plan.stores],
         "losses": [asdict(loss) for loss in plan.losses],
         "warnings": list(plan.warnings),
-        "removed": None if removed is None else dict(removed),
+        "removed": dict(result.removed) if result else None,
+        "faults": list(result.faults) if result else [],
     }
 
 
@@ -53,10 +53,10 @@ def print_plan(plan: GcPlan) -> None:
         console.print("nothing is to be removed")
 
 
-def print_removed(removed: Mapping[str, int]) -> None:
-    for name, count in removed.items():
-        if count:
-            terminal.say(f"removed {count} of {name}")
+def tell_removed(result: GcResult) -> None:
+    for name, count in result.removed.items():
+        terminal.say(f"removed {count} objects of {name}")
+    terminal.warn(f"not all was removed: {fault}" for fault in result.faults)
 
 
 def _head(store: StoreContent) -> str:

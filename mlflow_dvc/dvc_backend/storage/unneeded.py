@@ -108,15 +108,16 @@ def remove_unneeded(
     stores: StoreScope,
     needed: Iterable[str],
     listed: Iterable[StoreContent],
-) -> dict[str, int]:
-    """Remove what was listed and is not needed now either; how many of each store.
+) -> tuple[dict[str, int], list[str]]:
+    """Remove what was listed and is not needed now either.
 
-    Raises OSError as :func:`find_unneeded` does, and where a store refuses.
+    How many of each store are gone, and in words which store has refused. Raises OSError as
+    :func:`find_unneeded` does; then nothing is gone.
     """
     request = _request(root, commits, stores, needed)
     request["listed"] = {one.path: [row.hash for row in one.objects] for one in listed}
-    answer: dict[str, int] = call_dvc(run_remove, request, _MAX_SECONDS)
-    return answer
+    answer = call_dvc(run_remove, request, _MAX_SECONDS)
+    return answer["removed"], answer["faults"]
 
 
 def _request(
@@ -167,7 +168,7 @@ def run_remove(
     stores: Mapping[str, Any],
     needed: Sequence[str],
     listed: Mapping[str, Sequence[str]],
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """The task of the child process. DVC's lock is held, as ``dvc gc`` does."""
     search = _Search(root, commits, StoreScope(**stores), needed)
     os.chdir(root)
@@ -179,7 +180,14 @@ def run_remove(
             (name, odb, sorted(set(listed.get(odb.path, ())).intersection(search.unneeded(odb))))
             for name, odb in search.stores(repo)
         ]
-        return {name: _remove(odb, oids) for name, odb, oids in found}
+        removed, faults = {}, []
+        for name, odb, oids in found:
+            try:
+                for count in _remove(odb, oids):
+                    removed[name] = count
+            except Exception as error:
+                faults.append(f"{name}: {describe_dvc_error(error)}")
+        return {"removed": removed, "faults": faults}
 
 
 class _Search:
@@ -309,15 +317,23 @@ def _size(odb: Any, oid: str) -> int | None:
         return None
 
 
-def _remove(odb: Any, oids: Sequence[str]) -> int:
-    """Listings first: a folder without all of its files is worse than none."""
+def _remove(odb: Any, oids: Sequence[str]) -> Iterator[int]:
+    """How many are gone, again and again.
+
+    Listings first: a folder without all of its files is worse than none.
+    """
     ordered = sorted(oids, key=lambda oid: not oid.endswith(_FOLDER))
+    if ordered:
+        api.get_index(odb).clear()  # what DVC remembers of a remote
     for start in range(0, len(ordered), _CHUNK):
         some = ordered[start : start + _CHUNK]
         for oid in some:
             if oid.endswith(_FOLDER):
                 odb._remove_unpacked_dir(oid)
-        odb.fs.remove([odb.oid_to_path(oid) for oid in some])
-    if ordered:
-        api.get_index(odb).clear()  # what DVC remembers of a remote
-    return len(ordered)
+        paths = [odb.oid_to_path(oid) for oid in some]
+        try:
+            odb.fs.remove(paths)
+        except FileNotFoundError:  # somebody else removes there too
+            for path in filter(odb.fs.exists, paths):
+                odb.fs.remove(path)
+        yield start + len(some)

@@ -24,6 +24,7 @@ from mlflow_dvc.errors import (
     NoDvcProjectError,
     NothingRecordedError,
 )
+from mlflow_dvc.paths import lies_in
 from mlflow_dvc.project import find_dvc_root, find_project
 from mlflow_dvc.recall.gc.kept import find_kept
 from mlflow_dvc.recall.gc.needs import Count, DataUser, find_users
@@ -70,10 +71,11 @@ class GcPlan:
 
 @dataclass(frozen=True)
 class GcResult:
-    """``removed`` is how many objects of each store are gone."""
+    """``removed`` is how many objects of each store are gone, ``faults`` says which has refused."""
 
     plan: GcPlan
     removed: Mapping[str, int]
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def plan_gc(request: GcRequest, count: Count = lambda done, total: None) -> GcPl
         len(users),
         found.stores,
         tuple(loss for loss in losses if loss.data),
-        tuple(_warnings(kept, found)),
+        (*_damage(kept), *_lost_folders(kept, found), *_shared_caches(root, found)),
         needed,
     )
 
@@ -148,10 +150,10 @@ def execute_gc(request: GcRequest, plan: GcPlan) -> GcResult:
     _, kept = _find_users(request, plan.server, lambda done, total: None)
     needed = plan.needed.union(value for user in kept for value in user.needs)
     stores = _absolute(request.stores)
-    removed = _asked(
+    removed, faults = _asked(
         lambda: remove_unneeded(plan.root, request.commits, stores, needed, plan.stores)
     )
-    return GcResult(plan, removed)
+    return GcResult(plan, removed, tuple(faults))
 
 
 def _root(project: str | None) -> str:
@@ -215,13 +217,25 @@ def _loss(user: DataUser, gone: Set[str], folders: Mapping[str, Mapping[str, str
     return Loss(user.kind, user.id, user.name, tuple(sorted(found)))
 
 
-def _warnings(kept: Iterable[DataUser], found: Unneeded) -> Iterator[str]:
-    by_folder: dict[str, list[str]] = {}
+def _damage(kept: Iterable[DataUser]) -> Iterator[str]:
     for user in kept:
         yield from (f"{user.kind} {user.id}: {line}; its tags count" for line in user.damage)
-        for value in user.needs.keys() & set(found.unlisted):
-            by_folder.setdefault(value, []).append(user.id)
-    for value in found.unlisted:
-        runs = by_folder.get(value, [])
-        of_whom = f"of {first_of(runs, _MAX_NAMED)}" if runs else "of a commit"
+
+
+def _lost_folders(kept: Iterable[DataUser], found: Unneeded) -> Iterator[str]:
+    users: dict[str, list[str]] = {value: [] for value in found.unlisted}
+    for user in kept:
+        for value in user.needs.keys() & users.keys():
+            users[value].append(user.id)
+    for value, ids in users.items():
+        of_whom = f"of {first_of(ids, _MAX_NAMED)}" if ids else "of a commit"
         yield f"the folder {value} {of_whom} is lost: no cache or remote lists its files"
+
+
+def _shared_caches(root: str, found: Unneeded) -> Iterator[str]:
+    for store in found.stores:
+        if store.objects and store.name.startswith("cache") and not lies_in(store.path, {root}):
+            yield (
+                f"{store.path} is not in this project: name the others that use it by --projects,"
+                " or what their commits need goes"
+            )
