@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -180,3 +181,17 @@ def test_without_a_repository(pipeline: Project, make_project: Callable[..., Pro
     plain.python("run.py")
     done = plain.cli("pin", newest_run(), cwd=pipeline.root)
     assert done.returncode == 2
+
+
+def test_what_was_attached_is_lost(pipeline: Project, tmp_path: Path):
+    """A pin has code, lock and parameters of a run whose artifacts are gone: restore takes it."""
+    run = reproduce(pipeline, "0.5")
+    lock, code = (pipeline.root / path for path in ("dvc.lock", "src/train.py"))
+    pin(pipeline, run)
+    shutil.rmtree(Path(MlflowClient().get_run(run).info.artifact_uri.removeprefix("file:"), "dvc"))
+    done = pipeline.cli("restore", run, "--at", f"mlflow-dvc/{run}", "--to", str(tmp_path / "back"))
+    assert "data/prepared.csv" in done.stdout
+    assert (tmp_path / "back/src/train.py").read_text() == code.read_text()
+    assert (tmp_path / "back/params.yaml").read_text() == "lr: 0.5\n"
+    assert (tmp_path / "back/dvc.lock").read_text() == lock.read_text()
+    assert (tmp_path / "back/models/model.txt").read_text().startswith("model of")
