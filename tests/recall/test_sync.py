@@ -381,6 +381,22 @@ def test_store_is_an_output(
     assert project.dvc("status") == before
 
 
+def test_store_is_what_the_stage_makes(make_project: Any, monkeypatch: Any):
+    """So are runs that are kept in the output of their own stage, whatever its lock may be."""
+    project = make_project("own")
+    project.write("train.py", LOGS)
+    project.write(
+        "dvc.yaml", "stages: {train: {cmd: python train.py, deps: [train.py], outs: [mlruns]}}"
+    )
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:./mlruns")
+    project.dvc("repro", "--quiet")
+    before = project.dvc("status")
+    [row] = synced(project).values()
+    assert row["verdict"] == "left"
+    assert "mlruns" in row["reason"]
+    assert project.dvc("status") == before
+
+
 def test_store_with_a_dvc_file(make_project: Any, monkeypatch: Any):
     """The same of a store that a ``.dvc`` file tracks."""
     project = logging_project(make_project, "other.txt")

@@ -50,10 +50,12 @@ def correct_record(
     verdict, reason, lock = judgement
     name, address = run.info.run_name or "", locks.stage.address
     result = SyncResult(run.info.run_id, name, address, verdict, reason)
-    if verdict == "left" or before.seal in ("confirmed", "contradicted"):
+    if before.seal in ("confirmed", "contradicted"):
         return result
-    if kept := _store_output(candidate, reading):
+    if kept := _store_output(candidate, reading):  # whatever its lock is
         return replace(result, verdict="left", reason=kept)
+    if verdict == "left":
+        return result
     after = before
     files: dict[str, bytes] = {}
     if lock is not None:
