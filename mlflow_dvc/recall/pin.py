@@ -27,7 +27,9 @@ _MAX_NAMED = 5
 class PinResult:
     """A run is pinned: each of ``tags`` is of a commit, one for each part of the run.
 
-    ``parents`` are the commits that are kept with it. ``left_out`` says in words what of the run's
+    ``parents`` are the commits that are kept with it. ``uncommitted`` maps each attached piece of
+    code that is in no other commit to its size in bytes: whoever recorded the run may have written
+    any. ``left_out`` says in words what of the run's
     code or files is not in the commit. ``is_new``: it was not pinned before. ``remote`` has the
     tags, None where they were not pushed.
     """
@@ -36,6 +38,7 @@ class PinResult:
     run_name: str
     tags: dict[str, str]
     parents: tuple[str, ...]
+    uncommitted: dict[str, int]
     left_out: tuple[str, ...]
     is_new: bool
     remote: str | None = None
@@ -85,6 +88,7 @@ def pin(
         record.name,
         {one.name: one.sha for one, _ in made},
         tuple(dict.fromkeys(parent for part in parts for parent in part.parents)),
+        {path: len(code) for part in parts for path, code in part.run.code_files.items()},
         tuple(dict.fromkeys(line for part in parts for line in part.left_out)),
         any(is_new for _, is_new in made),
         to,

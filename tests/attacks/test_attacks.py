@@ -100,6 +100,8 @@ def calls(lab: Laboratory, run_id: str, honest: str) -> list[dict[str, Any]]:
         ("sync", here, ["sync", run_id]),
         ("sync all", here, ["sync"]),
         ("doctor", here, ["doctor"]),
+        ("gc", here, ["gc", "--dry-run"]),
+        ("pin", here, ["pin", run_id]),
     ]
     roots = [str(here), str(lab.root / "scratch"), str(targets)]
     return [

@@ -11,11 +11,13 @@ from pathlib import Path
 from attacks.laboratory import MARKS, Laboratory
 
 # What may be written: caches of git, DVC and the package, MLflow's store, what git keeps of objects
-# and of times of files. In the scratch folder nothing may be left, which is asked apart.
+# and of times of files, the tag of a pin. In the scratch folder nothing may be left, which is asked
+# apart.
 ALLOWED = (
     "home/.cache/", "home/dvc-site", "home/ssh.log", "mlflow.db", "artifacts", "targets/",
     "project/.git/worktrees", "project/.git/objects", "project/.git/FETCH_HEAD",
-    "project/.git/shallow", "project/.git/index", "ran/", "home/.cache", "results", "scratch/",
+    "project/.git/shallow", "project/.git/index", "project/.git/refs/tags/mlflow-dvc",
+    "ran/", "home/.cache", "results", "scratch/",
 )  # fmt: skip
 Listing = Mapping[str, tuple[int, ...]]
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
+from mlflow_dvc.report.labels import size_in_words
 
 if TYPE_CHECKING:
     from mlflow_dvc.recall.pin import PinResult
@@ -22,6 +23,9 @@ def print_result(result: PinResult) -> None:
         ("pinned", [f"{name}  {sha}" for name, sha in result.tags.items()]),
         ("keeps", list(result.parents) or "no commit: the run was before the first one"),
     ]
+    if result.uncommitted:
+        sizes = (f"{path}  {size_in_words(size)}" for path, size in result.uncommitted.items())
+        facts.append(("with code", ["that is in no commit, so that nobody reviewed it:", *sizes]))
     if result.left_out:
         facts.append(("left out", list(result.left_out)))
     if result.remote:
