@@ -64,6 +64,12 @@ def versions(session: nox.Session) -> None:
     steps(session, "versions")
 
 
+@nox.session
+def tools(session: nox.Session) -> None:
+    """A catalogue reads our runs, and a program moves them to another server."""
+    steps(session, "tools")
+
+
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """The README's first command, in a fresh clone."""

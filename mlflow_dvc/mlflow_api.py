@@ -97,16 +97,13 @@ CODE_SOURCE = Need(
     "mlflow.data.code_dataset_source", "CodeDatasetSource.__init__", ("tags",),
     "datasets without a source carry our tags as they were at that moment",
 )  # fmt: skip
-INFER_SCHEMA = Need(
-    "mlflow.types.utils", "_infer_schema", ("data",), "datasets from tables get no schema"
-)
 RUN_CONTEXT = Need(
     "mlflow.tracking.context.system_environment_context", "SystemEnvironmentContext.tags", (),
     "the run of `reproduce` is found by its stage alone",
 )  # fmt: skip
 NEEDS = (
     CLIENT_MADE, CREATE_RUN, SET_TERMINATED, SET_TAG, LOG_BATCH, LOG_METRIC, READ_RUN, CREATE_MODEL,
-    FINALIZE_MODEL, ACTIVE_RUN, CODE_SOURCE, INFER_SCHEMA, RUN_CONTEXT,
+    FINALIZE_MODEL, ACTIVE_RUN, CODE_SOURCE, RUN_CONTEXT,
 )  # fmt: skip
 
 

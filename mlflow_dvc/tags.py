@@ -57,6 +57,11 @@ RESUMES = "dvc.resumes"  # how many records the run has beside its first one
 STAGES = "dvc.stages"  # of a run that went on in other stages: all of them, one in a line
 OUTS = "dvc.outs"
 DEPS = "dvc.deps"
+# Of an input of a run, beside MLflow's own: catalogues keep these, and drop digest and source.
+INPUT_PATH = "dvc.path"
+INPUT_HASH = "dvc.hash"
+INPUT_REV = "dvc.rev"
+INPUT_CONTEXT = "mlflow.data.context"
 REPRODUCES = "dvc.reproduces"  # of a run that `mlflow-dvc reproduce` made: the id of which
 
 # MLflow's own tags for the same facts, filled only where MLflow itself left them empty.
@@ -75,6 +80,7 @@ _PREFIXES = (OUT, DEP, SOURCE, HASHES, READ_FILES)
 
 MAX_KEY_CHARACTERS = 250
 MAX_VALUE_CHARACTERS = 5000
+MAX_INPUT_TAG_CHARACTERS = 500
 MAX_PATH_TAGS = 50
 MAX_HASHES = 1000
 MAX_HASH_TAGS = 10
@@ -95,6 +101,16 @@ _RESPELT = re.compile(r"-[0-9a-f]{8}$")
 def to_tags(snapshot: Snapshot) -> dict[str, str]:
     """All tags for ``snapshot``, each legal in every MLflow store."""
     return git_tags(snapshot.git) | data_tags(snapshot)
+
+
+def input_tags(entry: DataEntry, sha: str | None) -> dict[str, str]:
+    """Those of an input of a run that was of the commit ``sha``."""
+    found = {INPUT_PATH: entry.path, INPUT_HASH: entry.hash, INPUT_REV: sha}
+    return {
+        key: value
+        for key, value in found.items()
+        if value and len(value) <= MAX_INPUT_TAG_CHARACTERS
+    }
 
 
 def git_tags(git: GitState | None) -> dict[str, str]:

@@ -2,28 +2,21 @@
 
 # MLflow looks at the return annotation of the constructor: it must be the class, not its name.
 import json
-import os
-import warnings
 from typing import Any
 
 from mlflow.data.dataset import Dataset
 
-from mlflow_dvc import mlflow_api
 from mlflow_dvc.datasets.description import describe_profile, mlflow_digest
 from mlflow_dvc.datasets.source import DvcDatasetSource, resolve_source
-from mlflow_dvc.guard import warn_once
+from mlflow_dvc.dvc_backend.schema_cache import NO_SCHEMA, SchemaCache
+from mlflow_dvc.project import find_project, running_script
 from mlflow_dvc.snapshot import DataEntry
-
-_MAX_ROWS = 1000
-_TABLES = frozenset({".csv", ".tsv", ".parquet"})
-_MAX_BYTES = 100 * 1024 * 1024  # of a table that can only be read whole
 
 
 class DvcDataset(Dataset):  # type: ignore[misc, unused-ignore]
     """Data that DVC tracks; its digest is DVC's own hash.
 
-    ``schema`` is that of a table (``.csv``, ``.tsv``, ``.parquet``) in the work tree, read with
-    pandas by its first thousand rows; None for everything else.
+    ``schema`` is that of a table, None for everything else.
     """
 
     def __init__(
@@ -32,10 +25,10 @@ class DvcDataset(Dataset):  # type: ignore[misc, unused-ignore]
         entry: DataEntry,
         name: str | None = None,
         digest: str | None = None,
-        table: str | None = None,
+        schema: str = NO_SCHEMA,
     ) -> None:
         self._entry = entry
-        self._table = table
+        self._schema = schema
         super().__init__(source=source, name=name or entry.path, digest=digest)
 
     def _compute_digest(self) -> str:
@@ -47,39 +40,16 @@ class DvcDataset(Dataset):  # type: ignore[misc, unused-ignore]
 
     @property
     def schema(self) -> Any:
-        suffix = os.path.splitext(self._table or "")[1].lower()
-        if self._table is None or suffix not in _TABLES or not os.path.isfile(self._table):
-            return None
+        from mlflow.types import Schema
+
+        columns = json.loads(self._schema).get("mlflow_colspec")
         try:
-            return _schema_of(self._table, suffix)
-        except Exception:  # no table after all, or of kinds that MLflow has no name for
+            return Schema.from_json(json.dumps(columns)) if columns else None
+        except Exception:  # an older MLflow has no type `any`
             return None
 
     def to_dict(self) -> dict[str, str]:
-        schema = self.schema
-        raw: dict[str, str] = {**super().to_dict(), "profile": json.dumps(self.profile)}
-        if schema:
-            raw["schema"] = json.dumps({"mlflow_colspec": schema.to_dict()})
-        return raw
-
-
-def _schema_of(table: str, suffix: str) -> Any:
-    import pandas
-
-    found = mlflow_api.INFER_SCHEMA.find()
-    if found is None:
-        warn_once(mlflow_api.INFER_SCHEMA.said)
-        return None
-    _, infer_schema = found
-    if suffix == ".parquet":
-        if os.path.getsize(table) > _MAX_BYTES:
-            return None
-        rows = pandas.read_parquet(table).head(_MAX_ROWS)
-    else:
-        rows = pandas.read_csv(table, sep="\t" if suffix == ".tsv" else ",", nrows=_MAX_ROWS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's advice about whole numbers is for models
-        return infer_schema(rows)
+        return {**super().to_dict(), "profile": json.dumps(self.profile), "schema": self._schema}
 
 
 def from_dvc(
@@ -97,4 +67,5 @@ def from_dvc(
     that is tracked, and :class:`~mlflow_dvc.NoDvcProjectError`.
     """
     source, entry = resolve_source(path, rev=rev, repo=repo)
-    return DvcDataset(source, entry, name, digest, path if rev is None and repo is None else None)
+    known = SchemaCache(find_project(script=running_script()).dvc_root or "")
+    return DvcDataset(source, entry, name, digest, known.recall(entry.path, entry.hash))

@@ -15,6 +15,7 @@ from mlflow_dvc.capture import workspace
 from mlflow_dvc.datasets.description import SOURCE_TYPE, describe_source
 from mlflow_dvc.dvc_backend import hashing
 from mlflow_dvc.dvc_backend.hash_query import HashQuery
+from mlflow_dvc.dvc_backend.schema_cache import SchemaCache
 from mlflow_dvc.dvc_backend.storage import fetch
 from mlflow_dvc.dvcfiles.reading import ProjectReading
 from mlflow_dvc.dvcfiles.remotes import default_remote
@@ -222,10 +223,10 @@ def _on_disk(entry: DataEntry, root: str) -> DataEntry:
     if "://" in entry.path or not entry.algorithm.startswith("md5"):
         return entry
     question = HashQuery(entry.path, entry.algorithm, entry.hash)
-    answer = hashing.cached_hashes(root, [question], _MAX_FILES) or hashing.hash_now(
-        root, [question]
-    )
-    found = answer.get(question.key)
+    known = hashing.cached_hashes(root, [question], _MAX_FILES) or {}
+    found = known.get(question.key)
+    if found is None or SchemaCache(root).lacks(entry.path, found.hash):
+        found = hashing.hash_now(root, [question]).get(question.key)
     if found is None or found.hash is None:
         if entry.hash is None or (found and not found.missing):
             raise UntrackedPathError(entry.path, root, reason="DVC cannot hash what lies there")

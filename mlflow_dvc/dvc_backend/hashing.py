@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from mlflow_dvc.dvc_backend.child_process import DvcProcess, is_asked, note
 from mlflow_dvc.dvc_backend.hash_cache import HashCache
 from mlflow_dvc.dvc_backend.hash_query import LEGACY, Answer, HashQuery, HashResult
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
+from mlflow_dvc.dvc_backend.schema_cache import SchemaCache, read_schema
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, stat_tree
 
 
@@ -124,7 +125,26 @@ def run_hashing(
         with _open(root, budget, foreign=foreign) as repo:
             found |= dict(_hash_all(repo, root, rest, cache, budget))
         cache.keep()
+    if not foreign:
+        _keep_schemas(root, asked, found)
     return {key: astuple(value) for key, value in found.items()}
+
+
+def _keep_schemas(root: str, queries: Iterable[HashQuery], found: Answer) -> None:
+    """Of the tables that are as they were when they were hashed."""
+    schemas = SchemaCache(root)
+    for query in queries:
+        row = found.get(query.key)
+        if row is None or row.hash is None or not schemas.lacks(query.path, row.hash):
+            continue
+        where = os.path.join(root, query.path)
+        note(where)
+        schema = read_schema(where)
+        with suppress(OSError):
+            seen = stat_tree(where)
+            if seen and (seen.changed, seen.size) == (row.changed, row.size):
+                schemas.add(query.path, row.hash, schema)
+    schemas.keep()
 
 
 class _BudgetSpentError(Exception):

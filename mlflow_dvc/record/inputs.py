@@ -14,10 +14,12 @@ from mlflow_dvc.datasets.description import (
     describe_source,
     mlflow_digest,
 )
+from mlflow_dvc.dvc_backend.schema_cache import SchemaCache
 from mlflow_dvc.dvcfiles.remotes import default_remote
 from mlflow_dvc.record.run_registry import RunRecordState
 from mlflow_dvc.record.run_tags import read_run
 from mlflow_dvc.snapshot import inputs
+from mlflow_dvc.tags import input_tags
 from mlflow_dvc.tracking import Input
 
 CONTEXT = "training"
@@ -72,6 +74,8 @@ def _wanted(record: RunRecordState) -> list[Input]:
         for entry in inputs(capture.data)
         if entry.is_fact and entry.tells_data and entry.state != "missing"
     ]
+    schemas = SchemaCache(capture.reading.root if capture.reading else "")
+    sha = capture.git.sha if capture.git else None
     remote = default_remote(capture.reading.root) if capture.reading and known else None
     # Where a dependency was imported from is only said by the record of its maker.
     imported = {out.path: out for out in capture.data.data if out.source}
@@ -81,6 +85,8 @@ def _wanted(record: RunRecordState) -> list[Input]:
             digest=mlflow_digest(entry.hash or ""),
             source=json.dumps(describe_source(entry, capture.git, remote, capture.data.root)),
             profile=json.dumps(describe_profile(imported.get(entry.path, entry))),
+            schema=schemas.recall(entry.path, entry.hash),
+            tags=input_tags(entry, sha),
         )
         for entry in known[:_MAX_INPUTS]
     ]

@@ -7,10 +7,11 @@ import posixpath
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.scratch_folder import scratch_folder
+from mlflow_dvc.tags import INPUT_CONTEXT
 from mlflow_dvc.tracking.run_artifacts import artifact_repository
 from mlflow_dvc.tracking.server import client_of
 
@@ -171,12 +172,17 @@ def write_files(directory: str, files: Mapping[str, bytes]) -> None:
 
 @dataclass(frozen=True)
 class Input:
-    """A dataset of a run as MLflow stores it; ``source`` and ``profile`` are JSON."""
+    """A dataset of a run as MLflow stores it; ``source``, ``profile`` and ``schema`` are JSON.
+
+    ``tags`` are of this run alone.
+    """
 
     name: str
     digest: str
     source: str
     profile: str
+    schema: str = "{}"
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def inputs_of(run: Run) -> list[Input]:
@@ -193,8 +199,8 @@ def send_inputs(
 
     datasets = [
         DatasetInput(
-            Dataset(one.name, one.digest, source_type, one.source, profile=one.profile),
-            [InputTag("mlflow.data.context", context)],
+            Dataset(one.name, one.digest, source_type, one.source, one.schema, one.profile),
+            [InputTag(*pair) for pair in {INPUT_CONTEXT: context, **one.tags}.items()],
         )
         for one in inputs
     ]

@@ -80,7 +80,12 @@ def test_inputs_of_a_stage(here: Project, runs):
     [run] = runs()
     assert inputs_of(run) == {"data/prepared.csv": here.lock()["data/prepared.csv"]}
     [entry] = mlflow.MlflowClient().get_run(run.info.run_id).inputs.dataset_inputs
-    assert {tag.key: tag.value for tag in entry.tags} == {"mlflow.data.context": "training"}
+    assert {tag.key: tag.value for tag in entry.tags} == {
+        "mlflow.data.context": "training",
+        "dvc.path": "data/prepared.csv",
+        "dvc.hash": entry.dataset.digest,
+        "dvc.rev": here.git("rev-parse", "HEAD"),
+    }
     assert json.loads(entry.dataset.profile)["size"] == 16
     assert entry.dataset.source_type == "dvc"
 
