@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from mlflow_dvc.errors import UntrackedPathError as UntrackedPathError
     from mlflow_dvc.git.history import Commit as Commit
     from mlflow_dvc.git.history import CommitRange as CommitRange
+    from mlflow_dvc.recall.backfill import BackfillResult as BackfillResult
+    from mlflow_dvc.recall.backfill import BackfillVerdict as BackfillVerdict
+    from mlflow_dvc.recall.backfill import backfill as backfill
     from mlflow_dvc.recall.diff import ChangedValue as ChangedValue
     from mlflow_dvc.recall.diff import ComparedRun as ComparedRun
     from mlflow_dvc.recall.diff import Diff as Diff
@@ -84,6 +87,8 @@ if TYPE_CHECKING:
 # Where each public name lives; type checkers read the block above, a test holds the two equal.
 _MODULES = {
     "AmbiguousRunError": "errors",
+    "BackfillResult": "recall.backfill",
+    "BackfillVerdict": "recall.backfill",
     "ChangedValue": "recall.diff",
     "Check": "recall.verdict",
     "CodeDiff": "recall.diff.code",
@@ -138,6 +143,7 @@ _MODULES = {
     "UntrackedPathError": "errors",
     "Verdict": "recall.verdict",
     "VerifyResult": "recall.verify",
+    "backfill": "recall.backfill",
     "diff": "recall.diff",
     "disabled": "settings",
     "doctor": "recall.doctor",

@@ -36,7 +36,8 @@ State = Literal["unverified", "clean", "modified", "missing"]
 # "locked": as a lock file claims. "stale": the lock's entry is of an earlier run of the stage that
 # is running now, or of a stage below it, and so no fact about this run. "disk": of what lay there
 # when the run started. "sealed": of what the stage has made, or read, when its process ended.
-Certainty = Literal["locked", "stale", "disk", "sealed"]
+# "committed": as the files of the run's commit claim, read after the run: it may have seen another.
+Certainty = Literal["locked", "stale", "disk", "sealed", "committed"]
 Seal = Literal["none", "provisional", "confirmed", "contradicted"]
 ReadsStatus = Literal["observed", "partial", "off"]
 Reader = Literal["process", "worker", "another"]
@@ -93,7 +94,8 @@ class DataEntry:
     lies at another address is looked at when DVC locks the stage. ``role`` is ``input``, ``output``
     or ``code`` for the run, None for neither. ``certainty`` says where ``hash`` comes from:
     ``locked`` is a claim of a lock, ``stale`` one of an earlier run of the stage, ``disk`` what lay
-    there when the run started, ``sealed`` what the stage had made or read when its process ended.
+    there when the run started, ``sealed`` what the stage had made or read when its process ended,
+    ``committed`` a claim of the run's commit that was read after the run.
     """
 
     path: str
@@ -201,6 +203,11 @@ class Snapshot:
     the project that belongs to the record to the md5 of its bytes; None in a record of before.
     Those of them that ``withheld`` names, each with the reason, are not attached: git has them.
     ``reads`` is what the run was seen to read; None in a record of before, and until the run ends.
+
+    ``reconstructed`` is the commit that all of it was read from after the run, which was not
+    recorded (``mlflow-dvc backfill``): what it claims of data is what that commit claims, and
+    nothing was seen. ``committed_version`` is what the data version would be if the run had read
+    what its commit claims; ``data_version`` is None then.
     """
 
     git: GitState | None = None
@@ -228,6 +235,8 @@ class Snapshot:
     attached: Mapping[str, str] | None = None
     withheld: Mapping[str, str] | None = None
     reads: Reads | None = None
+    reconstructed: str | None = None
+    committed_version: str | None = None
 
     def __bool__(self) -> bool:
         """Whether there is anything to record: a git repository or a DVC project."""

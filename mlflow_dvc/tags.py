@@ -20,6 +20,7 @@ from mlflow_dvc.foreign_values import Check, as_line, as_text, encodable, one_of
 from mlflow_dvc.limits import MAX_TAGS
 from mlflow_dvc.paths import parents
 from mlflow_dvc.snapshot import (
+    Certainty,
     DataEntry,
     GitState,
     Reads,
@@ -62,19 +63,22 @@ INPUT_PATH = "dvc.path"
 INPUT_HASH = "dvc.hash"
 INPUT_REV = "dvc.rev"
 INPUT_CONTEXT = "mlflow.data.context"
+RECONSTRUCTED = "dvc.reconstructed"  # by `mlflow-dvc backfill`, from which commit
+COMMITTED_VERSION = "dvc.committed_version"  # what the data version of a reconstructed run would be
 REPRODUCES = "dvc.reproduces"  # of a run that `mlflow-dvc reproduce` made: the id of which
 
 # MLflow's own tags for the same facts, filled only where MLflow itself left them empty.
 MLFLOW_GIT_COMMIT = "mlflow.source.git.commit"
 MLFLOW_GIT_BRANCH = "mlflow.source.git.branch"
 MLFLOW_GIT_URL = "mlflow.source.git.repoURL"
+MLFLOW_SOURCE = "mlflow.source.name"
 MLFLOW_PARENT = "mlflow.parentRunId"
 MLFLOW_USER = "mlflow.user"
 
 _NAMES = frozenset({
     GIT_SHA, GIT_BRANCH, GIT_DESCRIBE, GIT_DIRTY, STAGE, SCRIPT_STAGE, EXPERIMENT, ROOT,
     DATA_VERSION, DATA_STATUS, MODIFIED, MISSING, LOCK, SEAL, OUTS, DEPS, UNCOVERED, CHANGED,
-    RESUMES, STAGES, READS, UNDECLARED,
+    RESUMES, STAGES, READS, UNDECLARED, RECONSTRUCTED, COMMITTED_VERSION,
 })  # fmt: skip
 _PREFIXES = (OUT, DEP, SOURCE, HASHES, READ_FILES)
 
@@ -91,9 +95,11 @@ _SUFFIX_CHARACTERS = 9  # "-" and 8 hex digits
 _MAX_READ_CHARACTERS = 10_000  # MLflow takes 8,000
 _MAX_FAULTS = 5
 _CHECKS: Mapping[str, Check] = {
-    OUT: as_line, DEP: as_line, DATA_VERSION: as_line, LOCK: as_line,
+    OUT: as_line, DEP: as_line, DATA_VERSION: as_line, LOCK: as_line, RECONSTRUCTED: as_line,
+    COMMITTED_VERSION: as_line,
     DATA_STATUS: one_of(get_args(State)), SEAL: one_of(get_args(Seal)),
 }  # fmt: skip
+_FROM_COMMIT = "from commit "
 _MORE = re.compile(r"and \d+ more")
 _RESPELT = re.compile(r"-[0-9a-f]{8}$")
 
@@ -174,6 +180,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         remote_url=tags.get(MLFLOW_GIT_URL),
     )
     sources = dict(_paths(SOURCE, tags))
+    certainty: Certainty = "committed" if RECONSTRUCTED in tags else "locked"
     gone = set(tags.get(MISSING, "").split(", "))
     data = tuple(
         DataEntry(
@@ -182,6 +189,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
             value,
             source=sources.get(path),
             state="missing" if path in gone else "unverified",
+            certainty=certainty,
         )
         for path, value in _paths(OUT, tags)
     )
@@ -206,6 +214,8 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         changed=tuple(filter(None, tags.get(CHANGED, "").split(", "))),
         warnings=warnings,
         reads=_reads_in(tags),
+        reconstructed=tags.get(RECONSTRUCTED, "").removeprefix(_FROM_COMMIT) or None,
+        committed_version=tags.get(COMMITTED_VERSION),
     )
 
 
@@ -263,7 +273,7 @@ def has_record(tags: Mapping[str, str]) -> bool:
 
 def identity(tags: Mapping[str, str]) -> dict[str, str]:
     """Those of ``tags`` that tell one code and one data from another."""
-    names = (GIT_SHA, GIT_DIRTY, LOCK, DATA_VERSION, STAGE, SCRIPT_STAGE)
+    names = (GIT_SHA, GIT_DIRTY, LOCK, DATA_VERSION, STAGE, SCRIPT_STAGE, RECONSTRUCTED)
     return {key: value for key, value in tags.items() if key in names or key.startswith(OUT)}
 
 
@@ -395,6 +405,8 @@ def _scalar_tags(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
     yield EXPERIMENT, _truncate(snapshot.experiment)
     if snapshot.root not in (None, "."):
         yield ROOT, _truncate(snapshot.root)
+    yield RECONSTRUCTED, snapshot.reconstructed and f"{_FROM_COMMIT}{snapshot.reconstructed}"
+    yield COMMITTED_VERSION, snapshot.committed_version
     yield DATA_VERSION, snapshot.data_version
     yield LOCK, snapshot.lock
     yield DATA_STATUS, snapshot.data_status

@@ -1,4 +1,7 @@
-"""How a run stands to the data of its record: it read it, it made it, or the data lay there."""
+"""How a run stands to the data of its record: it read it, made it, or the data lay there.
+
+Of a run that was reconstructed nobody knows: its commit has the data.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Literal
 from mlflow_dvc.paths import is_address
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 
-Relation = Literal["read", "made", "lay there", "missing"]
+Relation = Literal["read", "made", "lay there", "missing", "committed"]
 
 
 def related_data(snapshot: Snapshot) -> Iterator[tuple[DataEntry, Relation | None]]:
@@ -38,6 +41,8 @@ def _relation(  # noqa: PLR0911 - a table: the first that fits
     snapshot: Snapshot, entry: DataEntry, dep: DataEntry | None
 ) -> Relation | None:
     """Of an output of the project; ``dep`` is what the stage read at its path, where it is seen."""
+    if entry.certainty == "committed":
+        return "committed"
     if entry.certainty == "sealed" and is_own_output(snapshot, entry):
         return "made"
     if dep and dep.hash == entry.hash:

@@ -43,8 +43,9 @@ class SeenData(DataEntry):
     ``relation`` is ``read``: the run was seen to read it, or its stage declares it, a part of it or
     a folder around it, as a dependency; ``made``: the stage made it; ``lay there``: DVC tracked it
     in the project, and nothing of that is known; ``missing``: DVC's files named it, and it did not
-    lie on disk. None where the record does not tell. Of a file in a folder it is ``read`` where the
-    run was seen to open it, and None where not all that it opened was seen.
+    lie on disk; ``committed``: the run's commit has it, and the run was not recorded
+    (:func:`~mlflow_dvc.backfill`). None where the record does not tell. Of a file in a folder it is
+    ``read`` where the run was seen to open it, and None where not all that it opened was seen.
     """
 
     relation: Relation | None = None
@@ -57,7 +58,8 @@ class Match:
     ``started`` is ISO 8601 in UTC, empty where MLflow does not know it; ``status`` is MLflow's
     word, as in :class:`~mlflow_dvc.RunRecord`. ``stage`` is DVC's address of the run's stage.
     ``data_version`` is equal for runs that read the same data. An entry stands in ``data`` twice
-    where the run both made and read it.
+    where the run both made and read it. ``reconstructed`` is the commit that a record was read from
+    after its run, which may have seen other data; None for a record that the run made itself.
     """
 
     run_id: str
@@ -70,6 +72,7 @@ class Match:
     stage: str | None
     data_version: str | None
     data: tuple[SeenData, ...]
+    reconstructed: str | None = None
 
 
 def search(  # noqa: PLR0913 - the command has these options
@@ -232,4 +235,5 @@ def _match(run: Run, names: dict[str, str], entries: tuple[SeenData, ...]) -> Ma
         stage=tags.get(tag.STAGE) or tags.get(tag.SCRIPT_STAGE),
         data_version=tags.get(tag.DATA_VERSION),
         data=entries,
+        reconstructed=tag.from_tags(tags).reconstructed,
     )

@@ -51,7 +51,11 @@ def data_facts(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield "stage", "none that is known: the data is what DVC tracked, not what the run read"
     if snapshot.experiment:
         yield "experiment", snapshot.experiment
+    if snapshot.reconstructed:
+        yield "reconstructed", f"from commit {snapshot.reconstructed}, after the run"
     yield "data version", snapshot.data_version or "not known"
+    if snapshot.committed_version:
+        yield "data version of the commit", snapshot.committed_version
     yield "data on disk", snapshot.data_status or "unverified"
     if snapshot.lock:
         yield "dvc.lock", snapshot.lock

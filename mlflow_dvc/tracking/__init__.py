@@ -12,6 +12,7 @@ from mlflow_dvc.tracking.archive import pack_record as pack_record
 from mlflow_dvc.tracking.archive import unpacked as unpacked
 from mlflow_dvc.tracking.attached_record import FOLDER as FOLDER
 from mlflow_dvc.tracking.attached_record import RunPart as RunPart
+from mlflow_dvc.tracking.attached_record import add_record as add_record
 from mlflow_dvc.tracking.attached_record import find_fault as find_fault
 from mlflow_dvc.tracking.attached_record import has_attached as has_attached
 from mlflow_dvc.tracking.attached_record import list_attached as list_attached

@@ -278,6 +278,27 @@ def update_record(
     return now
 
 
+def add_record(
+    run: Run,
+    files: Sequence[Mapping[str, bytes]],
+    tags: Mapping[str, str],
+    tracking_uri: str | None,
+) -> None:
+    """Attach ``files`` to a run without a record, one group after the other, and then set ``tags``.
+
+    In their order: what a server does not write at once, it writes so. Raises
+    TrackingUnavailableError.
+    """
+    from mlflow.entities import RunTag
+
+    run_id = run.info.run_id
+    with client_for(tracking_uri) as client:
+        for group in filter(None, files):
+            attach_files(client.tracking_uri, run_id, group, FOLDER, run.info.artifact_uri)
+        with one_request():
+            client.log_batch(run_id, tags=[RunTag(*pair) for pair in tags.items()])
+
+
 def _tags_of(part: RunPart, parts: Sequence[RunPart]) -> dict[str, str]:
     """What a run has of the part, and the hashes of all its ``parts``, which share their tags."""
     own = tag.to_tags(part.snapshot) if part.is_first else tag.later_tags(part.snapshot)

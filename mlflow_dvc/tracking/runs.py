@@ -22,17 +22,23 @@ _RUN_ID = re.compile(r"[0-9a-f]{1,32}")
 
 
 def find_runs(
-    filter_string: str, tracking_uri: str | None = None, experiment_id: str | None = None
+    filter_string: str,
+    tracking_uri: str | None = None,
+    experiment_id: str | None = None,
+    *,
+    deleted: bool = False,
 ) -> Iterator[Run]:
     """Every run that ``filter_string`` (MLflow's syntax) matches, newest first.
 
-    It is asked for in each active experiment, or in the one of ``experiment_id`` alone.
+    It is asked for in each active experiment, or in the one of ``experiment_id`` alone. With
+    ``deleted`` those are among them that were deleted.
     """
     from mlflow.entities import ViewType
 
+    view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
     with client_for(tracking_uri) as client:
         experiments = [experiment_id] if experiment_id else list(_experiments(client))
-        yield from map(_bounded, _runs(client, filter_string, ViewType.ACTIVE_ONLY, experiments))
+        yield from map(_bounded, _runs(client, filter_string, view, experiments))
 
 
 def has_runs(filter_string: str, tracking_uri: str | None = None) -> bool:

@@ -116,6 +116,9 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     status += ", as frozen before" if snapshot.frozen else ""
     status += f", record {snapshot.seal}" if snapshot.seal not in (None, "none") else ""
     yield "data", f"version {version}  ({count} output{'' if count == 1 else 's'}{status})"
+    if snapshot.reconstructed:
+        yield "reconstructed", f"from commit {snapshot.reconstructed}, after the run"
+        yield "", f"the commit has data version {snapshot.committed_version or 'unknown'}"
     if stage := snapshot.stage or snapshot.script_stage:
         yield "stage", stage + ("" if snapshot.stage else "  (the script is its dependency)")
     if snapshot.changed:

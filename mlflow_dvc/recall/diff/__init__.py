@@ -195,12 +195,16 @@ class _LoadedRun:
         return [path for path in self._files if is_params_file(path, self.snapshot)]
 
     def data(self) -> RunData:
-        return RunData(self._name, self.snapshot, complete=not self._is_by_tags)
+        complete = not (self._is_by_tags or self.snapshot.reconstructed)
+        return RunData(self._name, self.snapshot, complete=complete)
 
     def words(self) -> dict[str, str]:
         """What else the record says, by the name of the tag."""
         told = tag.to_tags(self.snapshot)
-        names = (tag.STAGE, tag.SCRIPT_STAGE, tag.EXPERIMENT, tag.DATA_VERSION, tag.GIT_DIRTY)
+        names = (
+            tag.STAGE, tag.SCRIPT_STAGE, tag.EXPERIMENT, tag.DATA_VERSION, tag.COMMITTED_VERSION,
+            tag.GIT_DIRTY,
+        )  # fmt: skip
         return {name: told[name] for name in names if name in told}
 
     def notes(self) -> Iterator[str]:

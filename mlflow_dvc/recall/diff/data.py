@@ -98,7 +98,16 @@ def _change(path: str, old: RunData, new: RunData) -> DataChange | None:
     if was.hash == now.hash and was.algorithm != now.algorithm:
         what = f"the same version of something else: {was.algorithm}, then {now.algorithm}"
         return DataChange(path, "modified", was, now, reason=what)
-    return None if was.hash == now.hash else DataChange(path, "modified", was, now)
+    return None if was.hash == now.hash else _modified(path, was, now)
+
+
+def _modified(path: str, was: DataEntry, now: DataEntry) -> DataChange:
+    """Of a reconstructed run it is not known what it saw: its commit has another."""
+    pairs = (("old", was), ("new", now))
+    if names := [name for name, entry in pairs if entry.certainty == "committed"]:
+        why = f"{' and '.join(names)}: only the commit tells; the run may have seen another"
+        return DataChange(path, "unknown", was, now, reason=why)
+    return DataChange(path, "modified", was, now)
 
 
 def _kind(entry: DataEntry) -> str:

@@ -163,6 +163,8 @@ class DownstreamTracer:
 
 
 def _unread(evidence: RunEvidence) -> str:
+    if evidence.snapshot.reconstructed:
+        return "reconstructed: the run's commit has it; what the run read is not known"
     reader = "the run was not seen to" if evidence.snapshot.knows_reads else "the stage does not"
     return f"it lay there; {reader} read it"
 

@@ -52,6 +52,7 @@ def of_run(run: Run, experiments: Experiments) -> Node:
         "stage": tags.get(tag.STAGE) or tags.get(tag.SCRIPT_STAGE),
         "data_version": tags.get(tag.DATA_VERSION),
         "seal": tags.get(tag.SEAL),
+        "reconstructed": tags.get(tag.RECONSTRUCTED),
     }
     run_id = run.info.run_id
     return Node(run_key(run_id), "run", run.info.run_name or "", run_id, _told(facts))

@@ -282,6 +282,8 @@ def _doubt_of(entry: DataEntry) -> str:
     """Why the hash is no fact about the run; empty where it is one."""
     if entry.hash is None:
         return nodes.UNKNOWN
+    if entry.certainty == "committed":
+        return "reconstructed: the hash is what the run's commit has; it may have seen another"
     if entry.certainty == "stale":
         return "only the lock of an earlier run tells its hash"
     if entry.state == "missing":

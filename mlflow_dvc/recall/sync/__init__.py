@@ -73,7 +73,9 @@ def _was_late(run: Run) -> SyncResult:
 def _not_here(run: Run) -> SyncResult:
     stage = run.data.tags.get(tag.STAGE)
     why = "it is of no stage that `dvc repro` ran"
-    if stage:
+    if tag.RECONSTRUCTED in run.data.tags:
+        why = "it was reconstructed from its commit: what its stage made is not known"
+    elif stage:
         why = "it is of another project or another commit than git has here, or its stage is gone"
         if run.info.status in ("FAILED", "KILLED"):
             why = "it failed"

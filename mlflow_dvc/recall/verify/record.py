@@ -36,7 +36,9 @@ def _judge(run: StoredRecord) -> tuple[Verdict, str]:
     doubt = _version_fault(run.snapshot)
     if fault := _entry_fault(run) or (doubt if _is_version_of_inputs(run.snapshot) else ""):
         return "TAMPERED", fault
-    if not doubt and run.snapshot.data_status == "unverified" and run.data():
+    if commit := run.snapshot.reconstructed:
+        doubt = f"it was reconstructed from commit {commit}: what the run read, nobody saw"
+    elif not doubt and run.snapshot.data_status == "unverified" and run.data():
         doubt = "what lay on disk was never compared with what DVC's files say"
     return ("UNVERIFIED", doubt) if doubt else ("PASS", "")
 
@@ -170,7 +172,7 @@ def _single_fault(run: StoredRecord, path: str) -> str:
     for stage in run.reading.stages if path.endswith(".dvc") else ():
         for out in stage.outs if stage.address == path else ():
             entry = said.get(out.path)
-            if entry is not None and _differs(entry, out, ("locked",)):
+            if entry is not None and _differs(entry, out, ("locked", "committed")):
                 return f"{out.path} is {out.hash} there, recorded was {entry.hash}"
     return ""
 
@@ -216,7 +218,7 @@ def _contradicted(run: StoredRecord) -> Iterator[tuple[str, str]]:
         # was on disk need not have been in the lock.
         if entry is None or entry.hash == out.hash:
             continue
-        certainties = ("locked", "sealed")  # nothing is sealed in a run that was not
+        certainties = ("locked", "sealed", "committed")  # nothing is sealed in a run that was not
         differs = entry.certainty == "sealed" if is_sealed else _differs(entry, out, certainties)
         if differs:
             yield lock, f"{out.path} is {out.hash} there, recorded was {entry.hash}"

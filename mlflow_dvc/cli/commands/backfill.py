@@ -1,0 +1,104 @@
+"""The command ``backfill``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from mlflow_dvc.cli.options import (
+    NO,
+    NOTHING,
+    RECORD,
+    YES,
+    command,
+    json_option,
+    print_json,
+    tracking_uri_option,
+)
+from mlflow_dvc.errors import MlflowDvcError
+
+_INTERRUPTED = 130
+
+
+@command(
+    RECORD,
+    "Add records to runs from before, read from their commits.",
+    "backfill --dry-run",
+    "backfill --experiment churn --yes",
+)
+@click.option("--experiment", metavar="NAME", help="Only the runs of this one: a name, or an id.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
+@click.option("--yes", is_flag=True, help="Write without asking.")
+@json_option
+@tracking_uri_option
+@click.pass_context
+def backfill(  # noqa: PLR0913, PLR0917 - one for each option
+    ctx: click.Context,
+    experiment: str | None,
+    dry_run: bool,
+    yes: bool,
+    json_: bool,
+    tracking_uri: str | None,
+) -> None:
+    """Give runs that were made before this package a record, read from their commits.
+
+    Call it inside the project. Of each run that has no record, and whose commit MLflow noted, DVC's
+    files of that commit are read from git. The record is marked as reconstructed: the run may have
+    read other data than its commit says, and no command takes it for seen. Nothing that a run has
+    is changed. What was written stays when this is interrupted; call it again to go on.
+
+    Exits with 0 when every run has a record then, with 1 when some have none, with 3 when there is
+    no run.
+    """
+    from mlflow_dvc.cli import terminal
+    from mlflow_dvc.cli.render import backfill as render
+
+    asked = {"experiment": experiment, "tracking_uri": tracking_uri}
+    is_asking = not (dry_run or yes)
+    found = _follow(ctx, dry_run=dry_run or is_asking, **asked)
+    if is_asking and (count := sum(one.verdict == "reconstructed" for one in found)):
+        _ask(count)
+        found = _follow(ctx, dry_run=False, **asked)
+    if json_:
+        print_json(render.backfill_json(found))
+    else:
+        render.print_results(found)
+    terminal.say(render.summary(found, dry_run=dry_run))
+    if not found:
+        ctx.exit(NOTHING)
+    ctx.exit(NO if any(one.verdict == "left" for one in found) else YES)
+
+
+def _follow(ctx: click.Context, **asked: Any) -> list[Any]:
+    """All results; when interrupted, says how many runs have a record by then, and exits."""
+    from mlflow_dvc.cli import terminal
+    from mlflow_dvc.recall.backfill import start_backfill
+
+    found: list[Any] = []
+    try:
+        with terminal.waiting("asking for the runs"):
+            started = start_backfill(**asked)
+        doing = "reading commits" if asked["dry_run"] else "writing records"
+        with terminal.counting(doing) as (_, count):
+            for result in started:
+                found.append(result)
+                count(len(found), started.total)
+    except KeyboardInterrupt:
+        done = sum(one.changed for one in found)
+        terminal.say(f"interrupted: {done} records were written; call it again to go on")
+        ctx.exit(_INTERRUPTED)
+    return found
+
+
+def _ask(count: int) -> None:
+    """Raises MlflowDvcError on any other answer than yes."""
+    question = f"Write {count} record{'' if count == 1 else 's'}, marked as reconstructed? [y/N] "
+    click.echo(question, nl=False, err=True)
+    line = sys.stdin.readline()
+    if not line:  # nobody is there to answer
+        click.echo(err=True)
+    if line.strip().lower() not in {"y", "yes"}:
+        remedy = "Say --yes to write without being asked, --dry-run to see what would be written"
+        raise MlflowDvcError("nothing was written", remedy)
