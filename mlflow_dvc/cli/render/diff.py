@@ -95,7 +95,8 @@ def _table(
 def _data(console: Console, data: DataDiff) -> None:
     if not data.changes:
         if data.unchanged:
-            console.print(f"\n[bold]data[/bold]  the same: {_counted(data.unchanged, 'path')}")
+            said = "the same" if data.differs is False else "not known to differ"
+            console.print(f"\n[bold]data[/bold]  {said}: {_counted(data.unchanged, 'path')}")
         return
     rows = [
         (f"{_mark(one.status)} {one.path}", *_columns(one.old, one.new)) for one in data.changes

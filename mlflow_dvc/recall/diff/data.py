@@ -53,6 +53,7 @@ class RunData:
     def __init__(self, name: str, snapshot: Snapshot, *, complete: bool = True) -> None:
         self.name = name
         self.is_recorded = bool(snapshot)
+        self.is_reconstructed = snapshot.reconstructed is not None
         # What git has of the outputs is told here too: it is no code.
         in_git = (entry for entry in snapshot.data if not entry.cached and entry.is_fact)
         self.saw = {entry.path: entry for entry in (*in_git, *reversed(snapshot.observed_data))}
@@ -79,7 +80,9 @@ def compare_data(old: RunData, new: RunData, root: str | None) -> DataDiff:
         return DataDiff(notes=tuple(f"{name}: the run carries no record" for name in silent))
     paths = sorted(old.paths | new.paths)
     changes = [change for path in paths if (change := _change(path, old, new))]
-    return DataDiff(tuple(_with_files(changes, root)), len(paths) - len(changes))
+    claimed = [side.name for side in (old, new) if side.is_reconstructed]
+    notes = tuple(f"{name}: of its data only its commit tells" for name in claimed)
+    return DataDiff(tuple(_with_files(changes, root)), len(paths) - len(changes), notes)
 
 
 def _change(path: str, old: RunData, new: RunData) -> DataChange | None:

@@ -86,8 +86,8 @@ stages:
     foreach: ${regions}
     do:
       cmd: python clean.py ${item}
-      deps: [clean.py, raw/${item}.csv]
-      outs: [clean/${item}.csv]
+      deps: [clean.py, "raw/${item}.csv"]
+      outs: ["clean/${item}.csv"]
   fit:
     cmd: python fit.py
     deps: [fit.py, clean/north.csv, clean/south.csv]
@@ -153,7 +153,7 @@ def monorepo(project: Project, run: Run) -> None:
     project.write("ml/regions.yaml", "regions: [north, south]\n")
     project.write("ml/clean.py", CLEAN)
     project.write("ml/fit.py", FIT)
-    inside = Project(project.root / "ml")
+    inside = Project(project.root / "ml", project.env)
     inside.dvc("init", "--quiet", "--subdir")
     for number in range(2):
         for region in ("north", "south"):
@@ -331,3 +331,55 @@ def test_history(before: Path, request: pytest.FixtureRequest):
     again = filled(before)
     assert {one.verdict for one in again.values()} <= {"recorded", "left"}
     assert state(before) == (now_rows, now_files)
+
+
+KILLED = """\
+import os
+import signal
+import sys
+
+import mlflow_dvc
+
+left = int(sys.argv[1])
+
+
+def watch(event, args):
+    global left
+    if event == "open" and "/artifacts/" in str(args[0]) and "w" in str(args[1]):
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+sys.addaudithook(watch)
+mlflow_dvc.backfill()
+"""
+
+
+@pytest.mark.parametrize("before", ["get-started"], indirect=True)
+def test_killed(before: Path, tmp_path: Path):
+    """Whichever file it was killed at, another call leaves the store as if nothing had been."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    shutil.copy(before / "mlflow.db", kept)
+    shutil.copytree(before / "artifacts", kept / "artifacts")
+    filled(before)
+    rows, files = state(before)
+    per_run = sum("/dvc/" in path for path in files) // 5
+    (tmp_path / "killed.py").write_text(KILLED)
+    for number in (1, 2, per_run, per_run + 1, 2 * per_run):
+        shutil.rmtree(before / "artifacts")
+        shutil.copytree(kept / "artifacts", before / "artifacts")
+        shutil.copy(kept / "mlflow.db", before)
+        done = Project(before / "project").call(
+            sys.executable, str(tmp_path / "killed.py"), str(number)
+        )
+        assert done.returncode != 0, done.stderr
+        there, _ = state(before)
+        assert not rows <= there
+        filled(before)
+        now_rows, now_files = state(before)
+        assert now_rows == rows
+        assert {path: now_files[path][0] for path in now_files} == {
+            path: files[path][0] for path in files
+        }
