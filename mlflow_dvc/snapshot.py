@@ -329,6 +329,8 @@ _OF_DATA_READ = _checks(DataRead, path=as_name)
 _OF_READS = _checks(Reads, data=lambda raw: _items(DataRead, _OF_DATA_READ, raw))
 _OF_SNAPSHOT = _checks(
     Snapshot,
+    reconstructed=optional(as_line),
+    committed_version=optional(as_line),
     reads=lambda raw: Reads(**{"status": "off", **checked(_OF_READS, raw)}) if raw else None,
     schema=as_count,
     git=lambda raw: GitState(**{"sha": None, **checked(_OF_GIT, raw)}) if raw else None,

@@ -405,8 +405,9 @@ def _scalar_tags(snapshot: Snapshot) -> Iterator[tuple[str, str | None]]:
     yield EXPERIMENT, _truncate(snapshot.experiment)
     if snapshot.root not in (None, "."):
         yield ROOT, _truncate(snapshot.root)
-    yield RECONSTRUCTED, snapshot.reconstructed and f"{_FROM_COMMIT}{snapshot.reconstructed}"
-    yield COMMITTED_VERSION, snapshot.committed_version
+    commit = snapshot.reconstructed
+    yield RECONSTRUCTED, _truncate(commit and f"{_FROM_COMMIT}{commit}")
+    yield COMMITTED_VERSION, _truncate(snapshot.committed_version)
     yield DATA_VERSION, snapshot.data_version
     yield LOCK, snapshot.lock
     yield DATA_STATUS, snapshot.data_status

@@ -37,6 +37,7 @@ _MAX_ARCHIVES = 2  # `diff` looks at two runs
 _MAX_RETRIES = 20  # files that did not come with their folder
 _SERVED = "/api/2.0/mlflow-artifacts/artifacts"  # where a server has what it keeps itself
 _PLAIN = re.compile(r"(?!.*\.\./)[\w/.@+=, -]+")  # MLflow takes other names for an attack
+_UPLOADING = ".artifact.uploading."  # what MLflow was writing when it was killed; it lists none
 _DIRECT = frozenset({"", "file", "s3", "gs", "http", "https", "mlflow-artifacts"})
 
 
@@ -263,6 +264,8 @@ def _list_local(where: str, folder: str) -> Iterator[FileInfo]:
         return
     with os.scandir(where) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith(_UPLOADING):
+                continue
             is_folder = entry.is_dir()
             size = None if is_folder else entry.stat().st_size
             yield FileInfo(f"{folder}/{entry.name}", is_folder, size)

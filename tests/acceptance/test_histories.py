@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -338,27 +339,29 @@ import os
 import signal
 import sys
 
-import mlflow_dvc
+from mlflow_dvc.cli.main import main
 
-left = int(sys.argv[1])
+number, left = signal.Signals[sys.argv[1]], int(sys.argv[2])
 
 
 def watch(event, args):
     global left
-    if event == "open" and "/artifacts/" in str(args[0]) and "w" in str(args[1]):
+    if event == "open" and "/artifacts/dvc/" in str(args[0]):
         left -= 1
         if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
 
 sys.addaudithook(watch)
-mlflow_dvc.backfill()
+sys.argv = ["mlflow-dvc", "backfill", "--yes"]
+main()
 """
 
 
 @pytest.mark.parametrize("before", ["get-started"], indirect=True)
 def test_killed(before: Path, tmp_path: Path):
-    """Whichever file it was killed at, another call leaves the store as if nothing had been."""
+    """Whichever file it was killed or interrupted at, another call leaves the store as if nothing
+    had been."""
     kept = tmp_path / "kept"
     kept.mkdir()
     shutil.copy(before / "mlflow.db", kept)
@@ -367,19 +370,24 @@ def test_killed(before: Path, tmp_path: Path):
     rows, files = state(before)
     per_run = sum("/dvc/" in path for path in files) // 5
     (tmp_path / "killed.py").write_text(KILLED)
-    for number in (1, 2, per_run, per_run + 1, 2 * per_run):
+    kills = [("SIGKILL", one) for one in (1, 2, per_run, 2 * per_run)]
+    for name, number in (*kills, ("SIGINT", per_run + 1)):
         shutil.rmtree(before / "artifacts")
         shutil.copytree(kept / "artifacts", before / "artifacts")
         shutil.copy(kept / "mlflow.db", before)
-        done = Project(before / "project").call(
-            sys.executable, str(tmp_path / "killed.py"), str(number)
-        )
-        assert done.returncode != 0, done.stderr
+        script = str(tmp_path / "killed.py")
+        done = Project(before / "project").call(sys.executable, script, name, str(number))
+        assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL, 130), done.stderr
+        said = "interrupted: 1 records were written; call it again to go on"
+        assert (said in done.stderr) == (name == "SIGINT")
         there, _ = state(before)
         assert not rows <= there
         filled(before)
         now_rows, now_files = state(before)
         assert now_rows == rows
-        assert {path: now_files[path][0] for path in now_files} == {
-            path: files[path][0] for path in files
-        }
+        # What MLflow was writing stays under a name of its own, which it does not list.
+        whole = {path: now_files[path][0] for path in now_files if ".uploading." not in path}
+        assert whole == {path: files[path][0] for path in files}
+        for run in all_runs(before):
+            [found] = mlflow_dvc.verify(run.info.run_id)
+            assert found.verdict == "UNVERIFIED"

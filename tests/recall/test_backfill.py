@@ -314,3 +314,55 @@ def test_outside(tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MlflowDvcError, match="no git repository at or above"):
         mlflow_dvc.backfill()
+
+
+def test_goes_on(project: Project, runs: Any, attached: Attached):
+    """A reconstructed run that goes on gets a part that was seen; its first record stays."""
+    project.python("run.py", **OFF)
+    [run] = runs()
+    run_id = run.info.run_id
+    assert fill()[run_id].verdict == "reconstructed"
+    before = attached(run_id)
+    script = f"import mlflow\nwith mlflow.start_run(run_id={run_id!r}):\n    pass\n"
+    project.python(str(project.write("again.py", script)))
+    after = attached(run_id)
+    assert before.items() <= {**after, "record.md": before["record.md"]}.items()
+    shown = mlflow_dvc.show(run_id)
+    [part] = shown.later
+    assert (shown.snapshot.reconstructed, part.snapshot.reconstructed) == (
+        shown.snapshot.git.sha,
+        None,
+    )
+    assert fill()[run_id].verdict == "recorded"
+
+
+@pytest.mark.usefixtures("unrecorded")
+def test_store_among_the_outputs(project: Project):
+    """A run whose artifacts DVC tracks is left: to write there would change data."""
+    client = mlflow.MlflowClient()
+    place = project.root / "tracked"
+    experiment = client.create_experiment("inside", artifact_location=place.as_uri())
+    run_id = client.create_run(
+        experiment, tags={COMMIT: project.git("rev-parse", "HEAD")}
+    ).info.run_id
+    client.log_text(run_id, "mine", "notes.txt")
+    client.set_terminated(run_id)
+    project.dvc("add", "--quiet", "tracked", **OFF)
+    result = fill(experiment="inside")[run_id]
+    assert (result.verdict, "it is kept in tracked, an output of tracked.dvc" in result.reason) == (
+        "left",
+        True,
+    )
+
+
+@pytest.mark.usefixtures("unrecorded")
+def test_a_stage_that_never_ran(project: Project):
+    """Data of which the commit has no hash is named, and there is no version of the inputs then."""
+    (project.root / "dvc.lock").unlink()
+    project.commit()
+    run_id = make_run(project)
+    assert fill()[run_id].verdict == "reconstructed"
+    snapshot = mlflow_dvc.show(run_id).snapshot
+    assert {entry.path for entry in snapshot.data if entry.is_fact} == {"data/raw.csv"}
+    assert snapshot.committed_version is None
+    assert "data/prepared.csv: DVC's files have no hash of it" in snapshot.uncovered

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tracking
 from mlflow_dvc.capture.committed_project import CommittedProject
-from mlflow_dvc.capture.workspace import read_cached
+from mlflow_dvc.capture.workspace import read_project
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.git.repository import Repository
 from mlflow_dvc.project import Project, find_project
@@ -117,7 +117,7 @@ class Backfill:
 
     def _tracked(self) -> ProjectReading | None:
         """What DVC tracks here: a tracking store may be among it."""
-        return read_cached(self._here.dvc_root) if self._here.dvc_root else None
+        return read_project(self._here.dvc_root) if self._here.dvc_root else None
 
 
 def _open_commit(repository: Repository, sha: str) -> CommittedProject:
