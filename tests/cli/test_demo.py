@@ -19,7 +19,11 @@ EXAMPLE = ROOT / "examples" / "quickstart"
 PACKAGED = ROOT / "mlflow_dvc" / "demo" / "project"
 
 SAY_NO = ("diff", "doctor")  # what the documents' commands find: they exit with 1
-LAST = ("doctor.md", "bring-back.md")  # their commands change the project, in this order
+LAST = (
+    "doctor.md",
+    "bring-back.md",
+    "backfill.md",
+)  # their commands change the project, in this order
 
 
 def test_demo(tmp_path: Path):
