@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -17,7 +16,6 @@ from mlflow_dvc.cli.options import (
     print_json,
     tracking_uri_option,
 )
-from mlflow_dvc.errors import MlflowDvcError
 
 _INTERRUPTED = 130
 
@@ -30,7 +28,7 @@ _INTERRUPTED = 130
 )
 @click.option("--experiment", metavar="NAME", help="Only the runs of this one: a name, or an id.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
-@click.option("--yes", is_flag=True, help="Write without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Write without asking.")
 @json_option
 @tracking_uri_option
 @click.pass_context
@@ -59,7 +57,9 @@ def backfill(  # noqa: PLR0913, PLR0917 - one for each option
     is_asking = not (dry_run or yes)
     found = _follow(ctx, dry_run=dry_run or is_asking, **asked)
     if is_asking and (count := sum(one.verdict == "reconstructed" for one in found)):
-        _ask(count)
+        question = f"Write {count} record{'' if count == 1 else 's'}, marked as reconstructed?"
+        if not terminal.confirm(question, "nothing was written"):
+            ctx.exit(NO)
         found = _follow(ctx, dry_run=False, **asked)
     if json_:
         print_json(render.backfill_json(found))
@@ -90,15 +90,3 @@ def _follow(ctx: click.Context, **asked: Any) -> list[Any]:
         terminal.say(f"interrupted: {done} records were written; call it again to go on")
         ctx.exit(_INTERRUPTED)
     return found
-
-
-def _ask(count: int) -> None:
-    """Raises MlflowDvcError on any other answer than yes."""
-    question = f"Write {count} record{'' if count == 1 else 's'}, marked as reconstructed? [y/N] "
-    click.echo(question, nl=False, err=True)
-    line = sys.stdin.readline()
-    if not line:  # nobody is there to answer
-        click.echo(err=True)
-    if line.strip().lower() not in {"y", "yes"}:
-        remedy = "Say --yes to write without being asked, --dry-run to see what would be written"
-        raise MlflowDvcError("nothing was written", remedy)
