@@ -42,10 +42,19 @@ def is_foreign(url: str, own: OwnAddresses) -> bool:
     return address.scheme in _WEB and address not in own
 
 
+def redirected(root: str, url: str) -> str:
+    """The address that git asks for ``url`` by the user's own settings: ``url.<base>.insteadOf``.
+
+    Where a repository has moved to is told so, for all records that name its old place.
+    """
+    said = os.fsdecode(git_output(root, "ls-remote", "--get-url", url)).rstrip("\n")
+    return said if not url.startswith("-") and said else url
+
+
 @contextmanager
 def git_access(root: str, url: str, own: OwnAddresses) -> Iterator[GitAccess]:
     """How git, called in ``root``, may ask at ``url``."""
-    if not is_foreign(url, own):
+    if not is_foreign(url, own) or redirected(root, url) != url:
         yield GitAccess()
         return
     settings = ("http.extraHeader=", "http.cookieFile=", "core.askPass=", "credential.helper=")

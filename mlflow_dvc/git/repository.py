@@ -17,7 +17,7 @@ from functools import cached_property
 from mlflow_dvc.addresses import Address, OwnAddresses, why_anonymous
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.git.commit_files import blob_names
-from mlflow_dvc.git.credentials import GitAccess, git_access, is_foreign
+from mlflow_dvc.git.credentials import GitAccess, git_access, is_foreign, redirected
 from mlflow_dvc.git.head import common_dir, find_git_dir, is_relative_path, is_same_remote, is_sha
 from mlflow_dvc.git.links import links_out
 from mlflow_dvc.git.run import GitTimeoutError, ask_remote_once, fault_line, run_git
@@ -162,8 +162,10 @@ class Repository:
         main = os.path.dirname(common_dir(find_git_dir(self.root)))  # a linked work tree has two
         # As they are written, and as git reads them.
         known = [*self._remote_urls(), *(self.url_of(name) for name in self.remotes())]
-        beside = (os.path.join(self.root, one) if is_relative_path(one) else one for one in known)
-        return any(is_same_remote(url, one) for one in (*beside, self.root, main))
+        beside = [os.path.join(self.root, one) if is_relative_path(one) else one for one in known]
+        asked = {url, redirected(self.root, url)}
+        here = (*beside, self.root, main)
+        return any(is_same_remote(name, one) for name in asked for one in here)
 
     def resolve(self, revision: str) -> str | None:
         """The commit that ``revision`` names here, None where it names none."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from conftest import SECONDS, Project, missing
+from conftest import PYTHON, SECONDS, Project, missing
 
 pytestmark = pytest.mark.tools
 
@@ -116,43 +115,64 @@ def test_datahub(recorded: Project, tracking_uri: str, tools, tmp_path: Path):
     assert found[edge["destinationUrn"], "mlModelProperties"]["trainingJobs"] == [instance]
 
 
-def told(project: Project, uri: str, run_id: str) -> dict[str, Any]:
-    """What each command says of a run, less what a server gives to a run."""
+def told(project: Project, uri: str, run: Any) -> dict[str, Any]:
+    """What each command says of a run, less what is of the server."""
 
     def ask(*words: str) -> Any:
         done = project.cli(*words, "--json", MLFLOW_TRACKING_URI=uri)
         assert done.returncode in (0, 1, 2), done.stderr
         return json.loads(done.stdout)
 
-    verified = ask("verify", run_id)["runs"][0]
-    lineage = ask("lineage", run_id)
+    [verified] = ask("verify", run.info.run_id)["runs"]
+    lineage = ask("lineage", run.info.run_id)
+    found = ask("search", "data/prepared.csv")["runs"]
     return {
-        "show": ask("show", run_id)["snapshot"],
+        "show": ask("show", run.info.run_id)["snapshot"],
         "verify": [(one["part"], one["name"], one["verdict"]) for one in verified["items"]],
-        "search": run_id in [one["run_id"] for one in ask("search", "data/prepared.csv")["runs"]],
-        "lineage": lineage,
+        "search": run.info.run_id in [one["run_id"] for one in found],
+        "lineage": sorted(
+            (one["kind"], one["name"])
+            for one in lineage["nodes"]
+            if one["kind"] in ("run", "data", "code")
+        ),
     }
 
 
-def test_moved_by_export_import(
-    recorded: Project, tracking_uri: str, tools, tmp_path, empty_database
+@pytest.mark.parametrize("with_plugin", [False, True])
+def test_moved_by_export_import(  # noqa: PLR0917
+    recorded: Project, tracking_uri: str, mlflow_server: str, tools, tmp_path: Path, with_plugin
 ):
-    """Runs that mlflow-export-import took to another server answer as before."""
-    shutil.copy(empty_database, tmp_path / "moved.db")
-    there = f"sqlite:///{tmp_path}/moved.db"
+    """Runs that mlflow-export-import took to another server answer as before, also where the
+    program that takes them there has this package."""
     before = newest()
-    kept = told(recorded, tracking_uri, before.info.run_id)
-    package = "mlflow_export_import.experiment"
+    kept = told(recorded, tracking_uri, before)
     folder = str(tmp_path / "exported")
+    package = "mlflow_export_import.experiment"
     words = ("--experiment", "tests", "--output-dir", folder)
     done = tools("-m", f"{package}.export_experiment", *words)
     assert done.returncode == 0, done.stderr[-3000:]
-    words = ("--input-dir", folder, "--experiment-name", "moved")
-    done = tools("-m", f"{package}.import_experiment", *words, MLFLOW_TRACKING_URI=there)
+    words = ("-m", f"{package}.import_experiment", "--input-dir", folder)
+    words = (*words, "--experiment-name", tmp_path.name)
+    if with_plugin:
+        [there] = tools(
+            "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
+        ).stdout.split()
+        recorded.write("src/train.py", "# of today\n")
+        env = {"MLFLOW_TRACKING_URI": mlflow_server, "PYTHONPATH": there}
+        done = recorded.call(PYTHON, *words, **env)
+        recorded.git("checkout", "--quiet", "src/train.py")
+    else:
+        done = tools(*words, MLFLOW_TRACKING_URI=mlflow_server)
     assert done.returncode == 0, done.stderr[-3000:]
-    mlflow.set_tracking_uri(there)
-    found = mlflow.search_runs(experiment_names=["moved"], output_format="list")
-    [after] = [run for run in found if run.data.tags["mlflow.runName"] == before.info.run_name]
-    print(json.dumps(told(recorded, there, after.info.run_id), indent=1)[:9000])
-    print(json.dumps(kept["lineage"], indent=1)[:3000])
-    assert told(recorded, there, after.info.run_id) == kept
+    mlflow.set_tracking_uri(mlflow_server)
+    found = mlflow.search_runs(experiment_names=[tmp_path.name], output_format="list")
+    [after] = [run for run in found if run.info.run_name == before.info.run_name]
+    assert told(recorded, mlflow_server, after) == kept
+    restored = recorded.cli(
+        "restore", after.info.run_id, "--to", str(tmp_path / "back"),
+        MLFLOW_TRACKING_URI=mlflow_server,
+    )  # fmt: skip
+    assert restored.returncode == 0, restored.stdout + restored.stderr
+    assert (tmp_path / "back/models/model.txt").read_bytes() == (
+        recorded.root / "models/model.txt"
+    ).read_bytes()

@@ -99,6 +99,18 @@ def test_an_address_of_the_user(
     assert credentials.exists()
 
 
+def test_an_address_that_has_moved(
+    pipeline: Project, asked: tuple[str, list[str]], credentials: Path
+):
+    """Where the user sends an address (``insteadOf``), git asks as it does by itself."""
+    address, told = asked
+    old = "https://old.example.org/team/"
+    pipeline.git("config", "--global", f"url.{address}/.insteadOf", old)
+    assert Repository(str(pipeline.root)).fetch(SHA, f"{old}x.git")
+    assert secrets(told)
+    assert all(head.startswith("/x.git") for head in told)
+
+
 def test_a_password_for_one_host(pipeline: Project, asked: tuple[str, list[str]], tmp_path: Path):
     """A password that git keeps for this host is used: the user gave it for the address."""
     address, told = asked

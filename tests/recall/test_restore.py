@@ -906,6 +906,17 @@ def test_remote_spelled_otherwise(pipeline: Project, made: Make, tmp_path: Path)
         assert locate_project(load_record(run_id)).repository is None
 
 
+def test_remote_that_has_moved(pipeline: Project, made: Make, tmp_path: Path):
+    """A run whose commit is gone is of the repository that git is sent to for the run's address."""
+    run_id = lose_commit(pipeline, made, remote_url="https://old.example.org/team/project.git")
+    strip_marks(run_id)
+    pipeline.git("config", "remote.origin.url", "git@new.example.org:other/project.git")
+    assert locate_project(load_record(run_id)).repository is None
+    base = "url.ssh://git@new.example.org/other/.insteadOf"
+    pipeline.git("config", "--global", base, "https://old.example.org/team/")
+    assert locate_project(load_record(run_id)).repository is not None
+
+
 def test_this_very_repository(pipeline: Project, made: Make, tmp_path: Path, monkeypatch):
     """A run of a clone of this repository, whose commit is gone, is of this one."""
     root = pipeline.root

@@ -182,6 +182,9 @@ def _places(
             yield from _of_repo(clone, wanted, sources, tried)
             inside = os.path.normpath(os.path.join(wanted.subdir or "", wanted.path))
             yield name, lambda target: _copy_from_project(clone.dvcfs, inside, target)
+        # A remote may have moved since that revision: where to, the repository says today.
+        if wanted.rev and (now := opened(wanted.repo, sources.repository, wanted.repo, None)):
+            yield from _of_repo(now, wanted, sources, tried)
 
 
 def _of_repo(

@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlflow_dvc.dvc_backend.storage.availability import Origin
 from mlflow_dvc.dvc_backend.storage.fetch_all import FetchOrder, fetch_all
 from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.dvc_file import runs_the_same
@@ -122,5 +123,14 @@ def restore_data(target: RestoreTarget, *, outputs: bool) -> Iterator[Check]:
 
 
 def _order(target: RestoreTarget, entry: DataEntry, where: str) -> FetchOrder:
-    origin = import_source(target.run, entry)
+    origin = import_source(target.run, entry) or _origin_of_today(target, entry)
     return FetchOrder(entry.path, entry.algorithm, entry.hash or "", where, origin)
+
+
+def _origin_of_today(target: RestoreTarget, entry: DataEntry) -> Origin | None:
+    """The run's own repository, without a project at hand: it may name another remote by now."""
+    snapshot = target.run.snapshot
+    url = snapshot.git.remote_url if snapshot.git else None
+    if url is None or target.location.dvc_root is not None:
+        return None
+    return Origin(url, None, posixpath.normpath(posixpath.join(snapshot.root or ".", entry.path)))

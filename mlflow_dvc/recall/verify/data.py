@@ -10,7 +10,7 @@ from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS
 from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, find_available
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.history import GitHistory
-from mlflow_dvc.git.repository import Repository, full_sha_or_none
+from mlflow_dvc.git.repository import GitError, Repository, full_sha_or_none
 from mlflow_dvc.paths import DATASET_SCHEME
 from mlflow_dvc.recall.imports import import_source
 from mlflow_dvc.recall.locate import ProjectLocation
@@ -41,13 +41,29 @@ def commit_settings(run: StoredRecord, location: ProjectLocation) -> bytes | Non
     sha = full_sha_or_none(run.snapshot.git.sha) if run.snapshot.git else None
     if location.repository is None or sha is None or not location.repository.has(sha):
         return None
-    inside = os.path.normpath(os.path.join(run.snapshot.root or ".", ".dvc", "config"))
-    config = location.repository.file(sha, inside.replace(os.sep, "/"))
+    config = location.repository.file(sha, _config_path(run))
     here = Path(location.dvc_root or "", ".dvc", "config")
     return None if here.is_file() and config == here.read_bytes() else config
 
 
-def find_in_commit_remotes(
+def settings_of_today(run: StoredRecord, location: ProjectLocation) -> bytes | None:
+    """Those that the run's remote has by now, where only a clone of the run's commit is at hand."""
+    url = run.snapshot.git.remote_url if run.snapshot.git else None
+    if location.repository is None or url is None:
+        return None
+    try:
+        sha = location.repository.fetch_revision(url, None)
+    except GitError:  # it cannot be asked, which is said of the commit
+        return None
+    return location.repository.file(sha, _config_path(run))
+
+
+def _config_path(run: StoredRecord) -> str:
+    inside = os.path.normpath(os.path.join(run.snapshot.root or ".", ".dvc", "config"))
+    return inside.replace(os.sep, "/")
+
+
+def find_in_other_remotes(
     settings: bytes, own: str | None, lacking: Sequence[DataRef]
 ) -> dict[str, Availability]:
     """Of data that the project's remotes lack, what those have that ``settings`` name."""

@@ -11,7 +11,8 @@ from mlflow_dvc.recall.verify.data import (
     StoreAnswer,
     commit_settings,
     data_ref,
-    find_in_commit_remotes,
+    find_in_other_remotes,
+    settings_of_today,
 )
 
 _Place = tuple[str, str | None]  # a project, and the one whose settings are the user's
@@ -40,19 +41,22 @@ class ProjectStores:
             known, reasons = self._answers[root, own]
             known.update(found)
             reasons.extend(one for one in unasked if one not in reasons)
-        self._ask_as_committed(rows)
+        self._ask_other_remotes(rows)
 
-    def _ask_as_committed(
+    def _ask_other_remotes(
         self, rows: Iterable[tuple[StoredRecord, ProjectLocation, list[DataRef]]]
     ) -> None:
-        """Of data that the project's remotes lack, those that the run's commit names."""
+        """Of data that the project's remotes lack, those of the run's commit; or, where the project
+        is that commit, those of today.
+        """
         wanted: dict[tuple[_Place, bytes], dict[str, DataRef]] = {}
         for run, location, refs in rows:
             known, _ = self.answer(location)
             lacking = [one for one in refs if known[one.key].count]
-            if not lacking or location.untrusted:
+            if not lacking:
                 continue
-            if settings := commit_settings(run, location):
+            other = settings_of_today if location.untrusted else commit_settings
+            if settings := other(run, location):
                 place = _place(location), settings
                 asked = self._asked.setdefault(place, set())
                 new = {one.key: one for one in lacking if one.key not in asked}
@@ -61,7 +65,7 @@ class ProjectStores:
             if new:
                 (_, own), settings = place
                 known, _ = self._answers[place[0]]
-                known.update(find_in_commit_remotes(settings, own, list(new.values())))
+                known.update(find_in_other_remotes(settings, own, list(new.values())))
                 self._asked[place].update(new)
 
 
