@@ -42,7 +42,7 @@ _ENVIRONMENT = {
 # What a repository answers alike until something is written there.
 _QUESTIONS = frozenset({
     ("cat-file",), ("for-each-ref",), ("ls-tree",), ("rev-parse",), ("rev-list",), ("remote",),
-    ("config", "-z", "--get-regexp"), ("merge-base",),
+    ("config", "-z", "--get-regexp"), ("merge-base",), ("ls-remote", "--get-url"),
 })  # fmt: skip
 _MAX_KEPT, _MAX_KEPT_BYTES = 20_000, 100_000
 _Answer = subprocess.CompletedProcess[bytes]
@@ -125,7 +125,7 @@ def _is_question(words: tuple[str, ...]) -> bool:
     words = tuple(dropwhile(lambda word: word.startswith("-"), words))
     if words[:1] == ("remote",):
         return len(words) == 1
-    return words[:1] in _QUESTIONS or words[:3] in _QUESTIONS
+    return any(words[:length] in _QUESTIONS for length in (1, 2, 3))
 
 
 def _run(  # noqa: PLR0913, PLR0917 - all of what run_git takes

@@ -11,6 +11,7 @@ from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, f
 from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.git.history import GitHistory
 from mlflow_dvc.git.repository import GitError, Repository, full_sha_or_none
+from mlflow_dvc.git.run import ask_remote_once
 from mlflow_dvc.paths import DATASET_SCHEME
 from mlflow_dvc.recall.imports import import_source
 from mlflow_dvc.recall.locate import ProjectLocation
@@ -49,13 +50,17 @@ def commit_settings(run: StoredRecord, location: ProjectLocation) -> bytes | Non
 def settings_of_today(run: StoredRecord, location: ProjectLocation) -> bytes | None:
     """Those that the run's remote has by now, where only a clone of the run's commit is at hand."""
     url = run.snapshot.git.remote_url if run.snapshot.git else None
-    if location.repository is None or url is None:
+    repository, path = location.repository, _config_path(run)
+    if repository is None or url is None:
         return None
-    try:
-        sha = location.repository.fetch_revision(url, None)
-    except GitError:  # it cannot be asked, which is said of the commit
-        return None
-    return location.repository.file(sha, _config_path(run))
+
+    def ask() -> bytes | None:
+        try:
+            return repository.file(repository.fetch_revision(url, None), path)
+        except GitError:  # it cannot be asked, which is said of the commit
+            return None
+
+    return ask_remote_once(("settings", url, path), ask)
 
 
 def _config_path(run: StoredRecord) -> str:
