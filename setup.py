@@ -76,6 +76,13 @@ setup(
         # MLflow loads this while it is being imported itself, and asks it for tags at every run.
         "mlflow.run_context_provider": [
             "dvc = mlflow_dvc.record.run_context:DvcRunContext",
+            # Puts the gate of the client up, where MLFLOW_DVC_POLICY is set.
+            "dvc-policy = mlflow_dvc.gate.run_context:PolicyRunContext",
+        ],
+        # `mlflow server --app-name NAME`: a server that refuses what does not meet the policy.
+        "mlflow.app": [
+            "dvc-policy = mlflow_dvc.gate.server:create_app",
+            "dvc-policy-basic-auth = mlflow_dvc.gate.server:create_basic_auth_app",
         ],
         # How MLflow's own datasets are read from, and made of, what DVC tracks.
         "mlflow.dataset_source": [

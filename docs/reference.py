@@ -39,6 +39,7 @@ FOLDERS = {
     "record": "The automatic path",
     "recall": "What people ask for",
     "cli": "The command line",
+    "gate": "Gates for models",
 }
 
 

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from mlflow_dvc.errors import NoDvcProjectError as NoDvcProjectError
     from mlflow_dvc.errors import NoProjectError as NoProjectError
     from mlflow_dvc.errors import NothingRecordedError as NothingRecordedError
+    from mlflow_dvc.errors import PolicyBrokenError as PolicyBrokenError
+    from mlflow_dvc.errors import PolicyFileError as PolicyFileError
     from mlflow_dvc.errors import RunNotFoundError as RunNotFoundError
     from mlflow_dvc.errors import TargetExistsError as TargetExistsError
     from mlflow_dvc.errors import TrackingUnavailableError as TrackingUnavailableError
+    from mlflow_dvc.errors import UnknownOriginError as UnknownOriginError
     from mlflow_dvc.errors import UnreadableRecordError as UnreadableRecordError
     from mlflow_dvc.errors import UntrackedPathError as UntrackedPathError
     from mlflow_dvc.git.history import Commit as Commit
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.backfill import BackfillResult as BackfillResult
     from mlflow_dvc.recall.backfill import BackfillVerdict as BackfillVerdict
     from mlflow_dvc.recall.backfill import backfill as backfill
+    from mlflow_dvc.recall.check import PolicyResult as PolicyResult
+    from mlflow_dvc.recall.check import RuleResult as RuleResult
+    from mlflow_dvc.recall.check import check as check
     from mlflow_dvc.recall.diff import ChangedValue as ChangedValue
     from mlflow_dvc.recall.diff import ComparedRun as ComparedRun
     from mlflow_dvc.recall.diff import Diff as Diff
@@ -124,9 +130,13 @@ _MODULES = {
     "NothingRecordedError": "errors",
     "OutputPair": "recall.reproduce.comparison",
     "PinResult": "recall.pin",
+    "PolicyBrokenError": "errors",
+    "PolicyFileError": "errors",
+    "PolicyResult": "recall.check",
     "Reads": "snapshot",
     "ReproduceResult": "recall.reproduce",
     "RestoreResult": "recall.restore",
+    "RuleResult": "recall.check",
     "RunNotFoundError": "errors",
     "RunPart": "tracking.attached_record",
     "RunRecord": "recall.show",
@@ -138,12 +148,14 @@ _MODULES = {
     "SyncVerdict": "recall.sync.result",
     "TargetExistsError": "errors",
     "TrackingUnavailableError": "errors",
+    "UnknownOriginError": "errors",
     "UnneededObject": "dvc_backend.storage.unneeded",
     "UnreadableRecordError": "errors",
     "UntrackedPathError": "errors",
     "Verdict": "recall.verdict",
     "VerifyResult": "recall.verify",
     "backfill": "recall.backfill",
+    "check": "recall.check",
     "diff": "recall.diff",
     "disabled": "settings",
     "doctor": "recall.doctor",

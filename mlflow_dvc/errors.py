@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.visible_text import escape_hidden
 
@@ -130,6 +132,42 @@ class UnreadableRecordError(MlflowDvcError):
         )
         self.run_id = run_id
         self.reason = reason
+
+
+class UnknownOriginError(MlflowDvcError):
+    """Which run made the files at ``source``, which are to be registered, is not known."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(
+            escape_hidden(
+                f"which run made the model at {public_url(source)} is not known: {reason}"
+            ),
+            "Register what a run has logged, as models:/ID or runs:/ID/PATH names it",
+        )
+        self.source = source
+
+
+class PolicyFileError(MlflowDvcError, ValueError):
+    """The policy in ``file`` cannot be read as one."""
+
+    def __init__(self, file: str, reason: str, remedy: str = "") -> None:
+        super().__init__(f"the policy {file} is none: {reason}", remedy)
+        self.file = file
+
+
+class PolicyBrokenError(MlflowDvcError):
+    """A gate refuses ``action``: what it is about does not meet the policy, or that is not known.
+
+    ``rules`` are the names of the rules that are not met, empty where none could be judged.
+    """
+
+    def __init__(
+        self, action: str, reason: str, remedy: str = "", rules: Sequence[str] = ()
+    ) -> None:
+        super().__init__(escape_hidden(f"{action} is refused: {reason}"), escape_hidden(remedy))
+        self.action = action
+        self.reason = reason
+        self.rules = tuple(rules)
 
 
 class DvcUnavailableError(MlflowDvcError, OSError):

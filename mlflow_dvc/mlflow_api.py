@@ -101,9 +101,40 @@ RUN_CONTEXT = Need(
     "mlflow.tracking.context.system_environment_context", "SystemEnvironmentContext.tags", (),
     "the run of `reproduce` is found by its stage alone",
 )  # fmt: skip
+_REGISTRY = "mlflow.tracking._model_registry"
+_UNGATED = "models are registered without a look at MLFLOW_DVC_POLICY"
+REGISTER_MODEL = Need(
+    f"{_REGISTRY}.fluent", "_register_model", ("model_uri", "name"), _UNGATED,
+)  # fmt: skip
+CREATE_VERSION = Need(
+    f"{_REGISTRY}.client", "ModelRegistryClient.create_model_version", ("source", "run_id"),
+    _UNGATED,
+)  # fmt: skip
+COPY_VERSION = Need(
+    f"{_REGISTRY}.client", "ModelRegistryClient.copy_model_version", ("src_mv",), _UNGATED,
+)  # fmt: skip
+SET_ALIAS = Need(
+    f"{_REGISTRY}.client", "ModelRegistryClient.set_registered_model_alias", ("name", "version"),
+    _UNGATED,
+)  # fmt: skip
+SET_STAGE = Need(
+    f"{_REGISTRY}.client", "ModelRegistryClient.transition_model_version_stage",
+    ("name", "version", "stage"), _UNGATED,
+)  # fmt: skip
+# Of a server; looked for when one starts, as to import them takes long.
+_HANDLERS, _OPEN = "mlflow.server.handlers", "there is no gate for its server"
+SERVER_NEEDS = (
+    Need(_HANDLERS, "get_service_endpoints", ("service", "get_handler"), _OPEN),
+    Need(_HANDLERS, "catch_mlflow_exception", ("func",), _OPEN),
+    Need(_HANDLERS, "_get_request_message", ("request_message",), _OPEN),
+    Need(_HANDLERS, "_get_model_registry_store", (), _OPEN),
+)
+# The variables by which ``mlflow server`` tells its workers what they run in, and how.
+SERVER_KIND, WORKSPACES = "_MLFLOW_SGI_NAME", "MLFLOW_ENABLE_WORKSPACES"
 NEEDS = (
     CLIENT_MADE, CREATE_RUN, SET_TERMINATED, SET_TAG, LOG_BATCH, LOG_METRIC, READ_RUN, CREATE_MODEL,
     FINALIZE_MODEL, ACTIVE_RUN, CODE_SOURCE, RUN_CONTEXT,
+    REGISTER_MODEL, CREATE_VERSION, COPY_VERSION, SET_ALIAS, SET_STAGE,
 )  # fmt: skip
 
 

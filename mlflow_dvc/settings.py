@@ -73,6 +73,16 @@ def wait_seconds() -> float:
     return _seconds("MLFLOW_DVC_WAIT", default=10.0)
 
 
+def policy() -> str | None:
+    """The policy that models must meet before they are registered: a file, or ``default``."""
+    return os.environ.get("MLFLOW_DVC_POLICY") or None
+
+
+def policy_seconds() -> float:
+    """How long a server judges one request at most; then it refuses."""
+    return _seconds("MLFLOW_DVC_POLICY_WAIT", default=60.0)
+
+
 def trusted_addresses() -> list[str]:
     """Addresses that only records name, and that the user's credentials may be used for."""
     return os.environ.get("MLFLOW_DVC_TRUST", "").replace(",", " ").split()

@@ -26,7 +26,7 @@ def folder_key(folder: str) -> str:
 def read(kind: str, key: str) -> bytes | None:
     """What was written for ``key``; None where that is nothing, or is gone."""
     try:
-        return _path(kind, key).read_bytes()
+        return path_of(kind, key).read_bytes()
     except OSError:
         return None
 
@@ -34,7 +34,7 @@ def read(kind: str, key: str) -> bytes | None:
 def write(kind: str, key: str, content: bytes) -> bool:
     """Whole or not at all. What cannot be written costs time at the next start, nothing else."""
     with suppress(OSError):
-        path = _path(kind, key)
+        path = path_of(kind, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(content)
@@ -48,7 +48,7 @@ def find(kind: str, beginning: str) -> list[str]:
     """The keys of that kind that begin so, in their order; those put back that nobody works on."""
     with suppress(OSError):
         files = [
-            one for one in os.scandir(_path(kind, "").parent) if one.name.startswith(beginning)
+            one for one in os.scandir(path_of(kind, "").parent) if one.name.startswith(beginning)
         ]
         for file in files:
             if file.name.endswith(_TAKEN) and time.time() - file.stat().st_ctime > _TAKEN_SECONDS:
@@ -61,8 +61,8 @@ def find(kind: str, beginning: str) -> list[str]:
 def take(kind: str, key: str) -> bytes | None:
     """What was written for ``key``, for this process alone; None where another one has it."""
     with suppress(OSError):
-        taken = _path(kind, key).with_suffix(_TAKEN)
-        _path(kind, key).rename(taken)
+        taken = path_of(kind, key).with_suffix(_TAKEN)
+        path_of(kind, key).rename(taken)
         return taken.read_bytes()
     return None
 
@@ -70,18 +70,21 @@ def take(kind: str, key: str) -> bytes | None:
 def put_back(kind: str, key: str) -> None:
     """For another process to take."""
     with suppress(OSError):
-        path = _path(kind, key)
+        path = path_of(kind, key)
         path.with_suffix(_TAKEN).rename(path)
 
 
 def drop(kind: str, key: str) -> None:
     """What this process has taken."""
     with suppress(OSError):
-        _path(kind, key).with_suffix(_TAKEN).unlink()
+        path_of(kind, key).with_suffix(_TAKEN).unlink()
 
 
-def _path(kind: str, key: str) -> Path:
-    """By hand, because to import platformdirs takes longer than to look at a whole project."""
+def path_of(kind: str, key: str) -> Path:
+    """The file of ``key``.
+
+    By hand, because to import platformdirs takes longer than to look at a whole project.
+    """
     home = os.path.expanduser("~")
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or home

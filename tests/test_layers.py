@@ -28,12 +28,13 @@ LAYERS = [
         "fingerprint",
         "paths",
         "mlflow_api",
+        "module_finder",
         "entry_script",
         "limits",
         "program",
         "scratch_folder",
     ],
-    ["hidden_shell"],
+    ["hidden_shell", "wrapped_methods"],
     ["process"],
     ["secrets"],
     ["errors", "guard", "project", "addresses", "foreign_values"],
@@ -46,7 +47,7 @@ LAYERS = [
     ["tracking"],
     ["datasets", "report"],
     ["record", "recall"],
-    ["cli"],
+    ["cli", "gate"],
 ]
 SLOW = {
     "dvc",
@@ -124,6 +125,10 @@ def test_nothing_slow_at_module_level():
     allowed = {
         "mlflow_dvc.record": {"mlflow"},
         "mlflow_dvc.record.run_context": {
+            "mlflow.tracking.context.abstract_context.RunContextProvider"
+        },
+        "mlflow_dvc.gate": {"mlflow"},
+        "mlflow_dvc.gate.run_context": {
             "mlflow.tracking.context.abstract_context.RunContextProvider"
         },
         "mlflow_dvc.datasets": {"mlflow"},

@@ -36,12 +36,13 @@ def test_entry_points():
     """MLflow finds the provider, and the shell the command, by entry points."""
     from mlflow.tracking.context.abstract_context import RunContextProvider
 
-    [provider] = [
+    providers = [
         point
         for point in importlib.metadata.entry_points(group="mlflow.run_context_provider")
         if point.dist.name == "mlflow-dvc"
     ]
-    assert issubclass(provider.load(), RunContextProvider)
+    assert len(providers) == 2
+    assert all(issubclass(provider.load(), RunContextProvider) for provider in providers)
     [command] = [
         point
         for point in importlib.metadata.entry_points(group="console_scripts")

@@ -8,18 +8,19 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mlflow_dvc.guard import guard
+from mlflow_dvc.module_finder import ModuleFinder
 from mlflow_dvc.observe.loaded import LoadedData, note_copied, note_loaded, note_object
 
 # https://dvc.org/doc/user-guide/project-structure/internal-files#structure-of-the-cache-directory
 _OBJECT = re.compile(r"files[/\\]md5[/\\]([0-9a-f]{2})[/\\]([0-9a-f]{30})$")
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
+_finders: list[ModuleFinder] = []  # one, or none
 _wrapped: set[str] = set()
 _methods: dict[tuple[Any, str], tuple[Any, Any]] = {}  # the library's, and ours
 
@@ -31,13 +32,15 @@ def watch_libraries() -> None:
         if module is not None:
             _wrap_module(name, module)
     waiting = _WRAPS.keys() - sys.modules.keys()
-    if waiting and not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder(waiting))
+    if waiting and not _finders:
+        _finders.append(ModuleFinder(waiting, _wrap_module, guarded=_guarded))
+        _finders[0].install()
 
 
 def unwatch_libraries() -> None:
     """Put their own methods back, wherever nobody has wrapped ours since."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    while _finders:
+        _finders.pop().remove()
     while _methods:
         (owner, name), (host, wrapper) = _methods.popitem()
         if getattr(owner, name) is wrapper:
@@ -56,40 +59,12 @@ def _is_installed(name: str) -> bool:
     return not _INSTALLED.isdisjoint(Path(file).parts)
 
 
-class _Finder:
-    """Finds no module itself: it lets a module be wrapped after whoever finds it has loaded it."""
-
-    def __init__(self, names: set[str]) -> None:
-        self._names = names
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if name not in self._names:
-            return None
-        for finder in sys.meta_path:
-            if isinstance(finder, _Finder) or not hasattr(finder, "find_spec"):
-                continue
-            if spec := finder.find_spec(name, path, target):
-                with guard(f"see what {name} reads"):
-                    _wrap_when_loaded(spec)
-                return spec
-        return None
-
-
-def _wrap_when_loaded(spec: ModuleSpec) -> None:
-    loader: Any = spec.loader
-    execute = loader.exec_module
-
-    def exec_module(module: ModuleType) -> None:
-        execute(module)
-        _wrap_module(spec.name, module)
-
-    loader.exec_module = exec_module  # of this one loader of this one module
+def _guarded(name: str) -> guard:
+    return guard(f"see what {name} reads")
 
 
 def _wrap_module(name: str, module: ModuleType) -> None:
-    with guard(f"see what {name} reads"):
+    with _guarded(name):
         owner_name, method, note = _WRAPS[name]
         owner = getattr(module, owner_name, None)
         if hasattr(owner, method) and (owner, method) not in _methods:

@@ -29,5 +29,10 @@ class Check:
 
 def overall(items: Iterable[Check]) -> Verdict:
     """The worst verdict; UNVERIFIED if there are no checks."""
-    found = {item.verdict for item in items}
+    return worst(item.verdict for item in items)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """UNVERIFIED if there are none."""
+    found = set(verdicts)
     return next((verdict for verdict in _WORST if verdict in found), "UNVERIFIED")

@@ -8,7 +8,6 @@ The wrappers run MLflow's own code outside our guard and hand its result on.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 from collections.abc import Callable, Iterator
@@ -17,8 +16,9 @@ from typing import Any
 from mlflow_dvc import mlflow_api, settings, tracking
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.record import lifecycle, model_start, observing, run_start
+from mlflow_dvc.wrapped_methods import WrappedMethods
 
-_installed: dict[tuple[type, str], Any] = {}
+_methods = WrappedMethods()
 
 
 def install() -> None:
@@ -51,20 +51,17 @@ def observe() -> None:
 def wrap_late() -> None:
     """Wrap what is not there yet when MLflow loads us."""
     for need, around in _LATE:
-        if _installed and mlflow_api.is_loaded(need):
+        if _methods and mlflow_api.is_loaded(need):
             _wrap(need, around)
 
 
 def uninstall() -> None:
     """Put MLflow's own methods back, wherever nobody has wrapped ours since."""
-    for (owner, name), (original, wrapper) in list(_installed.items()):
-        if owner.__dict__.get(name) is wrapper:
-            setattr(owner, name, original)
-        del _installed[owner, name]
+    _methods.restore()
 
 
 def is_installed() -> bool:
-    return bool(_installed)
+    return bool(_methods)
 
 
 def _creating_run(host: Callable[..., Any], client: Any, *args: Any, **kwargs: Any) -> Any:
@@ -206,25 +203,11 @@ _LATE = (
 
 def _wrap(need: mlflow_api.Need, around: Callable[..., Any]) -> bool:
     """Whether it is wrapped now."""
-    found = need.find()
-    if found is None:
-        if mlflow_api.is_expected(need):
-            warn_once(need.said)
-        return False
-    owner, original = found
-    name = original.__name__
-    if (owner, name) in _installed:
+    if _methods.wrap(need, around):
         return True
-
-    @functools.wraps(original)
-    def mlflow_dvc_wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if (owner, name) not in _installed:
-            return original(self, *args, **kwargs)
-        return around(original, self, *args, **kwargs)
-
-    _installed[owner, name] = (original, mlflow_dvc_wrapper)
-    setattr(owner, name, mlflow_dvc_wrapper)
-    return True
+    if mlflow_api.is_expected(need):
+        warn_once(need.said)
+    return False
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -27,22 +27,26 @@ _REF = re.compile(r"models:/(?P<name>.+?)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/]
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A version of a registered model. ``model_id`` is the logged model that it was made of."""
+    """A version of a registered model. ``model_id`` is the logged model that it was made of,
+    ``source`` where its files are; both may be what whoever registered it said.
+    """
 
     name: str
     version: str
     run_id: str | None
     model_id: str | None
     aliases: tuple[str, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model that a run logged (MLflow 3)."""
+    """A model that a run logged (MLflow 3). Its files are below ``artifact_uri``."""
 
     model_id: str
     name: str
     run_id: str | None
+    artifact_uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,8 +228,11 @@ def _version(raw: Any) -> ModelVersion:
     source = str(raw.source or "").removeprefix("models:/")
     model_id = getattr(raw, "model_id", None) or (source if _ID.fullmatch(source) else None)
     aliases: Iterable[str] = getattr(raw, "aliases", None) or ()
-    return ModelVersion(raw.name, str(raw.version), raw.run_id or None, model_id, tuple(aliases))
+    return ModelVersion(
+        raw.name, str(raw.version), raw.run_id or None, model_id, tuple(aliases), raw.source or ""
+    )
 
 
 def _logged(raw: Any) -> LoggedModel:
-    return LoggedModel(raw.model_id, raw.name, raw.source_run_id or None)
+    where = raw.artifact_location or ""
+    return LoggedModel(raw.model_id, raw.name, raw.source_run_id or None, where)

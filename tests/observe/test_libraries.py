@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mlflow_dvc.module_finder import ModuleFinder
 from mlflow_dvc.observe import libraries
 
 
@@ -69,7 +70,7 @@ def test_loaded_before(library: dict[str, Any]):
     assert list(library) == ["a"]
     libraries.unwatch_libraries()
     assert reader.read is before
-    assert not any(isinstance(one, libraries._Finder) for one in sys.meta_path)
+    assert not any(isinstance(one, ModuleFinder) for one in sys.meta_path)
 
 
 def test_not_as_expected(library: dict[str, Any], monkeypatch: pytest.MonkeyPatch):

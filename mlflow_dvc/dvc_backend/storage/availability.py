@@ -5,7 +5,7 @@ Only the listing of a folder is read, to ask for each of its files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.error import HTTPError
@@ -16,7 +16,9 @@ from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
 from mlflow_dvc.dvc_backend.storage.repositories import open_repository, own_repositories
 from mlflow_dvc.dvc_backend.storage.stores import (
+    Report,
     existing_hashes,
+    open_remotes,
     open_stores,
     read_listing_anywhere,
 )
@@ -30,6 +32,7 @@ _ABSENT = (404, 410)
 
 # Where it is, some of what is missing, and how much that is.
 Found = tuple[list[str], list[tuple[str, str]], int]
+OpenPlaces = Callable[[Any, str, Report], Iterator[tuple[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -67,17 +70,18 @@ class Availability:
 
 
 def find_available(
-    root: str, sought: Iterable[DataRef], *, own: str | None
+    root: str, sought: Iterable[DataRef], *, own: str | None, pushed: bool = False
 ) -> tuple[dict[str, Availability], list[str]]:
     """By :attr:`DataRef.key`; and in words what could not be asked.
 
     ``root`` is the project whose cache and remotes are asked, ``own`` the one whose settings are
-    the user's. Raises OSError where DVC cannot be asked.
+    the user's. ``pushed``: the cache does not count. Raises OSError where DVC cannot be asked.
     """
     rows = [asdict(one) for one in sought]
     if not rows:
         return {}, []
-    answer = call_dvc(run_exists, {"root": root, "sought": rows, "own": own}, _MAX_SECONDS)
+    question = {"root": root, "sought": rows, "own": own, "pushed": pushed}
+    answer = call_dvc(run_exists, question, _MAX_SECONDS)
     found = {
         key: Availability(tuple(names), tuple((path, oid) for path, oid in missing), count)
         for key, (names, missing, count) in answer["found"].items()
@@ -86,13 +90,15 @@ def find_available(
 
 
 @api.task("repo", "hash", "stores", "trust")
-def run_exists(root: str, sought: Sequence[Mapping[str, Any]], own: str | None) -> dict[str, Any]:
+def run_exists(
+    root: str, sought: Sequence[Mapping[str, Any]], own: str | None, pushed: bool
+) -> dict[str, Any]:
     """The task of the child process. It imports DVC and changes the working directory."""
     asked = [DataRef(**{**row, "origin": _origin(row.get("origin"))}) for row in sought]
     unasked: list[str] = []
     trust_only(own)
     try:
-        found = _find_in_stores(root, own, asked, unasked)
+        found = _find_in_stores(root, own, asked, unasked, open_remotes if pushed else open_stores)
     except Exception as error:  # of one project; the others are asked all the same
         unasked.append(describe_dvc_error(error))
         found = {one.key: ([], [("", one.hash)], 1) for one in asked}
@@ -103,24 +109,31 @@ def run_exists(root: str, sought: Sequence[Mapping[str, Any]], own: str | None) 
 
 
 def _find_in_stores(
-    root: str, own: str | None, asked: Sequence[DataRef], unasked: list[str]
+    root: str,
+    own: str | None,
+    asked: Sequence[DataRef],
+    unasked: list[str],
+    open_places: OpenPlaces,
 ) -> dict[str, Found]:
-    """In the cache and the remotes of the project."""
+    """In the remotes of the project, and in its cache where ``open_places`` opens it too."""
     found: dict[str, Found] = {}
     with open_read_only(root, foreign=root != own) as repo:
         for algorithm in dict.fromkeys(one.algorithm for one in asked):
             mine = [one for one in asked if one.algorithm == algorithm]
-            found |= _Search(repo, algorithm, unasked).all(mine)
+            found |= _Search(repo, algorithm, unasked, open_places).all(mine)
     return found
 
 
 class _Search:
     """Through everything that keeps data by one kind of hash."""
 
-    def __init__(self, repo: Any, algorithm: str, unasked: list[str]) -> None:
+    def __init__(
+        self, repo: Any, algorithm: str, unasked: list[str], open_places: OpenPlaces = open_stores
+    ) -> None:
         self._repo = repo
         self._algorithm = algorithm
         self._unasked = unasked
+        self._open_places = open_places
 
     def all(self, sought: Sequence[DataRef]) -> dict[str, Any]:
         files = {one.hash: list(self._files(one.hash)) for one in sought}
@@ -143,7 +156,7 @@ class _Search:
 
     def _where(self, oids: set[str]) -> dict[str, str]:
         found: dict[str, str] = {}
-        for name, odb in open_stores(self._repo, self._algorithm, self._unasked.append):
+        for name, odb in self._open_places(self._repo, self._algorithm, self._unasked.append):
             left = oids - found.keys()
             if not left:
                 break

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _MAX_INPUTS = 200  # of a run whose stage is not known: everything that lay there
+_CHANGED = "it was changed, nobody knows by whom"
+_NO_LOCK = "no lock tells what {} made it of"
 _ELSEWHERE = "an equal lock, but of another checkout, and perhaps of another project"
-_UNREAD = "declared; the run was not seen to read it"
+UNREAD = "declared; the run was not seen to read it"
 _SEALED = ("provisional", "confirmed", "contradicted")
 
 
@@ -33,9 +35,13 @@ class _Step(NamedTuple):
 
 
 class UpstreamTracer:
-    """Adds to a graph what runs and data came from. Nothing is followed twice."""
+    """Adds to a graph what runs and data came from. Nothing is followed twice.
+
+    ``gaps`` says of nodes, by their keys, why nobody knows what made them.
+    """
 
     def __init__(self, graph: GraphBuilder, tracking_uri: str | None) -> None:
+        self.gaps: dict[str, str] = {}
         self._graph = graph
         self._uri = tracking_uri
         self._names = nodes.Experiments(tracking_uri)
@@ -114,7 +120,7 @@ class UpstreamTracer:
                 if is_address(dep.path) and dep.path not in evidence.data:
                     self._graph.link(self._address(evidence, dep), stage, "read", _doubt_of(dep))
                 elif is_data:
-                    doubt = _doubt_of(dep) or (_UNREAD if _is_unread(seen, dep) else "")
+                    doubt = _doubt_of(dep) or (UNREAD if _is_unread(seen, dep) else "")
                     self._read(stage, evidence, dep.path, dep.hash, doubt)
             self._undeclared(run_key, evidence, seen)
             return
@@ -186,12 +192,15 @@ class UpstreamTracer:
         if entry.source:
             self._graph.link(self._graph.add(nodes.of_source(entry.source)), step.key, "imported")
         if not entry.is_fact or entry.state == "modified":  # then nobody knows who made it so
+            self.gaps[step.key] = _CHANGED if entry.is_fact else nodes.UNKNOWN
             return
         makers = self.makers(evidence, entry)
         for maker, doubt in makers:
             self._graph.link(self._run(maker), step.key, "made", doubt)
         if not makers and entry.stage in evidence.stages and _is_locked(evidence, entry):
             self._stage(step.key, evidence, entry.stage)
+        elif not makers and entry.stage and not entry.stage.endswith(".dvc"):
+            self.gaps[step.key] = _NO_LOCK.format(entry.stage)
 
     def _stage(self, made: str, evidence: RunEvidence, address: str) -> None:
         """A stage that logged no run of its own, as the lock tells of it."""

@@ -20,8 +20,13 @@ from mlflow_dvc.scratch_folder import scratch_folder
 MAX_GIT_SECONDS = 600.0
 
 
-def check_commit(run: StoredRecord, repository: Repository | None) -> Check:
-    """Whether a branch or tag has it, here or on a remote: what none has, git drops one day."""
+def check_commit(
+    run: StoredRecord, repository: Repository | None, *, pushed: bool = False
+) -> Check:
+    """Whether a branch or tag has it, here or on a remote: what none has, git drops one day.
+
+    ``pushed``: only what a remote has counts.
+    """
     git = run.snapshot.git
     said = git.sha if git else None
     if said is None:
@@ -33,7 +38,8 @@ def check_commit(run: StoredRecord, repository: Repository | None) -> Check:
         where = "no repository at hand: call it inside the project"
         return Check("commit", sha, "UNVERIFIED", where)
     remotes = known_remotes(run, repository)
-    return Check("commit", sha, *_judge(sha, repository, repository, remotes))
+    here = None if pushed else repository
+    return Check("commit", sha, *_judge(sha, here, repository, remotes))
 
 
 def check_pin(run: StoredRecord, repository: Repository | None) -> Iterator[Check]:
@@ -63,14 +69,17 @@ def known_remotes(run: StoredRecord, repository: Repository) -> list[str]:
     return remotes
 
 
-def check_submodules(run: StoredRecord, repository: Repository | None) -> Iterator[Check]:
-    """Check the commit of each submodule."""
+def check_submodules(
+    run: StoredRecord, repository: Repository | None, *, pushed: bool = False
+) -> Iterator[Check]:
+    """Check the commit of each submodule, as :func:`check_commit` does."""
     sha = full_sha_or_none(run.snapshot.git.sha) if run.snapshot.git else None
     if repository is None or sha is None or not repository.has(sha):
         return
     for one in list_submodules(repository, sha):
         where = os.path.join(repository.root, one.path)
-        here = Repository(where) if os.path.exists(os.path.join(where, ".git")) else None
+        is_here = not pushed and os.path.exists(os.path.join(where, ".git"))
+        here = Repository(where) if is_here else None
         remotes = [one.url] if one.url else []
         verdict, reason = _judge(one.sha, here, repository, remotes)
         yield Check("commit", one.path, verdict, f"submodule at {one.sha}: {reason}")

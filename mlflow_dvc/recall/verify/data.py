@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
+from typing import NamedTuple
 
 from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS
 from mlflow_dvc.dvc_backend.storage.availability import Availability, DataRef, find_available
@@ -23,8 +24,18 @@ from mlflow_dvc.snapshot import DataEntry
 from mlflow_dvc.tracking import write_files
 
 _UNCONFIRMED = "it can be had, but only the record says that it is what the run saw"
-StoreAnswer = tuple[dict[str, Availability], list[str]]  # what `find_available` answers
 _NO_GIT = b"[core]\nno_scm = true\n"
+
+
+class StoreAnswer(NamedTuple):
+    """What `find_available` answers, by the key of the question, and what could not be asked.
+
+    ``nowhere`` says in words which stores have none of what is missing.
+    """
+
+    kept: dict[str, Availability]
+    unasked: list[str]
+    nowhere: str
 
 
 def data_ref(run: StoredRecord, entry: DataEntry) -> DataRef | None:
@@ -82,7 +93,7 @@ def check_data(
     run: StoredRecord,
     location: ProjectLocation,
     stores: StoreAnswer,
-    unconfirmed: Set[str],
+    unconfirmed: Set[str] = frozenset(),
 ) -> Iterator[Check]:
     """``stores`` is the answer to all questions at once, ``unconfirmed`` are the paths of which
     only the record says what the run saw.
@@ -123,21 +134,20 @@ def _judge(
     stores: StoreAnswer,
     unconfirmed: Set[str],
 ) -> tuple[Verdict, str]:
-    kept, unasked = stores
     question = data_ref(run, entry)
     if question is None:
         return "UNVERIFIED", f"{entry.algorithm} hashes cannot be verified locally"
     if location.dvc_root is None:
         return "UNVERIFIED", "no DVC project at hand: call it inside the project"
-    found = kept[question.key]
+    found = stores.kept[question.key]
     if not found.count:
         known = entry.path not in unconfirmed
         return ("PASS", ", ".join(found.stores)) if known else ("UNVERIFIED", _UNCONFIRMED)
     if in_git := _in_git(run, location.repository, entry):
         return in_git
-    reason = f"{_named(found)}: neither in the cache nor on a remote"
-    if unasked:
-        return "UNVERIFIED", f"{reason}; not asked: " + "; ".join(unasked)
+    reason = f"{_named(found)}: {stores.nowhere}"
+    if stores.unasked:
+        return "UNVERIFIED", f"{reason}; not asked: " + "; ".join(stores.unasked)
     return "FAIL", reason
 
 

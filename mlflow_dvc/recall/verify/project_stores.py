@@ -19,26 +19,31 @@ _Place = tuple[str, str | None]  # a project, and the one whose settings are the
 
 
 class ProjectStores:
-    """``ask`` for some runs, as often as there are more; ``answer`` of each of them."""
+    """``ask`` for some runs, as often as there are more; ``answer`` of each of them.
 
-    def __init__(self) -> None:
+    ``pushed``: of the stores only the remotes are asked.
+    """
+
+    def __init__(self, *, pushed: bool = False) -> None:
+        self._pushed = pushed
         self._answers: dict[_Place, StoreAnswer] = {}
         self._asked: dict[tuple[_Place, bytes], set[str]] = {}
 
     def answer(self, location: ProjectLocation) -> StoreAnswer:
         """Of all hashes that were asked for there."""
-        return self._answers.setdefault(_place(location), ({}, []))
+        nowhere = "on no remote" if self._pushed else "neither in the cache nor on a remote"
+        return self._answers.setdefault(_place(location), StoreAnswer({}, [], nowhere))
 
     def ask(self, runs: Iterable[tuple[StoredRecord, ProjectLocation]]) -> None:
         rows = [(run, location, _data_refs(run)) for run, location in runs if location.dvc_root]
         wanted: dict[_Place, dict[str, DataRef]] = {}
         for _, location, refs in rows:
-            known, _ = self.answer(location)
+            known = self.answer(location).kept
             new = {one.key: one for one in refs if one.key not in known}
             wanted.setdefault(_place(location), {}).update(new)
         for (root, own), asked in wanted.items():
-            found, unasked = find_available(root, asked.values(), own=own)
-            known, reasons = self._answers[root, own]
+            found, unasked = find_available(root, asked.values(), own=own, pushed=self._pushed)
+            known, reasons, _ = self._answers[root, own]
             known.update(found)
             reasons.extend(one for one in unasked if one not in reasons)
         self._ask_other_remotes(rows)
@@ -51,7 +56,7 @@ class ProjectStores:
         """
         wanted: dict[tuple[_Place, bytes], dict[str, DataRef]] = {}
         for run, location, refs in rows:
-            known, _ = self.answer(location)
+            known = self.answer(location).kept
             lacking = [one for one in refs if known[one.key].count]
             if not lacking:
                 continue
@@ -64,7 +69,7 @@ class ProjectStores:
         for place, new in wanted.items():
             if new:
                 (_, own), settings = place
-                known, _ = self._answers[place[0]]
+                known = self._answers[place[0]].kept
                 known.update(find_in_other_remotes(settings, own, list(new.values())))
                 self._asked[place].update(new)
 

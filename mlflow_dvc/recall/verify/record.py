@@ -26,7 +26,7 @@ def check_record(run: StoredRecord) -> Check:
 
 
 def _judge(run: StoredRecord) -> tuple[Verdict, str]:
-    if lack := _lack(run):
+    if lack := find_lack(run):
         return "UNVERIFIED", lack
     faults = [] if run.folder else list(_tag_faults(run))
     if ours := [reason for key, reason in faults if key.startswith(_OURS)]:
@@ -43,7 +43,7 @@ def _judge(run: StoredRecord) -> tuple[Verdict, str]:
     return ("UNVERIFIED", doubt) if doubt else ("PASS", "")
 
 
-def _lack(run: StoredRecord) -> str:
+def find_lack(run: StoredRecord) -> str:
     """Why tags alone tell of the run; empty where they do not."""
     if "snapshot.json" not in run.files:
         return "it is not attached"
