@@ -20,15 +20,15 @@ from mlflow_dvc.dvcfiles.discovery import PIPELINE_FILE
 from mlflow_dvc.dvcfiles.lock_file import lock_path
 from mlflow_dvc.dvcfiles.reader import ProjectReader
 from mlflow_dvc.dvcfiles.reading import ProjectReading
+from mlflow_dvc.dvcfiles.stages import PARAMS
 from mlflow_dvc.git.code_files import is_program
-from mlflow_dvc.git.commit_tree import CommittedFile, list_files, read_files
-from mlflow_dvc.limits import MAX_PARAMS_BYTES
+from mlflow_dvc.git.repository import Repository
 from mlflow_dvc.paths import parents
-from mlflow_dvc.project import Project
+from mlflow_dvc.project import Project, relative
 from mlflow_dvc.scratch_folder import scratch_folder
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot
+from mlflow_dvc.visible_text import escape_hidden
 
-_MAX_SECONDS = 600.0
 _MAX_NAMED = 5
 _NAMES = frozenset({PIPELINE_FILE, lock_path(PIPELINE_FILE), ".dvcignore", ".gitignore"})
 _PARAMS_SUFFIXES = (".yaml", ".yml", ".json", ".toml", ".py")
@@ -58,7 +58,7 @@ class RunOrigin:
 class _Script:
     """``path`` is from the root of the repository, ``folder`` the working directory if it is told.
 
-    Without a path ``warning`` may say why it is not known.
+    ``warning`` says why it is not known, or not surely.
     """
 
     path: str | None = None
@@ -72,8 +72,8 @@ class CommittedProject:
     Only DVC's files and those that may hold parameters are laid there.
     """
 
-    def __init__(self, git_root: str, sha: str) -> None:
-        self._git_root = git_root
+    def __init__(self, repository: Repository, sha: str) -> None:
+        self._repository = repository
         self._sha = sha
         self._scratch = scratch_folder()
         self._readings: dict[str, tuple[ProjectReading, Mapping[str, str]]] = {}
@@ -81,12 +81,12 @@ class CommittedProject:
         self._of_runs: dict[RunOrigin, RunCapture] = {}
 
     def __enter__(self) -> CommittedProject:
-        """Raises OSError where git does not tell."""
+        """Raises GitError where git does not tell, OSError for names that cannot be written."""
         self._folder = os.path.realpath(self._scratch.__enter__())
         try:
-            self._files = list_files(self._git_root, self._sha, _MAX_SECONDS)
+            self._files = self._repository.blobs(self._sha)
             os.mkdir(os.path.join(self._folder, ".git"))  # ignore rules of git hold below it
-            for path, content in read_files(self._git_root, self._named_files(), _MAX_SECONDS):
+            for path, content in self._named_files().items():
                 self._lay(path, content)
             for root in self._roots:
                 os.makedirs(os.path.join(self._folder, root, ".dvc"), exist_ok=True)
@@ -132,20 +132,22 @@ class CommittedProject:
         found = (f"/{path}".partition("/.dvc/") for path in self._files)
         return sorted({before.lstrip("/") for before, dvc, _ in found if dvc})
 
-    def _named_files(self) -> list[CommittedFile]:
-        """DVC's files, and each file whose name stands in a dvc.yaml."""
-        of_dvc = [file for path, file in self._files.items() if _is_of_dvc(path)]
-        pipelines = [one for one in of_dvc if posixpath.basename(one.path) == PIPELINE_FILE]
-        texts = read_files(self._git_root, pipelines, _MAX_SECONDS)
-        said = b"\n".join([b"params.yaml", *(text for _, text in texts)])
-        named = [
-            file
-            for path, file in self._files.items()
-            if path.endswith(_PARAMS_SUFFIXES)
-            and file.size <= MAX_PARAMS_BYTES
-            and os.fsencode(posixpath.basename(path)) in said
-        ]
-        return list(dict.fromkeys((*of_dvc, *named)))
+    def _named_files(self) -> dict[str, bytes]:
+        """DVC's files, and each file that may hold parameters and is named in a dvc.yaml."""
+        found = self._read_files(filter(_is_of_dvc, self._files))
+        pipelines = (path for path in found if posixpath.basename(path) == PIPELINE_FILE)
+        said = b"\n".join([os.fsencode(PARAMS), *(found[path] for path in pipelines)])
+        named = (
+            path
+            for path in self._files
+            if path.endswith(_PARAMS_SUFFIXES) and os.fsencode(posixpath.basename(path)) in said
+        )
+        return {**self._read_files(named), **found}
+
+    def _read_files(self, paths: Iterable[str]) -> dict[str, bytes]:
+        blobs = {path: self._files[path] for path in paths}
+        contents = self._repository.read_blobs(blobs.values())
+        return {path: contents[blob] for path, blob in blobs.items()}
 
     def _lay(self, path: str, content: bytes) -> None:
         if _is_safe(path):
@@ -172,25 +174,33 @@ class CommittedProject:
         """The file of the commit that the program of a run was, if only one can have been."""
         if not name:
             return _Script()
-        given = name.replace("\\", "/")
+        given = name.replace("\\", "/")  # of Windows
         is_absolute = given.startswith("/") or given[1:2] == ":"
         given = posixpath.normpath(given)
-        inside = os.path.relpath(given, self._git_root).replace(os.sep, "/")
+        inside = relative(given, self._repository.root)
         if is_absolute and inside in self._files:
             return _Script(inside)
+        found = self._find_ends(given, is_absolute=is_absolute)
+        named = escape_hidden(", ".join(sorted(found)[:_MAX_NAMED]))
+        if len(found) != 1:
+            return _Script(warning=f"which of these ran is not clear: {named}" if found else "")
+        is_told = not is_absolute and not given.startswith("../")
+        folder = found[0].removesuffix(given).rstrip("/") if is_told else None
+        if folder in ("", *self._roots):
+            return _Script(found[0], folder)
+        by_its_end = f"its script is taken for {named}, by the end of {escape_hidden(given)}"
+        return _Script(found[0], folder, by_its_end)
+
+    def _find_ends(self, given: str, *, is_absolute: bool) -> list[str]:
+        """The files that the program may have been, in a clone at whatever place, or seen from a
+        folder of it.
+        """
         if is_absolute:
             parts = given.split("/")
             tails = ("/".join(parts[at:]) for at in range(1, len(parts)))
-            found = [tail for tail in tails if tail in self._files]
-        else:
-            tail = _without_parents(given)
-            found = [path for path in self._files if f"/{path}".endswith(f"/{tail}")]
-            if len(found) == 1 and tail == given:
-                return _Script(found[0], found[0].removesuffix(given).rstrip("/"))
-        if len(found) == 1:
-            return _Script(found[0])
-        named = ", ".join(sorted(found)[:_MAX_NAMED])
-        return _Script(warning=f"which of these ran is not clear: {named}" if found else "")
+            return [tail for tail in tails if tail in self._files]
+        tail = _without_parents(given)
+        return [path for path in self._files if f"/{path}".endswith(f"/{tail}")]
 
     def _find_root(self, script: _Script) -> str:
         """The DVC project of a run: as when it starts, above its working directory, else above its

@@ -38,6 +38,7 @@ _LISTING_SECONDS = 8.0
 _answering: set[str] = set()
 _silent: set[str] = set()
 _SHA256_DIGITS = 64  # digits
+_MAX_HEAD_BYTES = 200  # of an answer: the name, the kind and the size of an object
 _INDEX_LINE = re.compile(rb"^index [0-9a-f]+\.\.([0-9a-f]+)", re.MULTILINE)
 _APPLY_WORDS = ("apply", "--cached", "--binary", "--whitespace=nowarn", "-")
 
@@ -350,6 +351,27 @@ class Repository:
     def paths(self, tree: str) -> list[str]:
         found = self.git("ls-tree", "-r", "--name-only", "-z", tree)
         return [os.fsdecode(path) for path in found.split(b"\0") if path]
+
+    def blobs(self, tree: str) -> dict[str, str]:
+        """Every file of a commit, or of a tree, with the name of its content; no link."""
+        rows = self.git("ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0")
+        files = (row.partition(b"\t") for row in rows if row.startswith(b"100"))
+        return {os.fsdecode(path): head.split()[-1].decode() for head, _, path in files}
+
+    def read_blobs(self, names: Iterable[str]) -> dict[str, bytes]:
+        """The content of each, all in one go. Raises GitError for one that is not there."""
+        wanted = list(dict.fromkeys(names))
+        answer = self.git("cat-file", "--batch", given="".join(f"{n}\n" for n in wanted).encode())
+        found, at = {}, 0
+        for name in wanted:
+            head, _, _ = answer[at : at + _MAX_HEAD_BYTES].partition(b"\n")
+            words = head.split()
+            if words[1:2] != [b"blob"]:
+                raise GitError(f"git does not have {name}, which the commit names")
+            start = at + len(head) + 1
+            at = start + int(words[2]) + 1
+            found[name] = answer[start : at - 1]
+        return found
 
     # --- git ---
 

@@ -37,6 +37,8 @@ def relation_to_file(
     run: Run, part: RunPart, folder: str, inside: str, tracking_uri: str | None
 ) -> Relation | None:
     """``run`` is the one that the record ``part`` is attached to, which has the ``folder``."""
+    if part.snapshot.reconstructed:
+        return "committed"
     seen = part.snapshot.reads
     if seen is None or seen.status == "off":
         return None

@@ -13,6 +13,7 @@ from conftest import Project, both_stores
 
 import mlflow_dvc
 from mlflow_dvc.errors import MlflowDvcError
+from mlflow_dvc.fingerprint import md5_of
 from mlflow_dvc.recall.backfill import BackfillResult
 
 OFF = {"MLFLOW_DVC_ENABLED": "0"}
@@ -179,6 +180,8 @@ def test_stage(project: Project, script: str, stage: str | None):
     assert fill()[run_id].stage == stage
     snapshot = mlflow_dvc.show(run_id).snapshot
     assert snapshot.script_stage == stage
+    guess = [w for w in snapshot.warnings if w.startswith("its script is taken for ")]
+    assert bool(guess) == (stage is not None and script != "src/train.py")
     made = {"models/model.txt", "report.txt"}
     claimed = {entry.path for entry in snapshot.data if entry.is_fact}
     assert claimed & made == (set() if stage else made)
@@ -253,6 +256,9 @@ def test_commands(project: Project, tmp_path: Path, runs: Any):
     assert (match.run_id, match.reconstructed) == (old, sha)
     assert [one.relation for one in match.data] == ["committed"]
     assert mlflow_dvc.search(f"data/prepared.csv@{raw}", read=True) == []
+    [in_folder] = mlflow_dvc.search(md5_of(b"1,2"))
+    assert (in_folder.run_id, in_folder.data[0].relation) == (old, "committed")
+    assert mlflow_dvc.search(md5_of(b"1,2"), read=True) == []
     assert " committed " in project.cli("search", f"data/prepared.csv@{raw}").stdout
 
     for pair in ((old, new), (old, recorded)):

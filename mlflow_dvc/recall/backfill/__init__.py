@@ -11,7 +11,7 @@ from mlflow_dvc import tracking
 from mlflow_dvc.capture.committed_project import CommittedProject
 from mlflow_dvc.capture.workspace import read_project
 from mlflow_dvc.errors import MlflowDvcError
-from mlflow_dvc.git.repository import Repository
+from mlflow_dvc.git.repository import GitError, Repository
 from mlflow_dvc.project import Project, find_project
 from mlflow_dvc.recall.backfill.candidate import commit_of, judge_tags, result_of
 from mlflow_dvc.recall.backfill.reconstruction import Reconstruction
@@ -110,7 +110,7 @@ class Backfill:
             with ExitStack() as stack:
                 try:
                     commit = stack.enter_context(_open_commit(repository, sha))
-                except OSError as error:
+                except (GitError, OSError) as error:
                     yield from (result_of(run, "left", str(error)) for run in runs)
                 else:
                     yield from (records.fill(run, commit) for run in runs)
@@ -121,8 +121,8 @@ class Backfill:
 
 
 def _open_commit(repository: Repository, sha: str) -> CommittedProject:
-    """Raises OSError, as git does where it does not tell."""
+    """Raises GitError."""
     if repository.has(sha):
-        return CommittedProject(repository.root, sha)
+        return CommittedProject(repository, sha)
     where = "fetch it, or call this in the project of the run"
-    raise OSError(f"this repository does not have its commit {sha}: {where}")
+    raise GitError(f"this repository does not have its commit {sha}: {where}")

@@ -61,7 +61,8 @@ class FileTracer:
             relations = {one.relation_to_file(hit.folder, inside) for one in evidences}
             if "read" in relations:
                 self._graph.link(file, self._upstream.run(run), "read")
-            told.add("read" if "read" in relations else None if None in relations else "lay there")
+            is_told = relations.isdisjoint((None, "committed"))
+            told.add("read" if "read" in relations else "lay there" if is_told else None)
         if None in told:
             self._untold.setdefault(folder, []).append(run)
         else:  # then it came of these files alone
