@@ -17,11 +17,15 @@ MARKS = {  # of data that is not as its lock says, not by colour alone
 
 def deps_title(snapshot: Snapshot) -> str:
     """What the table of dependencies is called: without a stage only datasets are among them."""
+    if snapshot.reconstructed and snapshot.has_stage:
+        return "What the stage declares"
     return "What the stage read" if snapshot.has_stage else "Datasets"
 
 
 def data_title(snapshot: Snapshot) -> str:
     """What the table of all outputs is called."""
+    if snapshot.reconstructed:
+        return "Data that the commit has"
     return "Data" if snapshot.has_stage else "Data that DVC tracked"
 
 

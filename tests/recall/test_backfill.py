@@ -286,10 +286,26 @@ def test_commands(project: Project, tmp_path: Path, runs: Any):
     assert (tmp_path / "back/data/raw.csv").read_text() == "a,b\n1,2\n"
     assert (tmp_path / "back/data/prepared.csv").exists()
 
-    place = mlflow.MlflowClient().get_run(old).info.artifact_uri.removeprefix("file://")
+
+@pytest.mark.usefixtures("unrecorded")
+def test_pages_and_files(project: Project):
+    """The pages say that it was reconstructed, and not that the stage read anything; a file that
+    the commit has otherwise is tampered with."""
+    run_id = make_run(project)
+    fill()
+    sha = tags_of(run_id)[COMMIT]
+    place = mlflow.MlflowClient().get_run(run_id).info.artifact_uri.removeprefix("file://")
+    for page, mark in (
+        ("record.md", f"| reconstructed | from commit {sha}, after the run |"),
+        ("report.html", f"from commit {sha}, after the run"),
+    ):
+        text = Path(place, "dvc", page).read_text()
+        assert mark in text
+        assert "What the stage declares" in text
+        assert "What the stage read" not in text
     lock = Path(place, "dvc/dvc.lock")
-    lock.write_text(lock.read_text().replace(raw, "0" * 32))
-    [forged] = mlflow_dvc.verify(old)
+    lock.write_text(lock.read_text().replace(project.lock()["data/prepared.csv"], "0" * 32))
+    [forged] = mlflow_dvc.verify(run_id)
     assert forged.verdict == "TAMPERED"
 
 

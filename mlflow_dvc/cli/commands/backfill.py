@@ -87,6 +87,6 @@ def _follow(ctx: click.Context, **asked: Any) -> list[Any]:
                 count(len(found), started.total)
     except KeyboardInterrupt:
         done = sum(one.changed for one in found)
-        terminal.say(f"interrupted: {done} records were written; call it again to go on")
+        terminal.say(f"interrupted, records written: {done}. Call it again to go on")
         ctx.exit(_INTERRUPTED)
     return found

@@ -47,7 +47,7 @@ def backfill(
     was written until then stays.
 
     >>> [one.reason for one in mlflow_dvc.backfill(experiment="churn") if one.verdict == "left"]
-    ['it is still running']
+    ['it is deleted']
     """
     found = start_backfill(
         experiment=experiment, dry_run=dry_run, project=project, tracking_uri=tracking_uri

@@ -6,9 +6,9 @@ whatever an interruption leaves is marked, is known for what it is, and can be c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
@@ -20,11 +20,13 @@ from mlflow_dvc.capture.committed_project import (
 from mlflow_dvc.capture.run_capture import RunCapture
 from mlflow_dvc.errors import (
     AmbiguousRunError,
+    MlflowDvcError,
     RunNotFoundError,
     TrackingUnavailableError,
     UnreadableRecordError,
 )
 from mlflow_dvc.git.head import common_dir, find_git_dir, remote_url
+from mlflow_dvc.guard import first_line
 from mlflow_dvc.recall.backfill.candidate import judge_tags, origin_of, result_of
 from mlflow_dvc.recall.backfill.result import BackfillResult
 from mlflow_dvc.recall.tracked_store import outputs_at
@@ -36,12 +38,13 @@ if TYPE_CHECKING:
 
     from mlflow_dvc.dvcfiles.reading import ProjectReading
 
+T = TypeVar("T")
 _SNAPSHOT = "snapshot.json"
 _OURS = "dvc."
 
 
-class _OccupiedError(Exception):
-    """Why a run that has something under our names gets nothing."""
+class _LeftAloneError(Exception):
+    """Why a run gets no record, in words."""
 
 
 class Reconstruction:
@@ -70,7 +73,7 @@ class Reconstruction:
         """Raises TrackingUnavailableError where the server does not answer at all."""
         try:
             return self._fill(run, commit)
-        except (NotReconstructibleError, _OccupiedError) as error:
+        except (NotReconstructibleError, _LeftAloneError) as error:
             return result_of(run, "left", str(error))
         except (RunNotFoundError, AmbiguousRunError, UnreadableRecordError) as error:
             return result_of(run, "left", error.problem)
@@ -90,11 +93,11 @@ class Reconstruction:
         if files is None:
             return result_of(run, "recorded")
         if out := self._store_output(run):
-            raise _OccupiedError(out)
+            raise _LeftAloneError(out)
         if not self._dry_run:
             first = {path: files[path] for path in files if path == _SNAPSHOT}
             others = {path: files[path] for path in files if path not in first}
-            tracking.add_record(run, (first, others), tags, self._uri)
+            _ask_store(lambda: tracking.add_record(run, (first, others), tags, self._uri))
             self._identities[run.info.run_id] = tag.identity({**run.data.tags, **tags})
         data = capture.data
         return replace(
@@ -110,7 +113,7 @@ class Reconstruction:
         """What is not attached yet; nothing to a child whose parent has the same record, and None
         where the run has a record of code alone.
         """
-        there = tracking.list_attached(run, self._uri)
+        there = _ask_store(lambda: tracking.list_attached(run, self._uri))
         if not there and self._is_as_parent(run, tags):
             return {}
         files = self._artifacts(origin, capture, run.info.experiment_id)
@@ -118,14 +121,14 @@ class Reconstruction:
             return files
         content = tracking.read_attached(run, _SNAPSHOT, self._uri)
         if content is None:
-            raise _OccupiedError(f"files lie in its folder {tracking.FOLDER}/: {there[0]}")
+            raise _LeftAloneError(f"files lie in its folder {tracking.FOLDER}/: {there[0]}")
         if files[_SNAPSHOT].startswith(content):  # which was not written to its end, maybe
             return self._less_attached(run, files, there)
         try:
             known = read_snapshot(content)
         except ValueError as error:
             reason = f"its {tracking.FOLDER}/{_SNAPSHOT} cannot be read: {error}"
-            raise _OccupiedError(reason) from error
+            raise _LeftAloneError(reason) from error
         if known.reconstructed != origin.sha:
             return None
         return self._less_attached(run, files, there)  # of another version of this package, say
@@ -165,6 +168,16 @@ class Reconstruction:
         return f"it is kept in {out.path}, an output of {out.stage}: to write there would change it"
 
 
+def _ask_store(ask: Callable[[], T]) -> T:
+    """What is asked of the artifacts of a run: stores of clouds raise errors of their own."""
+    try:
+        return ask()
+    except MlflowDvcError:
+        raise
+    except Exception as error:
+        raise _LeftAloneError(f"its artifacts cannot be had: {first_line(error)}") from error
+
+
 def _tags_to_add(run: Run, wanted: Mapping[str, str]) -> dict[str, str]:
     """In the order in which they are to be written: first the mark, the seal last.
 
@@ -172,7 +185,7 @@ def _tags_to_add(run: Run, wanted: Mapping[str, str]) -> dict[str, str]:
     """
     for key, value in tag.own_tags(run.data.tags).items():
         if key.startswith(_OURS) and wanted.get(key) != value:
-            raise _OccupiedError(f"it has a tag {key} of another record, or of your own")
+            raise _LeftAloneError(f"it has a tag {key} of another record, or of your own")
     apart = (tag.RECONSTRUCTED, tag.SEAL)
     between = [key for key in wanted if key not in apart]
     ordered = {key: wanted[key] for key in (tag.RECONSTRUCTED, *between, tag.SEAL)}
