@@ -218,6 +218,13 @@ def state(folder: Path) -> tuple[set[str], dict[str, tuple[bytes, int]]]:
     return rows, {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
 
+def bring_back(kept: Path, folder: Path) -> None:
+    """Let a store be as it was. MLflow has its database open: it stays the same file."""
+    shutil.rmtree(folder / "artifacts")
+    shutil.copytree(kept / "artifacts", folder / "artifacts")
+    shutil.copyfile(kept / "mlflow.db", folder / "mlflow.db")
+
+
 @pytest.fixture(scope="session")
 def history(
     shared: Callable[..., Path], started: Path, empty_database: Path
@@ -259,10 +266,7 @@ def before(
         monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(folder / "home" / "dvc-site"))
         monkeypatch.chdir(folder / "project")
         yield folder
-        for name in ("mlflow.db", "artifacts"):
-            target = folder / name
-            shutil.rmtree(target) if target.is_dir() else target.unlink()
-            shutil.move(kept / name, target)
+        bring_back(kept, folder)
         shutil.rmtree(kept)
 
 
@@ -372,9 +376,7 @@ def test_killed(before: Path, tmp_path: Path):
     (tmp_path / "killed.py").write_text(KILLED)
     kills = [("SIGKILL", one) for one in (1, 2, per_run, 2 * per_run)]
     for name, number in (*kills, ("SIGINT", per_run + 1)):
-        shutil.rmtree(before / "artifacts")
-        shutil.copytree(kept / "artifacts", before / "artifacts")
-        shutil.copy(kept / "mlflow.db", before)
+        bring_back(kept, before)
         script = str(tmp_path / "killed.py")
         done = Project(before / "project").call(sys.executable, script, name, str(number))
         assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL, 130), done.stderr
