@@ -88,11 +88,14 @@ def test_left(project: Project, make_project: Any, attached: Attached):
         make_run(project, **{"dvc.stage": "train"}): "it has a tag dvc.stage",
         make_run(project, **{"dvc.out.data/raw.csv": "mine"}): "it has a tag dvc.out.data/raw.csv",
     }
-    with_file, forged, mine = (make_run(project) for _ in range(3))
+    with_file, forged, mine, taken = (make_run(project) for _ in range(4))
     client.log_text(with_file, "mine", "dvc/notes.txt")
     client.log_text(forged, '{"schema": "x"}', "dvc/snapshot.json")
     client.log_text(mine, '{"schema": 1, "git": {"sha": "a"}}', "dvc/snapshot.json")
     expected[with_file] = "files lie in its folder dvc/: dvc/notes.txt"
+    client.log_text(taken, "", "dvc/snapshot.json")
+    client.log_text(taken, "mine", "dvc/dvc.lock")
+    expected[taken] = "its dvc/dvc.lock is another"
     expected[forged] = "its dvc/snapshot.json cannot be read"
     client.delete_run(deleted)
     good = make_run(project)

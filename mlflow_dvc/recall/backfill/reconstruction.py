@@ -119,27 +119,25 @@ class Reconstruction:
         files = self._artifacts(origin, capture, run.info.experiment_id)
         if not there:
             return files
-        content = tracking.read_attached(run, _SNAPSHOT, self._uri)
+        named = [path.removeprefix(f"{tracking.FOLDER}/") for path in there]
+        known = {path: tracking.read_attached(run, path, self._uri) for path in named}
+        lacking = {path: files[path] for path in files if known.get(path) != files[path]}
+        content = known.get(_SNAPSHOT)
         if content is None:
             raise _LeftAloneError(f"files lie in its folder {tracking.FOLDER}/: {there[0]}")
         if files[_SNAPSHOT].startswith(content):  # which was not written to its end, maybe
-            return self._less_attached(run, files, there)
+            for path in sorted(lacking.keys() & known.keys()):
+                begun = known[path]
+                if begun is None or not files[path].startswith(begun):
+                    raise _LeftAloneError(f"its {tracking.FOLDER}/{path} is another")
+            return lacking
         try:
-            known = read_snapshot(content)
+            snapshot = read_snapshot(content)
         except ValueError as error:
             reason = f"its {tracking.FOLDER}/{_SNAPSHOT} cannot be read: {error}"
             raise _LeftAloneError(reason) from error
-        if known.reconstructed != origin.sha:
-            return None
-        return self._less_attached(run, files, there)  # of another version of this package, say
-
-    def _less_attached(
-        self, run: Run, files: Mapping[str, bytes], there: Iterable[str]
-    ) -> dict[str, bytes]:
-        """``files`` less those that an interrupted call has attached."""
-        named = [path.removeprefix(f"{tracking.FOLDER}/") for path in there]
-        known = {path: tracking.read_attached(run, path, self._uri) for path in named}
-        return {path: files[path] for path in files if known.get(path) != files[path]}
+        # An interrupted call of another version of this package has written other files.
+        return lacking if snapshot.reconstructed == origin.sha else None
 
     def _artifacts(
         self, origin: RunOrigin, capture: RunCapture, experiment: str
