@@ -225,7 +225,7 @@ def _on_disk(entry: DataEntry, root: str) -> DataEntry:
     question = HashQuery(entry.path, entry.algorithm, entry.hash)
     known = hashing.cached_hashes(root, [question], _MAX_FILES) or {}
     found = known.get(question.key)
-    if found is None or SchemaCache(root).lacks(entry.path, found.hash):
+    if found is None or (found.hash and SchemaCache(root).lacks(entry.path, found.hash)):
         found = hashing.hash_now(root, [question]).get(question.key)
     if found is None or found.hash is None:
         if entry.hash is None or (found and not found.missing):

@@ -47,8 +47,8 @@ def redirected(root: str, url: str) -> str:
 
     Where a repository has moved to is told so, for all records that name its old place.
     """
-    said = os.fsdecode(git_output(root, "ls-remote", "--get-url", url)).rstrip("\n")
-    return said if not url.startswith("-") and said else url
+    said = git_output(root, "ls-remote", "--get-url", "--", url)
+    return os.fsdecode(said).rstrip("\n") or url
 
 
 @contextmanager
