@@ -20,7 +20,10 @@ from mlflow_dvc.dvc_backend.hash_cache import HashCache
 from mlflow_dvc.dvc_backend.hash_query import LEGACY, Answer, HashQuery, HashResult
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
 from mlflow_dvc.dvc_backend.schema_cache import SchemaCache, read_schema
+from mlflow_dvc.dvc_backend.tables import MAX_WHOLE_BYTES
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, stat_tree
+
+_MAX_SCHEMA_BYTES = 4 * 1024 * 1024  # a MiB of CSV takes a fifth of a second
 
 
 def cached_hashes_or_none(root: str, queries: Iterable[HashQuery], max_files: int) -> Answer:
@@ -131,12 +134,19 @@ def run_hashing(
 
 
 def _keep_schemas(root: str, queries: Iterable[HashQuery], found: Answer) -> None:
-    """Of the tables that are as they were when they were hashed."""
+    """Of the tables that are as they were when they were hashed, the run's inputs first.
+
+    Whoever asked for the hashes waits for it: so not of all, where there are many.
+    """
     schemas = SchemaCache(root)
+    left = _MAX_SCHEMA_BYTES
     for query in queries:
         row = found.get(query.key)
         if row is None or row.hash is None or not schemas.lacks(query.path, row.hash):
             continue
+        left -= min(row.size or 0, MAX_WHOLE_BYTES)
+        if left < 0 or not is_asked():
+            break
         where = os.path.join(root, query.path)
         note(where)
         schema = read_schema(where)

@@ -17,7 +17,7 @@ from typing import Any
 
 Column = dict[str, Any]  # as in MLflow's JSON of a schema: ``type``, ``name`` and ``required``
 
-_MAX_WHOLE_BYTES = 1024 * 1024  # of a text of which every row is looked at
+MAX_WHOLE_BYTES = 1024 * 1024  # of a text of which every row is looked at
 _SAMPLE_BYTES = 64 * 1024
 _MAX_COLUMNS = 1000
 _MAX_NAME_CHARACTERS = 250
@@ -62,8 +62,8 @@ def read_columns(path: str) -> list[Column] | None:
 def _text_of(path: str) -> tuple[str, bool]:
     """Its text, or the whole lines at its beginning; and whether that is all of it."""
     with open(path, "rb") as file:
-        is_whole = os.fstat(file.fileno()).st_size <= _MAX_WHOLE_BYTES
-        content = file.read(_MAX_WHOLE_BYTES if is_whole else _SAMPLE_BYTES)
+        is_whole = os.fstat(file.fileno()).st_size <= MAX_WHOLE_BYTES
+        content = file.read(MAX_WHOLE_BYTES if is_whole else _SAMPLE_BYTES)
     if not is_whole:
         content = content[: content.rfind(b"\n") + 1]
     if b"\0" in content:
