@@ -27,7 +27,6 @@ class ProjectStores:
     def __init__(self, *, pushed: bool = False) -> None:
         self._pushed = pushed
         self._answers: dict[_Place, StoreAnswer] = {}
-        self._of_today: dict[tuple[str | None, str | None], bytes | None] = {}
         self._asked: dict[tuple[_Place, bytes], set[str]] = {}
 
     def answer(self, location: ProjectLocation) -> StoreAnswer:
@@ -61,7 +60,8 @@ class ProjectStores:
             lacking = [one for one in refs if known[one.key].count]
             if not lacking:
                 continue
-            if settings := self._other_settings(run, location):
+            other = settings_of_today if location.untrusted else commit_settings
+            if settings := other(run, location):
                 place = _place(location), settings
                 asked = self._asked.setdefault(place, set())
                 new = {one.key: one for one in lacking if one.key not in asked}
@@ -72,15 +72,6 @@ class ProjectStores:
                 known = self._answers[place[0]].kept
                 known.update(find_in_other_remotes(settings, own, list(new.values())))
                 self._asked[place].update(new)
-
-    def _other_settings(self, run: StoredRecord, location: ProjectLocation) -> bytes | None:
-        if not location.untrusted:
-            return commit_settings(run, location)
-        git = run.snapshot.git
-        key = git.remote_url if git else None, run.snapshot.root
-        if key not in self._of_today:
-            self._of_today[key] = settings_of_today(run, location)
-        return self._of_today[key]
 
 
 def _place(location: ProjectLocation) -> _Place:
