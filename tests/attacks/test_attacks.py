@@ -101,6 +101,8 @@ def calls(lab: Laboratory, run_id: str, honest: str) -> list[dict[str, Any]]:
         ("sync all", here, ["sync"]),
         ("doctor", here, ["doctor"]),
         ("gc", here, ["gc", "--dry-run"]),
+        ("check", here, ["check", run_id]),
+        ("backfill", here, ["backfill", "--dry-run"]),
         ("pin", here, ["pin", run_id]),
     ]
     roots = [str(here), str(lab.root / "scratch"), str(targets)]

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "quickstart"
 PACKAGED = ROOT / "mlflow_dvc" / "demo" / "project"
 
-SAY_NO = ("diff", "doctor")  # what the documents' commands find: they exit with 1
+SAY_NO = ("diff", "doctor", "check")  # what the documents' commands find: they exit with 1
 LAST = (
     "doctor.md",
     "bring-back.md",

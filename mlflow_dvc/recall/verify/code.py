@@ -100,7 +100,8 @@ def _judge(
             return "PASS", f"on {source}"
         said.append(f"{source}: {reason}")
         is_answered &= asking.answers(source)
-    reason = "; ".join(said) or "it is not here, and there is no remote"
+    nowhere = "it is not here, and there is no remote" if here else "there is no remote"
+    reason = "; ".join(said) or nowhere
     return ("FAIL" if is_answered else "UNVERIFIED"), reason
 
 
