@@ -45,6 +45,7 @@ def ungated(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> Any:
         return work()
 
 
+@pytest.mark.hosts
 def test_good_run(gated: mlflow.MlflowClient, named: Callable[[str], Any]):
     """A run that meets the policy is registered, copied, and gets aliases and stages."""
     run = named("good").info
@@ -57,6 +58,7 @@ def test_good_run(gated: mlflow.MlflowClient, named: Callable[[str], Any]):
     assert gated.get_model_version_by_alias("churn", "champion").version == made.version
 
 
+@pytest.mark.hosts
 def test_broken_rule(gated: mlflow.MlflowClient, named: Callable[[str], Any]):
     """A run that breaks a rule leaves nothing in the registry; the error names rule and remedy."""
     run = named("dirty").info

@@ -123,6 +123,7 @@ def fresh_model(gated: Gated, request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.mark.hosts
 def test_every_way_in(gated: Gated, request: pytest.FixtureRequest):
     """By the API or the UI's own calls: what breaks the policy gets a 403 that says why."""
     name = fresh_model(gated, request)
