@@ -11,7 +11,7 @@ import click
 
 from mlflow_dvc._version import __version__
 from mlflow_dvc.cli import commands
-from mlflow_dvc.cli.options import NO_ANSWER, SECTIONS
+from mlflow_dvc.cli.options import INTERRUPTED, NO_ANSWER, SECTIONS
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.visible_text import escape_hidden
 
@@ -41,6 +41,9 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
         except MlflowDvcError as error:
             raise _Refused(f"{error.problem}.\n{error.remedy}".rstrip()) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -60,7 +63,7 @@ def cli() -> None:
     Nothing needs to be called for runs to be recorded: that happens by itself wherever this package
     is installed beside MLflow. MLFLOW_DVC_ENABLED=0 turns it off.
 
-    Exit codes: 0 yes, 1 no, 2 could not answer, 3 there was nothing to judge.
+    Exit codes: 0 yes, 1 no, 2 could not answer, 3 there was nothing to judge, 130 interrupted.
     """
 
 

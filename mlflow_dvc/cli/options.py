@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-YES, NO, NO_ANSWER, NOTHING = 0, 1, 2, 3
+YES, NO, NO_ANSWER, NOTHING, INTERRUPTED = 0, 1, 2, 3, 130
 VERDICT_CODES = {"PASS": YES, "FAIL": NO, "TAMPERED": NO, "UNVERIFIED": NO_ANSWER}
 # The parts of ``--help``, in this order.
 RECORD, FIND, BRING_BACK, KEEP, TRY = SECTIONS = (

@@ -54,10 +54,7 @@ def build_tree(
         index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
         if not is_kept:
             index |= objects_apart(repository.root, folder)
-        repository.git("read-tree", sha or "--empty", env=index)
-        if patch:
-            words = ("apply", "--cached", "--binary", "--whitespace=nowarn", "-")
-            repository.git(*words, given=patch, env=index)
+        repository.read_code(sha, patch, index)
         modes = _modes(repository, index)
         rows, left_out = [], []
         for path, content in sorted(files.items()):

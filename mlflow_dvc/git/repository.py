@@ -299,15 +299,19 @@ class Repository:
     def _tree_and_links(self, sha: str, patch: bytes) -> tuple[str, dict[str, str]]:
         with scratch_folder() as folder:
             index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
-            self.git("read-tree", sha or "--empty", env=index)
-            if patch:
-                self.git(*_APPLY_WORDS, given=patch, env=index)
+            self.read_code(sha, patch, index)
             tree = self.git("write-tree", env=index).decode().strip()
             if out := links_out(self.git, tree):
                 given = b"".join(os.fsencode(path) + b"\0" for path in out)
                 self.git("update-index", "--force-remove", "-z", "--stdin", given=given, env=index)
                 tree = self.git("write-tree", env=index).decode().strip()
             return tree, out
+
+    def read_code(self, sha: str, patch: bytes, index: dict[str, str]) -> None:
+        """Let the index that the environment ``index`` names be the commit with the patch."""
+        self.git("read-tree", sha or "--empty", env=index)
+        if patch:
+            self.git(*_APPLY_WORDS, given=patch, env=index)
 
     def add_work_tree(self, directory: str, sha: str) -> Repository:
         """A work tree of this repository at the commit, in which no file lies yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FIVE_LINES, Project, examples
+from conftest import FIVE_LINES, PYTHON, SECONDS, Project, examples
 from mlflow import MlflowClient
 from mounts import make_read_only, unmount
 
@@ -281,6 +282,29 @@ def test_a_person_is_asked(project: Project):
         assert asked.returncode == code, asked.stderr
         assert left is None or objects_in(project.root / ".dvc/cache") == left
     assert objects_in(project.root / ".dvc/cache") < before
+
+
+def test_interrupted(project: Project):
+    """Ctrl-C at the question removes nothing, and the exit code is 130."""
+    record(project, "run")
+    project.git("switch", "--quiet", "main")
+    change(project, "nobody")
+    project.git("checkout", "--quiet", "--", ".")
+    project.dvc("checkout", "--quiet")
+    before = objects_in(project.root / ".dvc/cache")
+    with subprocess.Popen(
+        [PYTHON, "-m", "mlflow_dvc", "gc"], cwd=project.root, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = ""
+        while not said.endswith("[y/N] "):
+            said += process.stderr.read(1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert objects_in(project.root / ".dvc/cache") == before
 
 
 def test_deleted_runs_count_until_mlflow_forgets_them(project: Project):

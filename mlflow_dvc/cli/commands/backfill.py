@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mlflow_dvc.cli.options import (
+    INTERRUPTED,
     NO,
     NOTHING,
     RECORD,
@@ -16,8 +17,6 @@ from mlflow_dvc.cli.options import (
     print_json,
     tracking_uri_option,
 )
-
-_INTERRUPTED = 130
 
 
 @command(
@@ -88,5 +87,5 @@ def _follow(ctx: click.Context, **asked: Any) -> list[Any]:
     except KeyboardInterrupt:
         done = sum(one.changed for one in found)
         terminal.say(f"interrupted, records written: {done}. Call it again to go on")
-        ctx.exit(_INTERRUPTED)
+        ctx.exit(INTERRUPTED)
     return found
