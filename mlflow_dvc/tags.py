@@ -197,7 +197,7 @@ def from_tags(tags: Mapping[str, str]) -> Snapshot:
         DataEntry(path, "md5", value, cached=False, source=sources.get(path), certainty="disk")
         for path, value in _paths(DEP, tags)
     )
-    has_dvc = any(not key.startswith("git_") for key in own_tags(tags))
+    has_dvc = names_data(tags)
     return Snapshot(
         git=git if git.sha or git.dirty is not None else None,
         root=tags.get(ROOT, ".") if has_dvc else None,
@@ -392,6 +392,11 @@ def hashes_in(tags: Mapping[str, str]) -> set[str]:
         for number in range(1, MAX_HASH_TAGS + 1)
         for word in tags.get(hashes_key(number), "").split()
     }
+
+
+def names_data(tags: Mapping[str, str]) -> bool:
+    """Whether a run with ``tags`` was recorded with data, or with a part of such a record."""
+    return any(not key.startswith("git_") for key in own_tags(tags))
 
 
 def is_all_named(tags: Mapping[str, str]) -> bool:

@@ -17,6 +17,9 @@ from conftest import FIVE_LINES, PYTHON, SECONDS, Project, examples
 from mlflow import MlflowClient
 from mounts import make_read_only, unmount
 
+import mlflow_dvc
+from mlflow_dvc.recall.gc import GcRequest, execute_gc, plan_gc
+
 OBJECTS = "[0-9a-f][0-9a-f]/*"
 
 
@@ -176,6 +179,61 @@ def test_runs_that_are_not_kept_are_named(project: Project):
     shown = project.cli("gc", "--dry-run", "--keep", f"attributes.run_id = '{kept}'").stdout
     assert f"run {lost}" in shown
     assert paths["parts/lost.csv"] in shown
+
+
+@pytest.mark.hosts
+def test_which_runs_are_kept(project: Project):
+    """The runs behind models, behind aliases, and those that began some days ago at most."""
+    record(project, "named")
+    record(project, "registered")
+    record(project, "old")
+    project.git("switch", "--quiet", "main")
+    project.dvc("checkout", "--quiet")
+    project.git("branch", "--quiet", "-D", "named", "registered", "old")
+    client = MlflowClient()
+    runs = [client.get_run(one["run_id"]) for one in found_runs(project)]
+    old, registered, named = (run.info.run_id for run in runs)
+    client.create_registered_model("model")
+    for run in (registered, named):
+        client.create_model_version("model", f"runs:/{run}/model", run)
+    client.set_registered_model_alias("model", "champion", "2")
+
+    def losing(*keep: str) -> set[str]:
+        words = (word for one in keep for word in ("--keep", one))
+        return {loss["id"] for loss in plan(project, *words)["losses"]}
+
+    assert losing("registered") == {old}
+    assert losing("aliased") == {old, registered}
+    assert losing("aliased", f"attributes.run_id = '{old}'") == {registered}
+    assert losing("1") == set()
+    assert losing("all") == set()
+    done = project.cli("gc", "--yes", "--keep", "aliased", "--json")
+    assert set(json.loads(done.stdout)["removed"]) == {"cache"}
+    assert losing("aliased") == set()
+    done = project.cli("gc", "--keep", "0")
+    assert done.returncode == 3
+    done = project.cli("gc", "--keep", "registred")
+    assert (done.returncode, "registred" in done.stderr) == (2, True)
+
+
+def test_the_server_goes_away(project: Project, tmp_path: Path):
+    """A server that is gone when something is to be removed: nothing is."""
+    record(project, "run")
+    project.git("switch", "--quiet", "main")
+    change(project, "nobody")
+    project.git("checkout", "--quiet", "--", ".")
+    project.dvc("checkout", "--quiet")
+    before = objects_in(project.root / ".dvc/cache")
+    request = GcRequest(project=str(project.root))
+    found = plan_gc(request)
+    assert not found.is_empty
+    (tmp_path / "mlflow.db").rename(tmp_path / "away.db")
+    with pytest.raises(mlflow_dvc.TrackingUnavailableError):
+        execute_gc(request, found)
+    assert objects_in(project.root / ".dvc/cache") == before
+    (tmp_path / "away.db").rename(tmp_path / "mlflow.db")
+    execute_gc(request, found)
+    assert objects_in(project.root / ".dvc/cache") < before
 
 
 def test_a_broken_record_counts(project: Project, tracking_uri: str):

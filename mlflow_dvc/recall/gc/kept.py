@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from mlflow_dvc import tracking
-from mlflow_dvc.errors import MlflowDvcError
+from mlflow_dvc.errors import MlflowDvcError, RunNotFoundError
 from mlflow_dvc.recall.gc.needs import DataUser
 
 _DAYS = re.compile(r"(\d{1,6})d?")
@@ -51,6 +52,7 @@ def _behind_versions(tracking_uri: str | None, *, only_aliased: bool) -> Iterato
             yield version.run_id
         if version.model_id:
             yield version.model_id
-            model = tracking.get_logged_model(version.model_id, tracking_uri)
-            if model.run_id:
-                yield model.run_id
+            with suppress(RunNotFoundError):  # the model is gone
+                run_id = tracking.get_logged_model(version.model_id, tracking_uri).run_id
+                if run_id:
+                    yield run_id

@@ -59,6 +59,8 @@ def find_users(tracking_uri: str | None, count: Count) -> list[DataUser]:
 
 def _user_of_run(run: Run, tracking_uri: str | None) -> DataUser:
     info, tags = run.info, run.data.tags
+    if not tag.names_data(tags):  # of code alone: its artifacts may be anywhere
+        return DataUser("run", info.run_id, info.run_name or "", info.start_time or 0, {})
     snapshots, damage = tracking.require_snapshots(run, tracking_uri)
     parent = tag.MLFLOW_PARENT in tags
     if not snapshots and not parent and not tag.is_all_named(tags):
