@@ -52,7 +52,7 @@ def _kept_path(uri: str) -> str:
     Raises ValueError where it leads out of where artifacts are kept.
     """
     path = urlsplit(uri).path.lstrip("/")
-    if ".." in path.split("/"):
+    if "%" in path or ".." in path.split("/"):
         raise ValueError("the artifacts of the run are outside of those that the server keeps")
     return path
 

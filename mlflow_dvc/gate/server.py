@@ -177,6 +177,9 @@ def _created() -> Subject:
     asked = _message("CreateModelVersion")
     model_id = getattr(asked, "model_id", "") or None
     files = RegisteredFiles(asked.source, asked.run_id or None, model_id)
+    if asked.source.startswith("runs:") and not asked.run_id:  # whose rights nobody looked at
+        action = f"registering {asked.source} as {asked.name}"
+        raise PolicyBrokenError(action, "a source runs:/... needs its run_id", "Name the run")
     return None if files.is_prompt else (f"registering {asked.source} as {asked.name}", files)
 
 

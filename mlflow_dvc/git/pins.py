@@ -41,6 +41,11 @@ def find_pin(repository: Repository, name: str) -> Pin | None:
     return Pin(name, sha, repository.git("rev-parse", f"{sha}^{{tree}}").decode().strip())
 
 
+def is_pin(repository: Repository, sha: str) -> bool:
+    """Whether the commit was made to pin a run."""
+    return TRAILER in repository.git("cat-file", "commit", sha).decode("utf-8", "replace")
+
+
 def build_tree(
     repository: Repository, sha: str, patch: bytes, files: Mapping[str, bytes], *, is_kept: bool
 ) -> tuple[str, list[str]]:

@@ -47,6 +47,7 @@ class LoggedModel:
     name: str
     run_id: str | None
     artifact_uri: str = ""
+    experiment_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -235,4 +236,5 @@ def _version(raw: Any) -> ModelVersion:
 
 def _logged(raw: Any) -> LoggedModel:
     where = raw.artifact_location or ""
-    return LoggedModel(raw.model_id, raw.name, raw.source_run_id or None, where)
+    experiment = str(raw.experiment_id)
+    return LoggedModel(raw.model_id, raw.name, raw.source_run_id or None, where, experiment)

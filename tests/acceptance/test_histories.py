@@ -345,6 +345,7 @@ import sys
 
 from mlflow_dvc.cli.main import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
 number, left = signal.Signals[sys.argv[1]], int(sys.argv[2])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Project, few
+from mlflow import MlflowClient
 
 import mlflow_dvc
 from mlflow_dvc.errors import PolicyFileError, UnknownOriginError
@@ -166,9 +167,8 @@ def test_no_policy_file(policy_project: Project):
 @pytest.fixture
 def registry(named: Callable[[str], Any]) -> Any:
     """A client of the registry, which has one model without versions."""
-    import mlflow
 
-    client = mlflow.MlflowClient()
+    client = MlflowClient()
     client.create_registered_model("churn")
     return client
 
@@ -205,3 +205,35 @@ def test_files_decide(registry: Any, named: Callable[[str], Any]):
         mlflow_dvc.check(version_of(registry, forged, good.run_id))
     with pytest.raises(UnknownOriginError, match="no run is named"):
         mlflow_dvc.check(version_of(registry, f"{good.artifact_uri}/model"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["models:/m-0123?/1", "models:/b\tad/1", " models:/bad/1", "models:/a%2Fb/1", "runs:/x#y/z"],
+)
+def test_odd_addresses(source: str, tracking_uri: str):
+    """An address that MLflow would read as another one is of no run that is known."""
+    with pytest.raises(UnknownOriginError):
+        find_run_id(RegisteredFiles(source))
+
+
+def test_prompts_have_no_run():
+    """What names a run or a model is no prompt, whatever its source is called."""
+    assert RegisteredFiles("dummy-source").is_prompt
+    assert not RegisteredFiles("dummy-source", run_id="0" * 32).is_prompt
+    assert not RegisteredFiles("dummy-source", model_id="m-0").is_prompt
+
+
+def test_a_run_that_has_not_ended(named: Callable[[str], Any]):
+    """No rule is met by a run that goes on, as all of it may change, nor by one that is deleted."""
+    run = named("good")
+    client = MlflowClient()
+    client.update_run(run.info.run_id, status="RUNNING")
+    found = mlflow_dvc.check(run.info.run_id, "default")
+    assert {one.verdict for one in found.rules} <= {"UNVERIFIED", "FAIL"}
+    client.update_run(run.info.run_id, status="FINISHED")
+    client.delete_run(run.info.run_id)
+    try:
+        assert mlflow_dvc.check(run.info.run_id, "default").verdict == "UNVERIFIED"
+    finally:
+        client.restore_run(run.info.run_id)

@@ -342,6 +342,17 @@ def test_a_person_is_asked(project: Project):
     assert objects_in(project.root / ".dvc/cache") < before
 
 
+ASKED = """\
+import signal
+import sys
+from mlflow_dvc.cli.main import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+sys.argv = ["mlflow-dvc", "gc"]
+main()
+"""
+
+
 def test_interrupted(project: Project):
     """Ctrl-C at the question removes nothing, and the exit code is 130."""
     record(project, "run")
@@ -351,7 +362,7 @@ def test_interrupted(project: Project):
     project.dvc("checkout", "--quiet")
     before = objects_in(project.root / ".dvc/cache")
     with subprocess.Popen(
-        [PYTHON, "-m", "mlflow_dvc", "gc"], cwd=project.root, text=True,
+        [PYTHON, "-c", ASKED], cwd=project.root, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -440,3 +451,46 @@ def test_a_bucket(project: Project, s3):
     change(project, "nobody")
     s3.push(project)
     assert not project.dvc("status", "--cloud", "--json").strip("{}\n")
+
+
+def forget_work_tree(project: Project) -> None:
+    """The work tree names no data any more; what commits name stays in the cache."""
+    project.git("rm", "--quiet", "--cached", "data.csv.dvc", "parts.dvc")
+    for path in ("data.csv.dvc", "parts.dvc"):
+        (project.root / path).unlink()
+
+
+def test_commits_count_by_their_text(project: Project):
+    """What a commit names stays: of a project that lay elsewhere then, under a remote that DVC does
+    not know any more, and of a folder with odd names, which no other tree could be given."""
+    project.write("parts/a\\b", "odd")
+    project.write("parts/HEAD", "of a repository")
+    project.dvc("add", "--quiet", "parts")
+    project.commit("odd names")
+    project.python("run.py")
+    project.dvc("remote", "add", "--quiet", "--local", "far", "s3://bucket/x")
+    project.git("config", "core.autocrlf", "false")
+    (project.root / "ml").mkdir()
+    for path in (".dvc", ".dvcignore"):
+        project.git("mv", path, f"ml/{path}")
+        if (project.root / path).exists():
+            shutil.copytree(project.root / path, project.root / "ml" / path, dirs_exist_ok=True)
+            shutil.rmtree(project.root / path)
+    forget_work_tree(project)
+    project.commit("moved")
+    moved = Project(project.root / "ml", project.env)
+    assert moved.dvc("status")
+    assert not any(listed(plan(moved)).values())
+
+
+def test_a_shallow_clone_removes_nothing(project: Project, tmp_path: Path):
+    """The older commits of a shallow clone are not known: an error, unless they do not count."""
+    project.python("run.py")
+    project.commit("later")
+    clone = Project(tmp_path / "clone")
+    words = ("--quiet", "--depth", "1", project.root.as_uri(), str(clone.root))
+    project.git("clone", *words)
+    done = clone.cli("gc", "--yes")
+    assert done.returncode == 2
+    assert "shallow" in done.stderr
+    assert clone.cli("gc", "--dry-run", "--workspace").returncode == 0

@@ -195,3 +195,14 @@ def test_what_was_attached_is_lost(pipeline: Project, tmp_path: Path):
     assert (tmp_path / "back/params.yaml").read_text() == "lr: 0.5\n"
     assert (tmp_path / "back/dvc.lock").read_text() == lock.read_text()
     assert (tmp_path / "back/models/model.txt").read_text().startswith("model of")
+
+
+def test_a_pin_is_no_commit_of_a_run(pipeline: Project):
+    """A run at the commit of a pin is not confirmed by it: that was made of a record."""
+    run = reproduce(pipeline, "0.5")
+    name, sha = next(iter(pin(pipeline, run)["tags"].items()))
+    pipeline.git("checkout", "--quiet", "--force", name)
+    pipeline.python("src/train.py")
+    again = newest_run()
+    assert pipeline_sha(again) == sha
+    assert checks(pipeline, again)["lock", "dvc.lock"] == "UNVERIFIED"

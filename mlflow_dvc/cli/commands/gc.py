@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 @click.option("-A", "--all-commits", is_flag=True, help="Of git, keep that of all commits.")
 @click.option("--all-experiments", is_flag=True, help="Of git, keep that of all experiments.")
 @click.option("-c", "--cloud", is_flag=True, help="Remove from the DVC remotes, too.")
-@click.option("-r", "--remote", multiple=True, metavar="NAME", help="From this remote alone.")
+@click.option(
+    "-r", "--remote", multiple=True, metavar="NAME", help="Of the remotes, from this one alone."
+)
 @click.option(
     "-p",
     "--projects",
@@ -87,6 +89,8 @@ def gc(  # noqa: PLR0913, PLR0917 - one for each option
     from mlflow_dvc.dvc_backend.storage.unneeded import CommitScope, StoreScope
     from mlflow_dvc.recall import gc as recall
 
+    if json_ and not (dry_run or yes):
+        raise click.UsageError("With --json nobody can be asked: say --dry-run or --yes.")
     scope = CommitScope(all_branches, all_tags, all_commits, all_experiments)
     request = recall.GcRequest(
         keep,

@@ -112,7 +112,9 @@ def _judge(rule: Rule, run: CheckedRun, policy: Policy) -> RuleResult:
         verdict, reason = rule.judge(run, policy)
     except UnreadableRecordError as error:
         return RuleResult(rule.name, "UNVERIFIED", error.problem, error.remedy)
-    if verdict == "PASS":
-        return RuleResult(rule.name, verdict, reason)
-    is_running = verdict == "UNVERIFIED" and run.run.info.status in _UNFINISHED
-    return RuleResult(rule.name, verdict, reason, _WAIT if is_running else rule.remedy)
+    if run.run.info.lifecycle_stage != "active" and verdict == "PASS":
+        return RuleResult(rule.name, "UNVERIFIED", "the run is deleted", "Restore it in MLflow")
+    is_open = verdict != "FAIL" and run.run.info.status in _UNFINISHED
+    if is_open:
+        return RuleResult(rule.name, "UNVERIFIED", reason or "the run has not ended", _WAIT)
+    return RuleResult(rule.name, verdict, reason, "" if verdict == "PASS" else rule.remedy)

@@ -14,6 +14,7 @@ from mlflow_dvc import tracking
 from mlflow_dvc.errors import RunNotFoundError, UnknownOriginError
 
 _MAX_COPIES = 20  # a version that is a copy of a version, and so on
+_ODD = re.compile(r"[?#\\\x00-\x1f\x7f]")
 _LOGGED = re.compile(r"models:/(m-[0-9a-f]+)")
 _VERSION = re.compile(r"models:/[^@]+/[0-9]+")
 _RUN_FILES = re.compile(r"runs:/([0-9a-f]{32})/.+")
@@ -31,8 +32,8 @@ class RegisteredFiles:
 
     @property
     def is_prompt(self) -> bool:
-        """Whether it is a prompt, which MLflow keeps among the models."""
-        return self.source in _PROMPT_SOURCES
+        """Whether it is a prompt, which MLflow keeps among the models: of no run, without files."""
+        return self.source in _PROMPT_SOURCES and not (self.run_id or self.model_id)
 
 
 def files_of(model: str, tracking_uri: str | None = None) -> RegisteredFiles:
@@ -46,6 +47,7 @@ def find_run_id(files: RegisteredFiles, tracking_uri: str | None = None) -> str:
 
     Raises UnknownOriginError where that is not known, or is another one than was said.
     """
+    _refuse_odd(files.source)
     for _ in range(_MAX_COPIES):
         if not _VERSION.fullmatch(files.source):
             break
@@ -53,17 +55,25 @@ def find_run_id(files: RegisteredFiles, tracking_uri: str | None = None) -> str:
     try:
         found = _run_id(files, tracking_uri)
     except RunNotFoundError as error:
-        raise UnknownOriginError(files.source, error.problem) from error
+        raise UnknownOriginError(files.source, "there is no such run or model") from error
     if files.run_id and files.run_id != found:
         reason = f"it is of run {found}, said was run {files.run_id}"
         raise UnknownOriginError(files.source, reason)
     return found
 
 
+def _refuse_odd(source: str) -> None:
+    """MLflow reads addresses by parsing them: what it drops then must not be there."""
+    is_name = source.startswith(("models:", "runs:"))
+    if source != source.strip() or _ODD.search(source) or (is_name and "%" in source):
+        raise UnknownOriginError(source, "it may be read as another address")
+
+
 def _copied(files: RegisteredFiles, tracking_uri: str | None) -> RegisteredFiles:
     """What that version is made of which ``files`` copy."""
     try:
         original = files_of(files.source, tracking_uri)
+        _refuse_odd(original.source)
     except RunNotFoundError as error:
         raise UnknownOriginError(files.source, "there is no such version") from error
     for said, known in ((files.run_id, original.run_id), (files.model_id, original.model_id)):
@@ -100,6 +110,10 @@ def _run_of_logged(model_id: str, files: RegisteredFiles, tracking_uri: str | No
         raise UnknownOriginError(files.source, f"it is no file of the model {model_id}")
     if not model.run_id:
         raise UnknownOriginError(files.source, f"the model {model_id} was not logged in a run")
+    run = tracking.get_run(model.run_id, tracking_uri)
+    if run.info.experiment_id != model.experiment_id:  # whoever logs a model may name any run
+        reason = f"the model {model_id} lies in another experiment than its run"
+        raise UnknownOriginError(files.source, reason)
     return model.run_id
 
 

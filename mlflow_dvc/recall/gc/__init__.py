@@ -11,6 +11,7 @@ from typing import TypeVar
 from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.storage.unneeded import (
     CommitScope,
+    Needed,
     StoreContent,
     StoreScope,
     Unneeded,
@@ -24,8 +25,9 @@ from mlflow_dvc.errors import (
     NoDvcProjectError,
     NothingRecordedError,
 )
+from mlflow_dvc.git.tracked_hashes import hashes_in_commits
 from mlflow_dvc.paths import lies_in
-from mlflow_dvc.project import find_dvc_root, find_project
+from mlflow_dvc.project import find_dvc_root, find_git_root, find_project
 from mlflow_dvc.recall.gc.kept import find_kept
 from mlflow_dvc.recall.gc.needs import Count, DataUser, find_users
 from mlflow_dvc.secrets.urls import public_url
@@ -52,7 +54,7 @@ class GcPlan:
     ``stores`` has each cache and remote with its unneeded objects. ``kept`` of ``recorded`` runs
     and models keep all of their data, ``losses`` are the others that would lose any. ``warnings``
     says in words what could not be kept, as it is lost already, and which records are damaged.
-    ``needed`` are the hashes that the kept ones name.
+    ``needed`` is what the kept ones and commits name.
     """
 
     server: str
@@ -62,7 +64,7 @@ class GcPlan:
     stores: tuple[StoreContent, ...]
     losses: tuple[Loss, ...]
     warnings: tuple[str, ...]
-    needed: frozenset[str] = field(repr=False)
+    needed: Needed = field(repr=False)
 
     @property
     def is_empty(self) -> bool:
@@ -127,9 +129,9 @@ def plan_gc(request: GcRequest, count: Count = lambda done, total: None) -> GcPl
     users, kept = _find_users(request, server, count)
     ids = {user.id for user in kept}
     lost = [user for user in users if user.id not in ids]
-    needed = frozenset(value for user in kept for value in user.needs)
-    folders = {value for user in lost for value in user.needs if value.endswith(".dir")}
     stores = _absolute(request.stores)
+    needed = _needed(root, stores, request.commits, kept)
+    folders = {value for user in lost for value in user.needs if value.endswith(".dir")}
     found = _asked(lambda: find_unneeded(root, request.commits, stores, needed, folders))
     gone = {one.hash for store in found.stores for one in store.objects}
     losses = (_loss(user, gone, found.folders) for user in lost)
@@ -147,9 +149,12 @@ def plan_gc(request: GcRequest, count: Count = lambda done, total: None) -> GcPl
 
 def execute_gc(request: GcRequest, plan: GcPlan) -> GcResult:
     """Remove what ``plan`` lists, less what has come to be needed since."""
-    _, kept = _find_users(request, plan.server, lambda done, total: None)
-    needed = plan.needed.union(value for user in kept for value in user.needs)
     stores = _absolute(request.stores)
+    _, kept = _find_users(request, plan.server, lambda done, total: None)
+    now = _needed(plan.root, stores, request.commits, kept)
+    needed = Needed(
+        plan.needed.hashes | now.hashes, plan.needed.without_listing & now.without_listing
+    )
     removed, faults = _asked(
         lambda: remove_unneeded(plan.root, request.commits, stores, needed, plan.stores)
     )
@@ -160,12 +165,42 @@ def _root(project: str | None) -> str:
     found = find_project(project)
     if found.dvc_root is None:
         raise NoDvcProjectError(found.directory)
-    if tracking.has_leftovers(found.dvc_root):
-        raise MlflowDvcError(
-            "some records of this project were not written to their server yet",
-            "Call `mlflow-dvc sync` first: what they name is needed too",
-        )
     return found.dvc_root
+
+
+def _needed(
+    root: str, stores: StoreScope, commits: CommitScope, kept: Iterable[DataUser]
+) -> Needed:
+    """What the kept ones name, and the files of DVC's in commits, of other projects too."""
+    found: dict[str, bool] = {}
+    for user in kept:
+        for value in user.needs:
+            found[value] = found.get(value, False) or value not in user.read
+    for project in (root, *stores.projects):
+        if tracking.has_leftovers(project):
+            raise MlflowDvcError(
+                f"some records of {project} were not written to their server yet",
+                "Call `mlflow-dvc sync` there first: what they name is needed too",
+            )
+        for value, is_output in _named_in_commits(project, commits).items():
+            found[value] = found.get(value, False) or is_output
+    return Needed(
+        frozenset(found),
+        frozenset(value for value, is_output in found.items() if not is_output),
+    )
+
+
+def _named_in_commits(project: str, commits: CommitScope) -> dict[str, bool]:
+    git_root = find_git_root(project)
+    if git_root is None:
+        return {}
+    try:
+        return hashes_in_commits(
+            git_root, commits=commits.all_commits, experiments=commits.all_experiments
+        )
+    except OSError as error:
+        remedy = "Fetch all of it (`git fetch --unshallow`), or say which commits count, as by -w"
+        raise MlflowDvcError(f"nothing was removed: {error}", remedy) from error
 
 
 def _find_users(
@@ -229,12 +264,13 @@ def _lost_folders(kept: Iterable[DataUser], found: Unneeded) -> Iterator[str]:
             users[value].append(user.id)
     for value, ids in users.items():
         of_whom = f"of {first_of(ids, _MAX_NAMED)}" if ids else "of a commit"
-        yield f"the folder {value} {of_whom} is lost: no cache or remote lists its files"
+        yield f"the folder {value} {of_whom} is lost: no cache or remote here lists its files"
 
 
 def _shared_caches(root: str, found: Unneeded) -> Iterator[str]:
     for store in found.stores:
-        if store.objects and store.name.startswith("cache") and not lies_in(store.path, {root}):
+        place = os.path.realpath(store.path)
+        if store.objects and store.name.startswith("cache") and not lies_in(place, {root}):
             yield (
                 f"{store.path} is not in this project: name the others that use it by --projects,"
                 " or what their commits need goes"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.errors import MlflowDvcError
+from mlflow_dvc.recall.stored_record import run_holding_record
 from mlflow_dvc.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class DataUser:
     """A run, or a logged model that was made in none, and the data that its record names.
 
     ``started`` is in milliseconds since 1970. ``needs`` maps each hash to a path that it had, which
-    is empty where only a tag names it. ``damage`` says in words what of the record is not readable.
+    is empty where only a tag names it; ``read`` are those of what it read and is known to be no
+    output. ``damage`` says in words what of the record is not readable.
     """
 
     kind: Literal["run", "model"]
@@ -34,6 +36,7 @@ class DataUser:
     name: str
     started: int
     needs: Mapping[str, str]
+    read: frozenset[str] = frozenset()
     damage: tuple[str, ...] = ()
 
 
@@ -61,17 +64,37 @@ def _user_of_run(run: Run, tracking_uri: str | None) -> DataUser:
     info, tags = run.info, run.data.tags
     if not tag.names_data(tags):  # of code alone: its artifacts may be anywhere
         return DataUser("run", info.run_id, info.run_name or "", info.start_time or 0, {})
-    snapshots, damage = tracking.require_snapshots(run, tracking_uri)
-    parent = tag.MLFLOW_PARENT in tags
-    if not snapshots and not parent and not tag.is_all_named(tags):
+    carrier = run_holding_record(run, tracking_uri)
+    snapshots, damage = tracking.require_snapshots(carrier, tracking_uri)
+    is_whole = bool(snapshots) and not damage
+    if not is_whole:
+        _require_all_named(f"run {info.run_id}", tags)
+    if not (snapshots or damage):
+        damage = ["it has lost its dvc/snapshot.json"]
+    return DataUser(
+        "run",
+        info.run_id,
+        info.run_name or "",
+        info.start_time or 0,
+        dict(_named_by(snapshots, tags)),
+        _no_outputs(snapshots) if is_whole else frozenset(),
+        tuple(damage),
+    )
+
+
+def _require_all_named(whose: str, tags: Mapping[str, str]) -> None:
+    if not tag.is_all_named(tags):
         raise MlflowDvcError(
-            f"run {info.run_id} has lost its dvc/snapshot.json, and has more data than tags name",
+            f"{whose} has more data than its tags name, and no whole dvc/snapshot.json",
             "Bring the file back, or leave the run out with `--keep FILTER`",
         )
-    needs = dict(_named_by(snapshots, tags))
-    return DataUser(
-        "run", info.run_id, info.run_name or "", info.start_time or 0, needs, tuple(damage)
-    )
+
+
+def _no_outputs(snapshots: Iterable[Snapshot]) -> frozenset[str]:
+    """What was a dependency alone, such as a folder of code: no store has it."""
+    outputs = {entry.hash for one in snapshots for entry in one.data if entry.cached}
+    read = {entry.hash for one in snapshots for entry in (*one.deps, *one.data)} - outputs
+    return frozenset(value for value in read if value is not None)
 
 
 def _named_by(snapshots: Iterable[Snapshot], tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -89,5 +112,6 @@ def _models(tracking_uri: str | None) -> Iterator[DataUser]:
     """Those without a run: the others need what their run does."""
     for one in tracking.recorded_models(tracking_uri):
         if one.model.run_id is None:
+            _require_all_named(f"model {one.model.model_id}", one.tags)
             needs = dict(_named_by((), one.tags))
             yield DataUser("model", one.model.model_id, one.model.name, one.created, needs)

@@ -62,14 +62,17 @@ def settings_of_today(run: StoredRecord, location: ProjectLocation) -> bytes | N
     """Those that the run's remote has by now, where only a clone of the run's commit is at hand."""
     url = run.snapshot.git.remote_url if run.snapshot.git else None
     repository, path = location.repository, _config_path(run)
+    sha = (run.snapshot.git.sha if run.snapshot.git else None) or ""
     if repository is None or url is None:
         return None
 
     def ask() -> bytes | None:
-        try:
-            return repository.file(repository.fetch_revision(url, None), path)
-        except GitError:  # it cannot be asked, which is said of the commit
-            return None
+        with scratch_folder() as folder:  # a branch that is fetched would keep the run's commit
+            elsewhere = Repository.create(folder, sha, repository.own, "--bare")
+            try:
+                return elsewhere.file(elsewhere.fetch_revision(url, None), path)
+            except GitError:  # it cannot be asked, which is said of the commit
+                return None
 
     return ask_remote_once(("settings", url, path), ask)
 

@@ -20,6 +20,7 @@ from mlflow_dvc.dvcfiles.lock_file import entry_digest, lock_path
 from mlflow_dvc.git.commit_files import committed_bytes, files_not_in_commit
 from mlflow_dvc.git.file_history import FileHistory, Replacement
 from mlflow_dvc.git.history import GitHistory
+from mlflow_dvc.git.pins import is_pin
 from mlflow_dvc.git.repository import Repository, full_sha_or_none
 from mlflow_dvc.paths import is_inside
 from mlflow_dvc.recall.lock_memory import LockMemory
@@ -192,6 +193,8 @@ class Witness:
             return None
         if git.sha is not None and (self._sha is None or not self.repository.has(self._sha)):
             return None
+        if self._sha is not None and is_pin(self.repository, self._sha):
+            return None  # it was made of a record, maybe of this one
         safe = filter(is_inside, self.run.project_files)
         paths = {self._inside(path): path for path in safe}
         files = {inside: self.run.files[path] for inside, path in paths.items()}
