@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlflow_dvc.capture.workspace import status as status
     from mlflow_dvc.dvc_backend.storage.directory_diff import FileChange as FileChange
     from mlflow_dvc.dvc_backend.storage.directory_diff import FileChanges as FileChanges
+    from mlflow_dvc.dvc_backend.storage.unneeded import Needed as Needed
     from mlflow_dvc.dvc_backend.storage.unneeded import StoreContent as StoreContent
     from mlflow_dvc.dvc_backend.storage.unneeded import UnneededObject as UnneededObject
     from mlflow_dvc.errors import AmbiguousRunError as AmbiguousRunError
@@ -124,6 +125,7 @@ _MODULES = {
     "MetricChange": "recall.diff",
     "MetricPair": "recall.reproduce.comparison",
     "MlflowDvcError": "errors",
+    "Needed": "dvc_backend.storage.unneeded",
     "NoDvcProjectError": "errors",
     "NoProjectError": "errors",
     "Node": "recall.lineage",
