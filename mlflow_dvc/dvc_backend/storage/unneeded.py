@@ -204,7 +204,7 @@ class _Search:
         self._commits = {name: True for name in _TIPS if commits[name]}
         self._scope = StoreScope(**stores)
         self._needed = set(needed)
-        self._optional = set(optional)
+        self._optional = {value for value in optional if value.endswith(_FOLDER)}
         self._remotes: set[str] = set()
         self._listings: dict[str, dict[str, str]] = {}
         self._faults: dict[str, list[str]] = {}
