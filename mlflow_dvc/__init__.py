@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.doctor import doctor as doctor
     from mlflow_dvc.recall.gc import GcPlan as GcPlan
     from mlflow_dvc.recall.gc import GcResult as GcResult
-    from mlflow_dvc.recall.gc import Loss as Loss
     from mlflow_dvc.recall.gc import gc as gc
+    from mlflow_dvc.recall.gc.losses import Loss as Loss
     from mlflow_dvc.recall.lineage import Edge as Edge
     from mlflow_dvc.recall.lineage import Lineage as Lineage
     from mlflow_dvc.recall.lineage import Node as Node
@@ -120,7 +120,7 @@ _MODULES = {
     "GcResult": "recall.gc",
     "GitState": "snapshot",
     "Lineage": "recall.lineage",
-    "Loss": "recall.gc",
+    "Loss": "recall.gc.losses",
     "Match": "recall.search",
     "MetricChange": "recall.diff",
     "MetricPair": "recall.reproduce.comparison",

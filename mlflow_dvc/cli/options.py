@@ -74,6 +74,12 @@ def restore_options(command: Command) -> Command:
     return to(at(command))
 
 
+def asking_options(command: Command) -> Command:
+    """``--dry-run`` and ``--yes``, the same on every command that asks before it changes much."""
+    dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+    return dry_run(click.option("-y", "--yes", is_flag=True, help="Do it without asking.")(command))
+
+
 def exit_code(answer: bool | None) -> int:
     """None: it is not known."""
     return NO_ANSWER if answer is None else YES if answer else NO

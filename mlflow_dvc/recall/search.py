@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from mlflow_dvc.recall.query import (
     parse_query,
 )
 from mlflow_dvc.recall.relation import Relation, is_by_tags, related_data
+from mlflow_dvc.recall.run_batches import ask_each
 from mlflow_dvc.recall.stored_record import load_snapshots
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 from mlflow_dvc.tracking.runs import iso_time
@@ -29,7 +29,6 @@ from mlflow_dvc.tracking.runs import iso_time
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_MAX_THREADS = 8
 _BATCH_RUNS = 16
 _MD5_DIGITS = 32
 _USES = ("read", "made")
@@ -178,19 +177,12 @@ def _seen(query: Query, scope: Scope) -> Generator[_Seen, None, None]:
     """Each run that saw it, newest first. Tags do not tell the relation: records are read for it,
     some at a time, so that no more are read than are wanted.
     """
-    runs = candidate_runs(query, scope)
 
     def find(run: Run) -> tuple[SeenData, ...]:
         return _seen_data(run, query, scope.tracking_uri)
 
-    with tracking.no_progress_bar(), ThreadPoolExecutor(_MAX_THREADS) as pool:
-        for start in range(0, len(runs), _BATCH_RUNS):
-            batch = runs[start : start + _BATCH_RUNS]
-            # Over a network one waits; on this machine threads would wait for each other.
-            ask = map if all(map(tracking.is_local, batch)) else pool.map
-            for run, entries in zip(batch, ask(find, batch), strict=True):
-                if entries:
-                    yield run, entries
+    with closing(ask_each(candidate_runs(query, scope), find, _BATCH_RUNS)) as answers:
+        yield from ((run, entries) for run, entries in answers if entries)
 
 
 def _seen_data(run: Run, query: Query, tracking_uri: str | None) -> tuple[SeenData, ...]:

@@ -368,8 +368,9 @@ def test_interrupted(project: Project):
         assert process.stdout is not None
         assert process.stderr is not None
         said = ""
-        while not said.endswith("[y/N] "):
-            said += process.stderr.read(1)
+        while not said.endswith("[y/N] ") and (more := process.stderr.read(1)):
+            said += more
+        assert said.endswith("[y/N] "), said
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=SECONDS)
     assert process.returncode == 130

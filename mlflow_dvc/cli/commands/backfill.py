@@ -12,6 +12,7 @@ from mlflow_dvc.cli.options import (
     NOTHING,
     RECORD,
     YES,
+    asking_options,
     command,
     json_option,
     print_json,
@@ -26,8 +27,7 @@ from mlflow_dvc.cli.options import (
     "backfill --experiment churn --yes",
 )
 @click.option("--experiment", metavar="NAME", help="Only the runs of this one: a name, or an id.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
-@click.option("-y", "--yes", is_flag=True, help="Write without asking.")
+@asking_options
 @json_option
 @tracking_uri_option
 @click.pass_context

@@ -12,6 +12,7 @@ from mlflow_dvc.cli.options import (
     NO_ANSWER,
     NOTHING,
     YES,
+    asking_options,
     command,
     json_option,
     print_json,
@@ -55,8 +56,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False),
     help="Another project that keeps data in this cache or remote.",
 )
-@click.option("--dry-run", is_flag=True, help="Only list what would go.")
-@click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
+@asking_options
 @json_option
 @tracking_uri_option
 @click.pass_context
@@ -86,7 +86,8 @@ def gc(  # noqa: PLR0913, PLR0917 - one for each option
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import gc as render
-    from mlflow_dvc.dvc_backend.storage.unneeded import CommitScope, StoreScope
+    from mlflow_dvc.dvc_backend.storage.needed_objects import StoreScope
+    from mlflow_dvc.dvc_backend.storage.unneeded import CommitScope
     from mlflow_dvc.recall import gc as recall
 
     if json_ and not (dry_run or yes):

@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import os
-import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from mlflow_dvc import tracking
+from mlflow_dvc.dvc_backend.storage.needed_objects import StoreScope
 from mlflow_dvc.dvc_backend.storage.unneeded import (
     CommitScope,
     Needed,
     StoreContent,
-    StoreScope,
-    Unneeded,
     find_unneeded,
     remove_unneeded,
 )
-from mlflow_dvc.enumeration import first_of
 from mlflow_dvc.errors import (
     DvcUnavailableError,
     MlflowDvcError,
     NoDvcProjectError,
     NothingRecordedError,
 )
-from mlflow_dvc.git.tracked_hashes import hashes_in_commits
-from mlflow_dvc.paths import lies_in
-from mlflow_dvc.project import find_dvc_root, find_git_root, find_project
+from mlflow_dvc.project import find_dvc_root, find_project
 from mlflow_dvc.recall.gc.kept import find_kept
+from mlflow_dvc.recall.gc.losses import Loss, find_losses, warnings_of
+from mlflow_dvc.recall.gc.needed import find_needed
 from mlflow_dvc.recall.gc.needs import Count, DataUser, find_users
 from mlflow_dvc.secrets.urls import public_url
 
 EVERYTHING = CommitScope(all_commits=True, all_experiments=True)
 T = TypeVar("T")
-_MAX_NAMED = 5
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A run, or a logged model without one, and the data that it would lose: path and hash."""
-
-    kind: str
-    id: str
-    name: str
-    data: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -130,19 +116,17 @@ def plan_gc(request: GcRequest, count: Count = lambda done, total: None) -> GcPl
     ids = {user.id for user in kept}
     lost = [user for user in users if user.id not in ids]
     stores = _absolute(request.stores)
-    needed = _needed(root, stores, request.commits, kept)
+    needed = find_needed((root, *stores.projects), request.commits, kept)
     folders = {value for user in lost for value in user.needs if value.endswith(".dir")}
     found = _asked(lambda: find_unneeded(root, request.commits, stores, needed, folders))
-    gone = {one.hash for store in found.stores for one in store.objects}
-    losses = (_loss(user, gone, found.folders) for user in lost)
     return GcPlan(
         server,
         root,
         len(kept),
         len(users),
         found.stores,
-        tuple(loss for loss in losses if loss.data),
-        (*_damage(kept), *_lost_folders(kept, found), *_shared_caches(root, found)),
+        find_losses(lost, found),
+        warnings_of(root, kept, found),
         needed,
     )
 
@@ -151,10 +135,7 @@ def execute_gc(request: GcRequest, plan: GcPlan) -> GcResult:
     """Remove what ``plan`` lists, less what has come to be needed since."""
     stores = _absolute(request.stores)
     _, kept = _find_users(request, plan.server, lambda done, total: None)
-    now = _needed(plan.root, stores, request.commits, kept)
-    needed = Needed(
-        plan.needed.hashes | now.hashes, plan.needed.without_listing & now.without_listing
-    )
+    needed = plan.needed | find_needed((plan.root, *stores.projects), request.commits, kept)
     removed, faults = _asked(
         lambda: remove_unneeded(plan.root, request.commits, stores, needed, plan.stores)
     )
@@ -166,41 +147,6 @@ def _root(project: str | None) -> str:
     if found.dvc_root is None:
         raise NoDvcProjectError(found.directory)
     return found.dvc_root
-
-
-def _needed(
-    root: str, stores: StoreScope, commits: CommitScope, kept: Iterable[DataUser]
-) -> Needed:
-    """What the kept ones name, and the files of DVC's in commits, of other projects too."""
-    found: dict[str, bool] = {}
-    for user in kept:
-        for value in user.needs:
-            found[value] = found.get(value, False) or value not in user.read
-    for project in (root, *stores.projects):
-        if tracking.has_leftovers(project):
-            raise MlflowDvcError(
-                f"some records of {project} were not written to their server yet",
-                "Call `mlflow-dvc sync` there first: what they name is needed too",
-            )
-        for value, is_output in _named_in_commits(project, commits).items():
-            found[value] = found.get(value, False) or is_output
-    return Needed(
-        frozenset(found),
-        frozenset(value for value, is_output in found.items() if not is_output),
-    )
-
-
-def _named_in_commits(project: str, commits: CommitScope) -> dict[str, bool]:
-    git_root = find_git_root(project)
-    if git_root is None:
-        return {}
-    try:
-        return hashes_in_commits(
-            git_root, commits=commits.all_commits, experiments=commits.all_experiments
-        )
-    except OSError as error:
-        remedy = "Fetch all of it (`git fetch --unshallow`), or say which commits count, as by -w"
-        raise MlflowDvcError(f"nothing was removed: {error}", remedy) from error
 
 
 def _find_users(
@@ -240,38 +186,3 @@ def _asked(ask: Callable[[], T]) -> T:
         raise MlflowDvcError(
             f"nothing was removed: {error.reason}", "Mend that, and call it again"
         ) from error
-
-
-def _loss(user: DataUser, gone: Set[str], folders: Mapping[str, Mapping[str, str]]) -> Loss:
-    found: dict[tuple[str, str], None] = {}
-    for value, path in user.needs.items():
-        if value in gone:
-            found[path, value] = None
-        for inside, oid in folders.get(value, {}).items():
-            found[posixpath.join(path, inside), oid] = None
-    return Loss(user.kind, user.id, user.name, tuple(sorted(found)))
-
-
-def _damage(kept: Iterable[DataUser]) -> Iterator[str]:
-    for user in kept:
-        yield from (f"{user.kind} {user.id}: {line}; its tags count" for line in user.damage)
-
-
-def _lost_folders(kept: Iterable[DataUser], found: Unneeded) -> Iterator[str]:
-    users: dict[str, list[str]] = {value: [] for value in found.unlisted}
-    for user in kept:
-        for value in user.needs.keys() & users.keys():
-            users[value].append(user.id)
-    for value, ids in users.items():
-        of_whom = f"of {first_of(ids, _MAX_NAMED)}" if ids else "of a commit"
-        yield f"the folder {value} {of_whom} is lost: no cache or remote here lists its files"
-
-
-def _shared_caches(root: str, found: Unneeded) -> Iterator[str]:
-    for store in found.stores:
-        place = os.path.realpath(store.path)
-        if store.objects and store.name.startswith("cache") and not lies_in(place, {root}):
-            yield (
-                f"{store.path} is not in this project: name the others that use it by --projects,"
-                " or what their commits need goes"
-            )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.errors import MlflowDvcError
+from mlflow_dvc.recall.run_batches import ask_each
 from mlflow_dvc.recall.stored_record import run_holding_record
 from mlflow_dvc.snapshot import Snapshot
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 Count = Callable[[int, int | None], None]
-_MAX_THREADS = 8
 _BATCH_RUNS = 200
 
 
@@ -47,39 +45,28 @@ def find_users(tracking_uri: str | None, count: Count) -> list[DataUser]:
     cannot be had, and MlflowDvcError where what a run needs cannot be told.
     """
     found: list[DataUser] = []
-    runs = tracking.all_runs(tracking_uri)
-    with tracking.one_client(tracking_uri), tracking.no_progress_bar():
-        with ThreadPoolExecutor(_MAX_THREADS) as pool:
-            while batch := list(islice(runs, _BATCH_RUNS)):
-                # Over a network one waits; on this machine threads would wait for each other.
-                ask = map if all(map(tracking.is_local, batch)) else pool.map
-                for user in ask(lambda run: _user_of_run(run, tracking_uri), batch):
-                    found.append(user)
-                    count(len(found), None)
+    with tracking.one_client(tracking_uri):
+        runs = tracking.all_runs(tracking_uri)
+        users = ask_each(runs, lambda run: _user_of_run(run, tracking_uri), _BATCH_RUNS)
+        for _, user in users:
+            found.append(user)
+            count(len(found), None)
         found += _models(tracking_uri)
     return [user for user in found if user.needs]
 
 
 def _user_of_run(run: Run, tracking_uri: str | None) -> DataUser:
     info, tags = run.info, run.data.tags
+    user = DataUser("run", info.run_id, info.run_name or "", info.start_time or 0, {})
     if not tag.names_data(tags):  # of code alone: its artifacts may be anywhere
-        return DataUser("run", info.run_id, info.run_name or "", info.start_time or 0, {})
+        return user
     carrier = run_holding_record(run, tracking_uri)
     snapshots, damage = tracking.require_snapshots(carrier, tracking_uri)
-    is_whole = bool(snapshots) and not damage
-    if not is_whole:
-        _require_all_named(f"run {info.run_id}", tags)
-    if not (snapshots or damage):
-        damage = ["it has lost its dvc/snapshot.json"]
-    return DataUser(
-        "run",
-        info.run_id,
-        info.run_name or "",
-        info.start_time or 0,
-        dict(_named_by(snapshots, tags)),
-        _no_outputs(snapshots) if is_whole else frozenset(),
-        tuple(damage),
-    )
+    needs = dict(_named_by(snapshots, tags))
+    if snapshots and not damage:
+        return replace(user, needs=needs, read=_no_outputs(snapshots))
+    _require_all_named(f"run {info.run_id}", tags)
+    return replace(user, needs=needs, damage=tuple(damage or ["it has lost its dvc/snapshot.json"]))
 
 
 def _require_all_named(whose: str, tags: Mapping[str, str]) -> None:
