@@ -11,7 +11,6 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import TracebackType
 
 from mlflow_dvc.capture.claims import claim_data
 from mlflow_dvc.capture.run_capture import DataCapture, RunCapture, files_read
@@ -25,7 +24,6 @@ from mlflow_dvc.git.code_files import is_program
 from mlflow_dvc.git.repository import Repository
 from mlflow_dvc.paths import parents
 from mlflow_dvc.project import Project, relative
-from mlflow_dvc.scratch_folder import scratch_folder
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot
 from mlflow_dvc.visible_text import escape_hidden
 
@@ -67,41 +65,25 @@ class _Script:
 
 
 class CommittedProject:
-    """The DVC projects of one commit, in a folder of their own while the block lasts.
+    """The DVC projects of one commit, laid out in ``folder``, an empty one, as long as it is there.
 
-    Only DVC's files and those that may hold parameters are laid there.
+    Only DVC's files and those that may hold parameters are laid there. Raises GitError where git
+    does not tell, OSError for names that cannot be written.
     """
 
-    def __init__(self, repository: Repository, sha: str) -> None:
+    def __init__(self, repository: Repository, sha: str, folder: str) -> None:
         self._repository = repository
         self._sha = sha
-        self._scratch = scratch_folder()
+        self._folder = os.path.realpath(folder)
         self._readings: dict[str, tuple[ProjectReading, Mapping[str, str]]] = {}
         self._captures: dict[tuple[str, _Script], RunCapture] = {}
         self._of_runs: dict[RunOrigin, RunCapture] = {}
-
-    def __enter__(self) -> CommittedProject:
-        """Raises GitError where git does not tell, OSError for names that cannot be written."""
-        self._folder = os.path.realpath(self._scratch.__enter__())
-        try:
-            self._files = self._repository.blobs(self._sha)
-            os.mkdir(os.path.join(self._folder, ".git"))  # ignore rules of git hold below it
-            for path, content in self._named_files().items():
-                self._lay(path, content)
-            for root in self._roots:
-                os.makedirs(os.path.join(self._folder, root, ".dvc"), exist_ok=True)
-        except BaseException as error:
-            self.__exit__(type(error), error, None)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._scratch.__exit__(kind, error, trace)
+        self._files = repository.blobs(sha)
+        os.mkdir(os.path.join(self._folder, ".git"))  # ignore rules of git hold below it
+        for path, content in self._named_files().items():
+            self._lay(path, content)
+        for root in self._roots:
+            os.makedirs(os.path.join(self._folder, root, ".dvc"), exist_ok=True)
 
     def capture(self, origin: RunOrigin) -> RunCapture:
         """What the commit says of such a run; the same object for the same origin.

@@ -104,8 +104,7 @@ def _setting_stage(
 
 
 def _require_version(action: str, client: Any, name: str, version: str) -> None:
-    found = client.get_model_version(name, version)
-    files = RegisteredFiles(found.source, found.run_id or None, getattr(found, "model_id", None))
+    files = RegisteredFiles.of(client.get_model_version(name, version))
     _require(action, files, client.tracking_uri)
 
 

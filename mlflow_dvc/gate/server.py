@@ -198,10 +198,7 @@ def _staged() -> Subject:
 def _version(what: str, name: str, version: str) -> Subject:
     from mlflow.server.handlers import _get_model_registry_store
 
-    found = _get_model_registry_store().get_model_version(name, version)
-    files = RegisteredFiles(
-        found.source or "", found.run_id or None, getattr(found, "model_id", None) or None
-    )
+    files = RegisteredFiles.of(_get_model_registry_store().get_model_version(name, version))
     return None if files.is_prompt else (f"{what} of models:/{name}/{version}", files)
 
 

@@ -164,9 +164,11 @@ class Repository:
         # As they are written, and as git reads them.
         known = [*self._remote_urls(), *(self.url_of(name) for name in self.remotes())]
         beside = [os.path.join(self.root, one) if is_relative_path(one) else one for one in known]
-        asked = {url, redirected(self.root, url)}
         here = (*beside, self.root, main)
-        return any(is_same_remote(name, one) for name in asked for one in here)
+        if any(is_same_remote(url, one) for one in here):
+            return True
+        moved = redirected(self.root, url)
+        return moved != url and any(is_same_remote(moved, one) for one in here)
 
     def resolve(self, revision: str) -> str | None:
         """The commit that ``revision`` names here, None where it names none."""

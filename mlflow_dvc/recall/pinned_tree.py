@@ -28,7 +28,7 @@ def pinned_tree(
         for path, content in run.final_files.items()
         if is_inside(path)
     }
-    files |= {path: content for path, content in run.raw().items() if is_inside(path)}
+    files |= run.raw()
     safe = {path: content for path, content in files.items() if is_inside(path)}
     tree, links = build_tree(repository, sha, run.patch(), safe, is_kept=is_kept)
     return tree, [f"{path}: a link or a repository lies there" for path in links]

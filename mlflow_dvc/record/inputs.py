@@ -74,9 +74,11 @@ def _wanted(record: RunRecordState) -> list[Input]:
         for entry in inputs(capture.data)
         if entry.is_fact and entry.tells_data and entry.state != "missing"
     ]
+    if not known:
+        return []
     schemas = SchemaCache(capture.reading.root if capture.reading else "")
     sha = capture.git.sha if capture.git else None
-    remote = default_remote(capture.reading.root) if capture.reading and known else None
+    remote = default_remote(capture.reading.root) if capture.reading else None
     # Where a dependency was imported from is only said by the record of its maker.
     imported = {out.path: out for out in capture.data.data if out.source}
     return [

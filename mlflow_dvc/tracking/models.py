@@ -90,7 +90,7 @@ def registered_versions(
             return list(_versions(client, ""))
         named = [
             (model.name, alias)
-            for model in _pages(client.search_registered_models)
+            for model in pages(client.search_registered_models)
             for alias in model.aliases or ()
         ]
         return [_version(client.get_model_version_by_alias(*one)) for one in named]
@@ -105,12 +105,12 @@ def recorded_models(tracking_uri: str | None = None) -> list[RecordedModel]:
         if search is None:
             return []
         experiments = [
-            one.experiment_id for one in _pages(client.search_experiments, view_type=ViewType.ALL)
+            one.experiment_id for one in pages(client.search_experiments, view_type=ViewType.ALL)
         ]
         found = []
         for start in range(0, len(experiments), _MAX_EXPERIMENTS):
             some = experiments[start : start + _MAX_EXPERIMENTS]
-            for raw in _pages(search, experiment_ids=some):
+            for raw in pages(search, experiment_ids=some):
                 tags = tag.bounded(raw.tags or {})
                 if tag.own_tags(tags):
                     found.append(RecordedModel(_logged(raw), tags, raw.creation_timestamp or 0))
@@ -193,7 +193,7 @@ def _logged_by(client: MlflowClient, runs: Sequence[Run]) -> Iterator[LoggedMode
     experiments = sorted({run.info.experiment_id for run in runs})
     for ids in _quoted([run.info.run_id for run in runs]):
         query = {"experiment_ids": experiments, "filter_string": f"source_run_id IN ({ids})"}
-        for raw in _pages(search, **query):
+        for raw in pages(search, **query):
             known.add(raw.model_id)
             yield _logged(raw)
     for run in runs:  # a model that was begun before the run names none
@@ -205,11 +205,12 @@ def _logged_by(client: MlflowClient, runs: Sequence[Run]) -> Iterator[LoggedMode
 
 
 def _versions(client: MlflowClient, query: str) -> Iterator[ModelVersion]:
-    for raw in _pages(client.search_model_versions, filter_string=query):
+    for raw in pages(client.search_model_versions, filter_string=query):
         yield _version(raw)
 
 
-def _pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
+def pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
+    """What a search of MLflow's client finds, page by page."""
     token: str | None = None
     while True:
         page = search(**query, page_token=token)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.errors import AmbiguousRunError, ExperimentNotFoundError, RunNotFoundError
-from mlflow_dvc.tracking.models import logged_model, or_not_found, version_at
+from mlflow_dvc.tracking.models import logged_model, or_not_found, pages, version_at
 from mlflow_dvc.tracking.server import client_for
 
 if TYPE_CHECKING:
@@ -160,13 +160,7 @@ def _active_experiments(client: MlflowClient) -> Iterator[Experiment]:
 
 
 def _all_experiments(client: MlflowClient, view: int) -> Iterator[Experiment]:
-    token: str | None = None
-    while True:
-        page = client.search_experiments(view, max_results=_PAGE_RUNS, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    yield from pages(client.search_experiments, view_type=view, max_results=_PAGE_RUNS)
 
 
 def _runs(
@@ -180,19 +174,13 @@ def _runs(
 def _runs_in(
     client: MlflowClient, filter_string: str, view: int, experiments: Sequence[str]
 ) -> Iterator[Run]:
-    token: str | None = None
-    while True:
-        page = client.search_runs(
-            experiments,
-            filter_string,
-            run_view_type=view,
-            max_results=_PAGE_RUNS,
-            page_token=token,
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
+    yield from pages(
+        client.search_runs,
+        experiment_ids=experiments,
+        filter_string=filter_string,
+        run_view_type=view,
+        max_results=_PAGE_RUNS,
+    )
 
 
 def _run_beginning(client: MlflowClient, prefix: str) -> str:

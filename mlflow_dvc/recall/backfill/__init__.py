@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from mlflow_dvc import tracking
@@ -17,6 +16,7 @@ from mlflow_dvc.recall.backfill.candidate import commit_of, judge_tags, result_o
 from mlflow_dvc.recall.backfill.reconstruction import Reconstruction
 from mlflow_dvc.recall.backfill.result import BackfillResult as BackfillResult
 from mlflow_dvc.recall.backfill.result import BackfillVerdict as BackfillVerdict
+from mlflow_dvc.scratch_folder import scratch_folder
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -107,9 +107,9 @@ class Backfill:
             repository.root, recorded, self._tracked(), self._uri, dry_run=self._dry_run
         )
         for sha, runs in by_commit.items():
-            with ExitStack() as stack:
+            with scratch_folder() as folder:
                 try:
-                    commit = stack.enter_context(_open_commit(repository, sha))
+                    commit = _read_commit(repository, sha, folder)
                 except (GitError, OSError) as error:
                     yield from (result_of(run, "left", str(error)) for run in runs)
                 else:
@@ -120,9 +120,9 @@ class Backfill:
         return read_project(self._here.dvc_root) if self._here.dvc_root else None
 
 
-def _open_commit(repository: Repository, sha: str) -> CommittedProject:
-    """Raises GitError."""
+def _read_commit(repository: Repository, sha: str, folder: str) -> CommittedProject:
+    """Raises GitError or OSError."""
     if repository.has(sha):
-        return CommittedProject(repository, sha)
+        return CommittedProject(repository, sha, folder)
     where = "fetch it, or call this in the project of the run"
     raise GitError(f"this repository does not have its commit {sha}: {where}")

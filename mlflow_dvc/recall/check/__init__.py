@@ -11,7 +11,7 @@ from mlflow_dvc.git.run import GitAnswers, keep_answers
 from mlflow_dvc.recall.check.checked_run import CheckedRun
 from mlflow_dvc.recall.check.origin import RegisteredFiles, files_of, find_run_id
 from mlflow_dvc.recall.check.policy import Policy, find_policy
-from mlflow_dvc.recall.check.rules import RULES, Rule
+from mlflow_dvc.recall.check.rules import RULES, PolicyRule
 from mlflow_dvc.recall.verdict import Verdict, worst
 
 _UNFINISHED = frozenset({"RUNNING", "SCHEDULED"})
@@ -107,7 +107,7 @@ def _is_recorded(run: CheckedRun) -> bool:
         return True
 
 
-def _judge(rule: Rule, run: CheckedRun, policy: Policy) -> RuleResult:
+def _judge(rule: PolicyRule, run: CheckedRun, policy: Policy) -> RuleResult:
     try:
         verdict, reason = rule.judge(run, policy)
     except UnreadableRecordError as error:

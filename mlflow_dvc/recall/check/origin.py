@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mlflow_dvc import tracking
@@ -30,6 +31,12 @@ class RegisteredFiles:
     run_id: str | None = None
     model_id: str | None = None
 
+    @classmethod
+    def of(cls, version: Any) -> RegisteredFiles:
+        """Of a version, as MLflow or as this package has it."""
+        model_id = getattr(version, "model_id", None)
+        return cls(version.source or "", version.run_id or None, model_id or None)
+
     @property
     def is_prompt(self) -> bool:
         """Whether it is a prompt, which MLflow keeps among the models: of no run, without files."""
@@ -38,8 +45,7 @@ class RegisteredFiles:
 
 def files_of(model: str, tracking_uri: str | None = None) -> RegisteredFiles:
     """Of the version that ``models:/name/version`` or ``models:/name@alias`` names."""
-    version = tracking.get_version(model, tracking_uri)
-    return RegisteredFiles(version.source, version.run_id, version.model_id)
+    return RegisteredFiles.of(tracking.get_version(model, tracking_uri))
 
 
 def find_run_id(files: RegisteredFiles, tracking_uri: str | None = None) -> str:

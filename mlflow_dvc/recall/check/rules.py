@@ -20,7 +20,7 @@ _MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
-class Rule:
+class PolicyRule:
     """``judge`` says whether a run meets it, and why; ``remedy`` what to do where it does not."""
 
     name: str
@@ -168,35 +168,35 @@ def _named(names: Iterable[str], most: int = _MAX_NAMED) -> str:
 
 
 RULES = (
-    Rule(
+    PolicyRule(
         "committed", lambda policy: policy.committed, judge_committed,
         "commit the code, and run it again",
     ),
-    Rule(
+    PolicyRule(
         "pushed", lambda policy: bool(policy.pushed), judge_pushed,
         "`git push` and `dvc push` where the run was",
     ),
-    Rule(
+    PolicyRule(
         "clean", lambda policy: policy.clean, judge_clean,
         "`dvc commit` or `dvc checkout` the data, and run it again",
     ),
-    Rule(
+    PolicyRule(
         "sealed", lambda policy: bool(policy.seals), judge_sealed,
         "run it by `dvc repro`, then call `mlflow-dvc sync`",
     ),
-    Rule(
+    PolicyRule(
         "verified", lambda policy: policy.verified, judge_verified,
         "`mlflow-dvc verify` tells all of it",
     ),
-    Rule(
+    PolicyRule(
         "no_undeclared_reads", lambda policy: policy.no_undeclared_reads, judge_no_undeclared_reads,
         "declare in dvc.yaml what the stage reads, and run it again",
     ),
-    Rule(
+    PolicyRule(
         "lineage_reaches_raw_data", lambda policy: policy.lineage_reaches_raw_data, judge_lineage,
         "`mlflow-dvc lineage` shows where it ends",
     ),
-    Rule(
+    PolicyRule(
         "metrics", lambda policy: bool(policy.metrics), judge_metrics,
         "register a run whose metrics are within the limits",
     ),

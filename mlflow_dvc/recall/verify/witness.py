@@ -23,7 +23,7 @@ from mlflow_dvc.git.history import GitHistory
 from mlflow_dvc.git.pins import is_pin
 from mlflow_dvc.git.repository import Repository, full_sha_or_none
 from mlflow_dvc.paths import is_inside
-from mlflow_dvc.recall.lock_memory import LockMemory
+from mlflow_dvc.recall.lock_memory import Entries, LockMemory
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
 from mlflow_dvc.recall.verify.named_hashes import names_hash, parse
@@ -62,12 +62,10 @@ class Witness:
             return "UNVERIFIED", _NO_COMMIT
         if path not in differing:
             return "PASS", ""
-        attached = self.memory.entries(self.run.files.get(path))
-        known = self.memory.entries(self._committed(path))
-        names = [name for name in attached | known if attached.get(name) != known.get(name)]
-        commits = {name: self._confirming(path, name, known, attached) for name in names}
+        known, attached = self._locked(path)
+        commits = self._taken_in(path)
         missing = [name for name, commit in commits.items() if commit is None]
-        if self._was_as_committed(path) and not self._may_differ(names, known):
+        if self._was_as_committed(path) and not self._may_differ(list(commits), known):
             return "TAMPERED", _DENIED
         if missing or not attached:
             named = ", ".join(missing[:_MAX_NAMED]) or "it"
@@ -79,15 +77,23 @@ class Witness:
         """The commits after the run's own that confirm a file of it."""
         found: dict[str, None] = {}
         for path in sorted(self._differing or ()):
-            known = self._committed(path)
-            if path.endswith(".lock"):
-                before, after = map(self.memory.entries, (known, self.run.files.get(path)))
-                names = [name for name in after | before if after.get(name) != before.get(name)]
-                commits = [self._confirming(path, name, before, after) for name in names]
-            else:
-                commits = [self._replacing(path, known)]
+            is_lock = path.endswith(".lock")
+            commits = self._taken_in(path).values() if is_lock else [self._replacing(path)]
             found.update((commit, None) for commit in commits if commit)
         return list(found)
+
+    def _locked(self, path: str) -> tuple[Entries, Entries]:
+        """What the lock says in the run's commit, and what the attached one says."""
+        known, attached = self._committed(path), self.run.files.get(path)
+        return self.memory.entries(known), self.memory.entries(attached)
+
+    def _taken_in(self, path: str) -> dict[str, str | None]:
+        """Each stage of which the attached lock says another thing than the run's commit, with the
+        commit that took that in.
+        """
+        known, attached = self._locked(path)
+        names = [name for name in attached | known if attached.get(name) != known.get(name)]
+        return {name: self._confirming(path, name, known, attached) for name in names}
 
     def committed(self, path: str) -> bytes | None:
         """The file as the commit has it; None where it has none, or not its bytes."""
@@ -134,13 +140,13 @@ class Witness:
                 return ("PASS", "") if same else ("TAMPERED", "it is not the pipeline of the code")
         if self._was_as_committed(path):
             return "TAMPERED", _DENIED
-        if self._replacing(path, self._committed(path)):
+        if self._replacing(path):
             return "PASS", ""
         return "UNVERIFIED", _UNCONFIRMED
 
-    def _replacing(self, path: str, known: bytes | None) -> str | None:
+    def _replacing(self, path: str) -> str | None:
         """The commit that took in the attached file in place of what the run's commit has."""
-        content = self.run.files[path].split()
+        known, content = self._committed(path), self.run.files[path].split()
         for one in self._replacements(path):
             if one.before == known and one.after.split() == content:
                 return one.commit
