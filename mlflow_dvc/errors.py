@@ -159,15 +159,31 @@ class PolicyBrokenError(MlflowDvcError):
     """A gate refuses ``action``: what it is about does not meet the policy, or that is not known.
 
     ``rules`` are the names of the rules that are not met, empty where none could be judged.
+    ``run_id`` is the run that it is about, None where that is not known.
     """
 
     def __init__(
-        self, action: str, reason: str, remedy: str = "", rules: Sequence[str] = ()
+        self,
+        action: str,
+        reason: str,
+        remedy: str = "",
+        rules: Sequence[str] = (),
+        run_id: str | None = None,
     ) -> None:
         super().__init__(escape_hidden(f"{action} is refused: {reason}"), escape_hidden(remedy))
         self.action = action
         self.reason = reason
         self.rules = tuple(rules)
+        self.run_id = run_id
+
+
+class GateBusyError(MlflowDvcError):
+    """A gate is judging, or is to judge, as much as it takes on at once: nothing was judged."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(
+            escape_hidden(f"{action} is not judged now: too much else is"), "Ask again in a while"
+        )
 
 
 class DvcUnavailableError(MlflowDvcError, OSError):

@@ -129,6 +129,11 @@ SERVER_NEEDS = (
     Need(_HANDLERS, "_get_request_message", ("request_message",), _OPEN),
     Need(_HANDLERS, "_get_model_registry_store", (), _OPEN),
 )
+_AUTH = "mlflow.server.auth"
+USER_NEEDS = (
+    Need(_AUTH, "sender_is_admin", (), _OPEN),
+    Need(_AUTH, "validate_can_read_run", (), _OPEN),
+)
 # The variables by which ``mlflow server`` tells its workers what they run in, and how.
 SERVER_KIND, WORKSPACES = "_MLFLOW_SGI_NAME", "MLFLOW_ENABLE_WORKSPACES"
 NEEDS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from typing import Any
@@ -12,8 +13,11 @@ from mlflow_dvc.gate.refusal import refusal, refuse_unless_met
 from mlflow_dvc.recall.check import check_files
 from mlflow_dvc.recall.check.origin import RegisteredFiles
 
+_NICENESS = 10  # the server goes on answering others meanwhile
+
 
 def main() -> None:
+    os.nice(_NICENESS)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended, too
     question = json.load(sys.stdin)
     out, sys.stdout = sys.stdout, sys.stderr  # the answer alone goes there
@@ -31,8 +35,9 @@ def _answer(
         refuse_unless_met(action, result)
     except Exception as error:
         refused = refusal(action, error)
-        return {"reason": refused.reason, "remedy": refused.remedy, "rules": refused.rules}
-    return {"run_id": result.run_id}
+        names = ("reason", "remedy", "rules", "run_id")
+        return {"refused": {name: getattr(refused, name) for name in names}}
+    return {"refused": None, "run_id": result.run_id}
 
 
 def _read_artifacts_from(destination: str) -> None:

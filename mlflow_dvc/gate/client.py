@@ -104,7 +104,8 @@ def _setting_stage(
 
 
 def _require_version(action: str, client: Any, name: str, version: str) -> None:
-    files = RegisteredFiles.of(client.get_model_version(name, version))
+    found = client.get_model_version(name, version)
+    files = RegisteredFiles.of(found, lambda: client.get_model_version_download_uri(name, version))
     _require(action, files, client.tracking_uri)
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlflow_dvc import settings, tracking
-from mlflow_dvc.errors import PolicyBrokenError
+from mlflow_dvc.errors import GateBusyError, PolicyBrokenError
 from mlflow_dvc.process import start_process
 from mlflow_dvc.program import open_memory, python_program
 from mlflow_dvc.recall.check.origin import RegisteredFiles
@@ -24,6 +24,7 @@ from mlflow_dvc.recall.check.policy import DEFAULT, find_policy
 
 _CLEAN_UP_SECONDS = 1.0
 _TOGETHER = threading.BoundedSemaphore(4)  # processes of one worker; the others wait
+_AT_ONCE = threading.BoundedSemaphore(12)  # with those that wait; others need the threads, too
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,19 @@ class ServerStores:
 def judge(action: str, files: RegisteredFiles, stores: ServerStores, deadline: float) -> str:
     """The run behind ``files``, if it meets the policy.
 
-    ``deadline`` is a time of ``time.monotonic``. Raises PolicyBrokenError, and PolicyFileError.
+    ``deadline`` is a time of ``time.monotonic``. Raises PolicyBrokenError, GateBusyError, and
+    PolicyFileError.
     """
     find_policy()  # one that is none is told at once
-    if not _TOGETHER.acquire(timeout=max(0.0, deadline - time.monotonic())):
-        raise late(action)
+    if not _AT_ONCE.acquire(blocking=False):
+        raise GateBusyError(action)
     try:
-        answer = _ask(action, files, stores, deadline)
+        answer = _ask_in_turn(action, files, stores, deadline)
     finally:
-        _TOGETHER.release()
-    if "run_id" in answer:
-        return str(answer["run_id"])
-    raise PolicyBrokenError(action, answer["reason"], answer["remedy"], answer["rules"])
+        _AT_ONCE.release()
+    if refused := answer["refused"]:
+        raise PolicyBrokenError(action, **refused)
+    return str(answer["run_id"])
 
 
 def late(action: str) -> PolicyBrokenError:
@@ -72,6 +74,17 @@ def late(action: str) -> PolicyBrokenError:
         f"the policy was not judged within {seconds:g} s",
         "Try again; if a store, git or a DVC remote is slow, set MLFLOW_DVC_POLICY_WAIT higher",
     )
+
+
+def _ask_in_turn(
+    action: str, files: RegisteredFiles, stores: ServerStores, deadline: float
+) -> dict[str, Any]:
+    if not _TOGETHER.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        raise late(action)
+    try:
+        return _ask(action, files, stores, deadline)
+    finally:
+        _TOGETHER.release()
 
 
 def _ask(

@@ -16,7 +16,8 @@ def refuse_unless_met(action: str, result: PolicyResult) -> None:
     record = "" if result.is_recorded else " carries no record, and"
     reason = f"run {result.run_id}{record} does not meet the policy {result.policy}: {said}"
     remedies = dict.fromkeys(f"{one.rule}: {one.remedy}" for one in broken if one.remedy)
-    raise PolicyBrokenError(action, reason, "; ".join(remedies), [one.rule for one in broken])
+    rules = [one.rule for one in broken]
+    raise PolicyBrokenError(action, reason, "; ".join(remedies), rules, result.run_id)
 
 
 def refusal(action: str, error: Exception) -> PolicyBrokenError:

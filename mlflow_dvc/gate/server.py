@@ -9,17 +9,28 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import mlflow_api, settings
-from mlflow_dvc.errors import MlflowDvcError, PolicyBrokenError
+from mlflow_dvc.errors import (
+    GateBusyError,
+    MlflowDvcError,
+    PolicyBrokenError,
+    UnknownOriginError,
+)
 from mlflow_dvc.gate.client import LESSER_STAGES
 from mlflow_dvc.gate.judgement import ServerStores, judge, late
 from mlflow_dvc.gate.refusal import refusal
 from mlflow_dvc.gate.registry_lock import registry_lock
-from mlflow_dvc.recall.check.origin import RegisteredFiles, find_run_id
+from mlflow_dvc.gate.users import user_may_read
+from mlflow_dvc.recall.check.origin import (
+    RegisteredFiles,
+    copied_files,
+    find_run_id,
+    refuse_odd,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -38,6 +49,9 @@ _HARMLESS = frozenset({
     "GetModelVersionByAlias",
 })  # fmt: skip
 _MARK = "mlflow-dvc-policy"
+_HUSHED = (
+    "the run behind it does not meet the policy, or is not known to; why is not for you to read"
+)
 _UNGATED = "Start the server with another --app-name to work without a gate"
 
 
@@ -58,28 +72,30 @@ def create_basic_auth_app() -> Any:
     from mlflow.server import app
     from mlflow.server.auth import create_app as create_auth_app
 
-    put_up_gate(app)
+    _require(mlflow_api.USER_NEEDS)
+    put_up_gate(app, user_may_read)
     return create_auth_app(app)
 
 
-def put_up_gate(app: Flask) -> None:
+def put_up_gate(app: Flask, may_read: Callable[[str], bool] = lambda _: True) -> None:
     """Wrap the views of ``app`` that change the registry; a second call changes nothing.
 
-    One that is not known is refused. Raises MlflowDvcError where none is found: nothing would be
-    gated.
+    ``may_read``: whether whoever asks may read the run of that id, and so what the policy says of
+    it. A view that is not known is refused.
+
+    Raises MlflowDvcError where none is found: nothing would be gated.
     """
     if _MARK in app.extensions:
         return
     _require_host()
     stores = ServerStores.of_server(os.environ)
-    os.environ["MLFLOW_REGISTRY_URI"] = stores.registry  # for clients in this process
     found = _registry_views(app)
     if lacking := _SUBJECTS.keys() - set(found.values()):
         names = ", ".join(sorted(lacking))
         raise MlflowDvcError(f"this MLflow does not handle {names} as expected", _UNGATED)
     for endpoint, request in found.items():
         view = app.view_functions[endpoint]
-        app.view_functions[endpoint] = _wrap(view, request, stores)
+        app.view_functions[endpoint] = _wrap(view, request, stores, may_read)
     app.extensions[_MARK] = stores
 
 
@@ -88,7 +104,11 @@ def _require_host() -> None:
         raise MlflowDvcError(
             f"{mlflow_api.WORKSPACES} is set: a gate knows no workspaces", _UNGATED
         )
-    for need in mlflow_api.SERVER_NEEDS:
+    _require(mlflow_api.SERVER_NEEDS)
+
+
+def _require(needs: Iterable[mlflow_api.Need]) -> None:
+    for need in needs:
         if need.find() is None:
             raise MlflowDvcError(need.said, _UNGATED)
 
@@ -112,9 +132,9 @@ def _registry_views(app: Flask) -> dict[str, str]:
     return found
 
 
-def _wrap(view: View, request: str, stores: ServerStores) -> View:
+def _wrap(view: View, request: str, stores: ServerStores, may_read: Callable[[str], bool]) -> View:
     from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+    from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, TEMPORARILY_UNAVAILABLE
     from mlflow.server.handlers import catch_mlflow_exception
 
     @functools.wraps(view)
@@ -122,11 +142,18 @@ def _wrap(view: View, request: str, stores: ServerStores) -> View:
         call = functools.partial(view, *args, **kwargs)
         try:
             return _pass(call, request, stores)
+        except GateBusyError as error:  # MLflow's clients ask again by themselves
+            raise MlflowException(str(error), error_code=TEMPORARILY_UNAVAILABLE) from error
         except PolicyBrokenError as error:
-            raise MlflowException(str(error), error_code=PERMISSION_DENIED) from error
+            said = error if not error.run_id or may_read(error.run_id) else _hushed(error)
+            raise MlflowException(str(said), error_code=PERMISSION_DENIED) from error
 
     wrapped: View = catch_mlflow_exception(gated)
     return wrapped
+
+
+def _hushed(error: PolicyBrokenError) -> PolicyBrokenError:
+    return PolicyBrokenError(error.action, _HUSHED, "Ask who may read that run")
 
 
 def _pass(call: View, request: str, stores: ServerStores) -> Any:
@@ -136,7 +163,10 @@ def _pass(call: View, request: str, stores: ServerStores) -> Any:
     if find_subject is None and request not in _MOVING:
         reason = "this mlflow-dvc does not know what it does to the registry"
         raise PolicyBrokenError(request, reason, "Update mlflow-dvc")
-    subject = find_subject() if find_subject else None
+    try:
+        subject = find_subject() if find_subject else None
+    except UnknownOriginError as error:
+        raise refusal(request, error) from error
     if find_subject and subject is None:
         return call()
     action = subject[0] if subject else request
@@ -151,6 +181,8 @@ def _pass(call: View, request: str, stores: ServerStores) -> Any:
                 raise TimeoutError
         except TimeoutError as error:
             raise late(action) from error
+        except GateBusyError:
+            raise
         except (MlflowDvcError, OSError, ValueError) as error:
             raise refusal(action, error) from error
         return call()
@@ -177,10 +209,13 @@ def _created() -> Subject:
     asked = _message("CreateModelVersion")
     model_id = getattr(asked, "model_id", "") or None
     files = RegisteredFiles(asked.source, asked.run_id or None, model_id)
+    action = f"registering {asked.source} as {asked.name}"
     if asked.source.startswith("runs:") and not asked.run_id:  # whose rights nobody looked at
-        action = f"registering {asked.source} as {asked.name}"
         raise PolicyBrokenError(action, "a source runs:/... needs its run_id", "Name the run")
-    return None if files.is_prompt else (f"registering {asked.source} as {asked.name}", files)
+    refuse_odd(asked.source)
+    if copied := files.copied_version:
+        files = copied_files(files, _registered(*copied))
+    return None if files.is_prompt else (action, files)
 
 
 def _aliased() -> Subject:
@@ -195,10 +230,16 @@ def _staged() -> Subject:
     return _version(f"the stage {asked.stage}", asked.name, asked.version)
 
 
-def _version(what: str, name: str, version: str) -> Subject:
+def _registered(name: str, version: str) -> RegisteredFiles:
     from mlflow.server.handlers import _get_model_registry_store
 
-    files = RegisteredFiles.of(_get_model_registry_store().get_model_version(name, version))
+    store = _get_model_registry_store()
+    found = store.get_model_version(name, version)
+    return RegisteredFiles.of(found, lambda: store.get_model_version_download_uri(name, version))
+
+
+def _version(what: str, name: str, version: str) -> Subject:
+    files = _registered(name, version)
     return None if files.is_prompt else (f"{what} of models:/{name}/{version}", files)
 
 

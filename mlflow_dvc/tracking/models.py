@@ -68,6 +68,14 @@ def get_version(ref: str, tracking_uri: str | None = None) -> ModelVersion:
         return _version(version_at(client, ref))
 
 
+def version_address(version: ModelVersion, tracking_uri: str | None = None) -> str:
+    """Where the registry has its files. Raises RunNotFoundError or TrackingUnavailableError."""
+    ref = f"models:/{version.name}/{version.version}"
+    with client_for(tracking_uri) as client:
+        ask = partial(client.get_model_version_download_uri, version.name, version.version)
+        return str(or_not_found(client, ref, ask))
+
+
 def get_logged_model(model_id: str, tracking_uri: str | None = None) -> LoggedModel:
     """Raises RunNotFoundError or TrackingUnavailableError."""
     with client_for(tracking_uri) as client:

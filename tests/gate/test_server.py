@@ -173,6 +173,27 @@ def test_client(gated: Gated, request: pytest.FixtureRequest):
     assert missing.value.error_code == "RESOURCE_DOES_NOT_EXIST"
 
 
+def test_names_that_moved(gated: Gated, request: pytest.FixtureRequest):
+    """A version is judged by where its files are, whatever stands today where they came from."""
+    name, store = fresh_model(gated, request), gated.store
+    bad, good = f"{name}-bad", f"{name}-good"
+    for one, run in ((bad, "dirty"), (good, "good")):
+        store.create_registered_model(one)
+        store.create_model_version(one, gated.source(run), gated.runs[run])
+        store.create_model_version(name, f"models:/{one}/1", gated.runs[run])
+    for old, new in ((bad, f"{name}-aside"), (good, bad), (f"{name}-aside", good)):
+        store.rename_registered_model(old, new)
+    client = mlflow.MlflowClient(gated.address)
+    with pytest.raises(MlflowException, match="committed is not met"):
+        client.set_registered_model_alias(name, "champion", "1")
+    client.set_registered_model_alias(name, "champion", "2")
+    store.delete_registered_model(bad)
+    client.set_registered_model_alias(name, "still", "2")
+    with pytest.raises(MlflowException, match="committed is not met"):
+        client.copy_model_version(f"models:/{name}/1", f"{name}-copy")
+    assert client.copy_model_version(f"models:/{name}/2", f"{name}-copy").run_id
+
+
 def test_race(gated: Gated, request: pytest.FixtureRequest):
     """Eight clients race registrations, copies, aliases and renames: no champion is a bad one."""
     name = fresh_model(gated, request)
@@ -283,6 +304,40 @@ def test_users(make_gated: Callable[..., Gated], request: pytest.FixtureRequest)
     assert gated.post("api/2.0/mlflow/registered-models/alias", reader, **alias)[0] == 403
     assert gated.post("api/2.0/mlflow/registered-models/alias", admin, **alias)[0] == 200
     assert list(gated.store.get_registered_model(name).aliases) == ["champion"]
+    # Who may change a model, and not read the run behind it.
+    before = gated.store.create_model_version(name, gated.source("dirty"), gated.runs["dirty"])
+    experiment = gated.store.get_run(gated.runs["dirty"]).info.experiment_id
+    for kind, which, right in (
+        ("registered_model", name, "EDIT"),
+        ("experiment", experiment, "DENY"),
+    ):
+        what = {"username": "reader", "resource_type": kind, "resource_id": which}
+        grant = "api/3.0/mlflow/users/permissions/grant"
+        status, said = gated.post(grant, admin, permission=right, **what)
+        assert status == 200, said
+    alias = {"name": name, "alias": "other", "version": str(before.version)}
+    status, answer = gated.post("api/2.0/mlflow/registered-models/alias", reader, **alias)
+    assert (status, "not for you to read" in answer["message"]) == (403, True), answer
+    assert not any(word in answer["message"] for word in ("committed", gated.runs["dirty"]))
+    status, answer = gated.post("api/2.0/mlflow/registered-models/alias", admin, **alias)
+    assert (status, "committed" in answer["message"]) == (403, True), answer
+
+
+def test_many_at_once(make_gated: Callable[..., Gated], request: pytest.FixtureRequest):
+    """More than a worker judges or lets wait at once are told to ask again; the server answers."""
+    gated = make_gated("policy", "--app-name", "dvc-policy", WORKERS="2")
+    name = fresh_model(gated, request)
+    good = {"name": name, "source": gated.source("good"), "run_id": gated.runs["good"]}
+    create = "api/2.0/mlflow/model-versions/create"
+    with ThreadPoolExecutor(40) as pool:
+        asked = [pool.submit(gated.post, create, **good) for _ in range(40)]
+        assert mlflow.MlflowClient(gated.address).get_registered_model(name).name == name
+        found = [one.result() for one in asked]
+    assert {status for status, _ in found} == {200, 503}, found
+    busy = [answer for status, answer in found if status == 503]
+    assert all("is not judged now" in answer["message"] for answer in busy)
+    versions = gated.store.search_model_versions(f"name = '{name}'")
+    assert len(versions) == len(found) - len(busy)
 
 
 def test_slow_store(make_gated: Callable[..., Gated], request: pytest.FixtureRequest):

@@ -203,8 +203,30 @@ def test_files_decide(registry: Any, named: Callable[[str], Any]):
     assert mlflow_dvc.check(copy).run_id == good.run_id
     with pytest.raises(UnknownOriginError):
         mlflow_dvc.check(version_of(registry, forged, good.run_id))
+    inner = f"{good.artifact_uri}/{dirty.run_id}/artifacts/model"  # of an experiment put there
+    with pytest.raises(UnknownOriginError, match="no artifact of run"):
+        mlflow_dvc.check(version_of(registry, inner, good.run_id))
     with pytest.raises(UnknownOriginError, match="no run is named"):
         mlflow_dvc.check(version_of(registry, f"{good.artifact_uri}/model"))
+
+
+def test_copy_of_a_name_that_moved(registry: Any, named: Callable[[str], Any]):
+    """A copy is of the run whose files it has, whatever its original is called today."""
+    good, dirty = named("good").info, named("dirty").info
+    for name, run in (("a@b", good), ("b", dirty)):
+        registry.create_registered_model(name)
+        registry.create_model_version(name, f"{run.artifact_uri}/model", run.run_id)
+    copy = version_of(registry, "models:/a@b/1")
+    for old, new in (("a@b", "c"), ("b", "a@b")):
+        registry.rename_registered_model(old, new)
+    assert registry.get_model_version("churn", copy.rpartition("/")[2]).source == "models:/a@b/1"
+    with pytest.raises(UnknownOriginError, match="no run is named"):
+        mlflow_dvc.check(copy)
+    copy = version_of(registry, "models:/c/1", good.run_id)
+    registry.rename_registered_model("c", "d")
+    assert mlflow_dvc.check(copy).run_id == good.run_id
+    registry.delete_registered_model("d")
+    assert mlflow_dvc.check(copy).run_id == good.run_id
 
 
 @pytest.mark.parametrize(

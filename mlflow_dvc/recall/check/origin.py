@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,10 +15,12 @@ from urllib.parse import unquote, urlsplit
 from mlflow_dvc import tracking
 from mlflow_dvc.errors import RunNotFoundError, UnknownOriginError
 
-_MAX_COPIES = 20  # a version that is a copy of a version, and so on
 _ODD = re.compile(r"[?#\\\x00-\x1f\x7f]")
 _LOGGED = re.compile(r"models:/(m-[0-9a-f]+)")
-_VERSION = re.compile(r"models:/[^@]+/[0-9]+")
+_VERSION = re.compile(r"models:/([^/]+)/([0-9]+)")
+# Below the artifacts of an experiment or a run: those of a run or a model.
+_FOLDER_OF_ANOTHER = re.compile(r"/(?:m-)?[0-9a-f]{32}/artifacts/")
+_MODEL_FOLDER = re.compile(r"/models/(m-[0-9a-f]{32})/artifacts(?:/|$)")
 _RUN_FILES = re.compile(r"runs:/([0-9a-f]{32})/.+")
 # What MLflow writes as the source of a prompt, which has no files.
 _PROMPT_SOURCES = frozenset({"dummy-source", "prompt-template"})
@@ -25,17 +28,32 @@ _PROMPT_SOURCES = frozenset({"dummy-source", "prompt-template"})
 
 @dataclass(frozen=True)
 class RegisteredFiles:
-    """What a version of a model is made of, as whoever registers it says."""
+    """What a version of a model is made of, as whoever registers it says.
+
+    ``source`` is an address, or a name: a name is what is registered, and never what is kept.
+    """
 
     source: str
     run_id: str | None = None
     model_id: str | None = None
 
     @classmethod
-    def of(cls, version: Any) -> RegisteredFiles:
-        """Of a version, as MLflow or as this package has it."""
+    def of(cls, version: Any, find_address: Callable[[], str]) -> RegisteredFiles:
+        """Of a version, as MLflow or as this package has it.
+
+        Of one that was made of another version, ``find_address`` tells where the files are: at
+        the name and number by which it was made may stand another one today.
+        """
         model_id = getattr(version, "model_id", None)
-        return cls(version.source or "", version.run_id or None, model_id or None)
+        source = version.source or ""
+        address = find_address() if _VERSION.fullmatch(source) else source
+        return cls(address, version.run_id or None, model_id or None)
+
+    @property
+    def copied_version(self) -> tuple[str, str] | None:
+        """Name and number of the version that they are a copy of."""
+        match = _VERSION.fullmatch(self.source)
+        return (match[1], match[2]) if match else None
 
     @property
     def is_prompt(self) -> bool:
@@ -45,7 +63,19 @@ class RegisteredFiles:
 
 def files_of(model: str, tracking_uri: str | None = None) -> RegisteredFiles:
     """Of the version that ``models:/name/version`` or ``models:/name@alias`` names."""
-    return RegisteredFiles.of(tracking.get_version(model, tracking_uri))
+    version = tracking.get_version(model, tracking_uri)
+    return RegisteredFiles.of(version, lambda: tracking.version_address(version, tracking_uri))
+
+
+def copied_files(files: RegisteredFiles, original: RegisteredFiles) -> RegisteredFiles:
+    """What a copy is made of: ``original``, if it is of the run and the model that were said.
+
+    Raises UnknownOriginError.
+    """
+    for said, known in ((files.run_id, original.run_id), (files.model_id, original.model_id)):
+        if said and known and said != known:
+            raise UnknownOriginError(files.source, f"it is of {known}, said was {said}")
+    return original
 
 
 def find_run_id(files: RegisteredFiles, tracking_uri: str | None = None) -> str:
@@ -53,39 +83,29 @@ def find_run_id(files: RegisteredFiles, tracking_uri: str | None = None) -> str:
 
     Raises UnknownOriginError where that is not known, or is another one than was said.
     """
-    _refuse_odd(files.source)
-    for _ in range(_MAX_COPIES):
-        if not _VERSION.fullmatch(files.source):
-            break
-        files = _copied(files, tracking_uri)
+    refuse_odd(files.source)
     try:
+        if files.copied_version:
+            files = copied_files(files, files_of(files.source, tracking_uri))
+            refuse_odd(files.source)
         found = _run_id(files, tracking_uri)
     except RunNotFoundError as error:
-        raise UnknownOriginError(files.source, "there is no such run or model") from error
+        reason = "there is no such run, model or version"
+        raise UnknownOriginError(files.source, reason) from error
     if files.run_id and files.run_id != found:
         reason = f"it is of run {found}, said was run {files.run_id}"
         raise UnknownOriginError(files.source, reason)
     return found
 
 
-def _refuse_odd(source: str) -> None:
-    """MLflow reads addresses by parsing them: what it drops then must not be there."""
+def refuse_odd(source: str) -> None:
+    """MLflow reads addresses by parsing them: what it drops then must not be there.
+
+    Raises UnknownOriginError.
+    """
     is_name = source.startswith(("models:", "runs:"))
     if source != source.strip() or _ODD.search(source) or (is_name and "%" in source):
         raise UnknownOriginError(source, "it may be read as another address")
-
-
-def _copied(files: RegisteredFiles, tracking_uri: str | None) -> RegisteredFiles:
-    """What that version is made of which ``files`` copy."""
-    try:
-        original = files_of(files.source, tracking_uri)
-        _refuse_odd(original.source)
-    except RunNotFoundError as error:
-        raise UnknownOriginError(files.source, "there is no such version") from error
-    for said, known in ((files.run_id, original.run_id), (files.model_id, original.model_id)):
-        if said and known and said != known:
-            raise UnknownOriginError(files.source, f"it is of {known}, said was {said}")
-    return original
 
 
 def _run_id(files: RegisteredFiles, tracking_uri: str | None) -> str:
@@ -99,8 +119,8 @@ def _run_id(files: RegisteredFiles, tracking_uri: str | None) -> str:
         return match[1]
     if files.source.startswith("models:"):
         raise UnknownOriginError(files.source, "name a version by its number")
-    if files.model_id:
-        return _run_of_logged(files.model_id, files, tracking_uri)
+    if model_id := files.model_id or _model_id_in(files.source):
+        return _run_of_logged(model_id, files, tracking_uri)
     if not files.run_id:
         raise UnknownOriginError(files.source, "no run is named")
     run = tracking.get_run(files.run_id, tracking_uri)
@@ -123,12 +143,23 @@ def _run_of_logged(model_id: str, files: RegisteredFiles, tracking_uri: str | No
     return model.run_id
 
 
+def _model_id_in(address: str) -> str | None:
+    """The logged model in whose folder it lies: where a copy is all that is known of it."""
+    match = _MODEL_FOLDER.search(address)
+    return match[1] if match else None
+
+
 def _is_below(source: str, folder: str | None) -> bool:
-    """Whether ``source`` is ``folder`` or in it; an address that says more than a path is not."""
+    """Whether ``source`` is ``folder`` or in it; an address that says more than a path is not.
+
+    Nor is what is of a run or a model whose own folder was put into ``folder``.
+    """
     inner, outer = _place(source), _place(folder or "")
     if inner is None or outer is None or inner[:2] != outer[:2]:
         return False
-    return f"{inner[2]}/".startswith(f"{outer[2]}/")
+    inside, above = f"{inner[2]}/", f"{outer[2]}/"
+    is_in = inside.startswith(above)
+    return is_in and not _FOLDER_OF_ANOTHER.search(inside, len(above) - 1)
 
 
 def _place(address: str) -> tuple[str, str, str] | None:
