@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project, environment, lay_out, make_home
+from conftest import PYTHON, Project, environment, lay_out, make_home
 
 TRAIN = """\
 import json, sys
@@ -70,6 +70,7 @@ def tell(project: Project, home: Path) -> None:
     train("curious", "data/raw.csv")
     push()
     project.python("src/train.py", "by_hand")
+    project.call(PYTHON, "-c", TRAIN, "inline")
     project.write("src/train.py", TRAIN + "# changed\n")
     project.python("src/train.py", "dirty")
     project.git("checkout", "--quiet", "src/train.py")

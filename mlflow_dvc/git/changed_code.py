@@ -35,9 +35,9 @@ class PatchOptions:
     code; nor is what is ``shown``, as metrics, but for programs. ``loaded`` are those of the
     programs that this process runs, the ``script`` among them, which always are code. With
     ``untracked``, programs that git does not know yet are code as well, if they were there at
-    ``began``, in seconds since 1970. ``limit`` is in bytes. What has changed after ``since`` is
-    named. ``same_code`` tells, for files of such a name, whether two contents are one code.
-    ``by_content``: git's index is not believed.
+    ``began``, in seconds since 1970; without it, those of them that are loaded are omitted.
+    ``limit`` is in bytes. What has changed after ``since`` is named. ``same_code`` tells, for files
+    of such a name, whether two contents are one code. ``by_content``: git's index is not believed.
     """
 
     outs: Set[str] = frozenset()
@@ -73,9 +73,12 @@ class ChangedCode:
         """With the size of each: what runs comes first, then what git tracks, the small first."""
         tracked = {path: max(size, self._size(path)) for path, size in self._before.items()}
         found = dict(self._code(tracked, tracked=True))
+        new = {path: size for path, size in self._new().items() if path not in found}
         if self._options.untracked:
-            new = {path: size for path, size in self._new().items() if path not in found}
             found |= self._within_limit(dict(self._code(new, tracked=False)))
+        else:  # what runs makes the code another one, attached or not
+            for path in filter(self._is_loaded, new):
+                self.omit(path, "git does not know it, and such files are left out")
         ranks = {path: self._rank(path, size) for path, size in found.items()}
         return {path: found[path] for path in sorted(found, key=ranks.__getitem__)}
 

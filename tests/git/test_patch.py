@@ -12,7 +12,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from conftest import Project, examples
+from conftest import PYTHON, Project, examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -546,6 +546,16 @@ def test_setting(
     assert tags["git_dirty"] == "true"
     text = files.get("code.patch", b"").decode()
     assert {name for name in ("run.py", "src/new.py") if name in text} == expected
+
+
+def test_unknown_script(pipeline: Project, runs: Callable[[], list[Any]], attached: Any):
+    """A script that git does not know is no committed code, though such files are left out."""
+    pipeline.write("scratch.py", (pipeline.root / "run.py").read_text())
+    done = pipeline.call(PYTHON, "scratch.py", MLFLOW_DVC_PATCH="tracked")
+    assert "scratch.py: git does not know it" in done.stderr
+    ((tags, files),) = recorded(runs, attached)
+    assert tags["git_dirty"] == "true"
+    assert "code.patch" not in files
 
 
 def test_sweep(pipeline: Project, attached: Any, monkeypatch: pytest.MonkeyPatch):

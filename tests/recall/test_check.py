@@ -33,6 +33,8 @@ RULES = [
     ("committed: true", "good", ("PASS", "commit")),
     ("committed: true", "dirty", ("FAIL", "code differed from the commit")),
     ("committed: true", "unrecorded", ("FAIL", "no git repository")),
+    ("committed: true", "by_hand", ("PASS", "commit")),
+    ("committed: true", "inline", ("UNVERIFIED", "no file of the repository")),
     ("pushed: [commit, data]", "good", ("PASS", "")),
     ("pushed: [commit]", "unpushed", ("FAIL", "origin")),
     ("pushed: [data]", "unpushed", ("FAIL", "on no remote")),

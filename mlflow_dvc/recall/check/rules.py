@@ -43,6 +43,8 @@ def _is_committed(snapshot: Snapshot) -> Judgement:
         return "UNVERIFIED", "whether code was changed is not known"
     if git.dirty:
         return "FAIL", f"code differed from the commit {git.sha[:7]}"
+    if git.source == "working directory" and not snapshot.stage:
+        return "UNVERIFIED", "which program ran is not known: it was no file of the repository"
     return "PASS", f"commit {git.sha[:7]}"
 
 
