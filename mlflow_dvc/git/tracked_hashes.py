@@ -1,4 +1,4 @@
-"""Every hash that a file of DVC's names in any commit, told by its text.
+"""Every hash that a file of DVC's names in any commit, or in the work tree, told by its text.
 
 So it does not matter whether DVC can read that commit today, in which folder its project lay then,
 or of which of several projects in one repository a file is.
@@ -6,9 +6,11 @@ or of which of several projects in one repository a file is.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from mlflow_dvc.git.repository import GitError, Repository
 
@@ -40,6 +42,18 @@ def hashes_in_commits(
     for start in range(0, len(blobs), _BATCH):
         for text in repository.read_blobs(blobs[start : start + _BATCH]).values():
             yield from _found_in(text)
+
+
+def hashes_in_work_tree(repository: Repository) -> Iterator[tuple[str, bool]]:
+    """The same of what lies in the work tree now, of every project of the repository.
+
+    Raises GitError, and OSError for a file that cannot be read.
+    """
+    words = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_FILES)
+    for row in set(repository.git(*words).split(b"\0")):
+        where = os.path.join(repository.root, os.fsdecode(row))
+        if _is_of_dvc(row) and os.path.isfile(where):
+            yield from _found_in(Path(where).read_bytes())
 
 
 def _queued(repository: Repository) -> Iterator[str]:

@@ -11,11 +11,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from conftest import FIVE_LINES, PYTHON, SECONDS, Project, examples
 from mlflow import MlflowClient
 from mounts import make_read_only, unmount
+from servers import S3
 
 import mlflow_dvc
 from mlflow_dvc.recall.gc import GcRequest, execute_gc, plan_gc
@@ -179,6 +181,75 @@ def test_runs_that_are_not_kept_are_named(project: Project):
     shown = project.cli("gc", "--dry-run", "--keep", f"attributes.run_id = '{kept}'").stdout
     assert f"run {lost}" in shown
     assert paths["parts/lost.csv"] in shown
+
+
+def test_what_a_remote_keeps_is_not_lost(project: Project, tmp_path: Path):
+    """A run loses nothing that a remote has which is not looked through; that remote is named."""
+    project.dvc("remote", "add", "--quiet", "--default", "one", str(tmp_path / "one"))
+    project.commit("remote")
+    record(project, "kept")
+    record(project, "lost")
+    project.dvc("push", "--quiet")
+    project.git("switch", "--quiet", "main")
+    project.dvc("checkout", "--quiet")
+    project.git("branch", "--quiet", "-D", "kept", "lost")
+    lost, kept = (one["run_id"] for one in found_runs(project))
+    keep = ("--keep", f"attributes.run_id = '{kept}'")
+    answer = plan(project, *keep)
+    assert listed(answer)["cache"]
+    assert answer["losses"] == []
+    [line] = answer["warnings"]
+    assert line.startswith("remote one")
+    assert lost in line
+    [loss] = plan(project, *keep, "--cloud")["losses"]
+    assert loss["id"] == lost
+
+
+def test_two_remotes_of_one_address(project: Project, s3, serve: Callable[..., str]):
+    """Buckets of one name on two servers are two stores, each with what nobody needs there."""
+    other = serve("s3-two", S3)
+    urlopen(Request(f"{other}/bucket", method="PUT"), timeout=SECONDS).close()
+    s3.configure(project)
+    project.dvc("remote", "add", "--quiet", "two", s3.url)
+    project.dvc("remote", "modify", "two", "endpointurl", other)
+    project.commit("remotes")
+    project.python("run.py")
+    for remote in ("s3", "two"):
+        change(project, f"nobody-{remote}")
+        project.dvc("push", "--quiet", "--remote", remote)
+    project.git("checkout", "--quiet", "--", ".")
+    project.dvc("checkout", "--quiet")
+    words = ("--remote", "s3", "--remote", "two")
+    found = listed(plan(project, *words))
+    assert found["remote s3"]
+    assert found["remote two"]
+    assert not found["remote s3"] & found["remote two"]
+    removed = json.loads(project.cli("gc", "--yes", "--json", *words).stdout)["removed"]
+    assert removed["remote s3"] == len(found["remote s3"])
+    assert removed["remote two"] == len(found["remote two"])
+
+
+def test_another_project_of_the_repository(project: Project):
+    """What the work tree of another project in the repository tracks stays, committed or not."""
+    inner = Project(project.root / "inner", project.env)
+    inner.root.mkdir()
+    inner.dvc("init", "--quiet", "--subdir")
+    inner.dvc("cache", "dir", str(project.root / ".dvc/cache"))
+    inner.write("theirs.csv", "theirs")
+    inner.dvc("add", "--quiet", "theirs.csv")
+    project.python("run.py")
+    assert not any(listed(plan(project)).values())
+    (inner.root / "theirs.csv.dvc").unlink()
+    assert len(listed(plan(project))["cache"]) == 1
+
+
+def test_hidden_branches(project: Project):
+    """Where DVC is told not to look at git, its branches cannot be asked for."""
+    project.python("run.py")
+    project.dvc("config", "core.no_scm", "true")
+    done = project.cli("gc", "--dry-run", "--all-branches")
+    assert (done.returncode, "core.no_scm" in done.stderr) == (2, True), done.stderr
+    assert project.cli("gc", "--dry-run").returncode == 0
 
 
 @pytest.mark.hosts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,12 @@ from mlflow_dvc.dvc_backend.child_process import describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import LEGACY
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.dvc_backend.storage.stores import open_stores, read_listing_bytes
+from mlflow_dvc.project import find_git_root
 
 FOLDER = ".dir"  # what the hash of a folder ends in
 _OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")  # anything else that lies there is not DVC's
 _ALGORITHMS = ("md5", LEGACY)
+_OF_THIS_MACHINE = ("local", "legacy", "repo")
 _TIPS = ("all_branches", "all_tags")  # the others are told by the text of DVC's files
 
 
@@ -95,6 +97,8 @@ class NeededObjects:
         """Every hash that DVC's files name in the work tree, and at the branches and tags asked."""
         found: set[str] = set()
         is_git = not type(repo.scm).__name__.startswith("NoSCM")
+        if self._commits and not is_git and find_git_root(repo.root_dir):
+            raise OSError(f"core.no_scm hides the branches and tags of {repo.root_dir} from DVC")
         for rev in repo.brancher(**(self._commits if is_git else {})):
             try:
                 outs = list(repo.index.outs)
@@ -160,14 +164,21 @@ class NeededObjects:
         for name, odb in (*self._caches(repo), *self._clouds(repo)):
             if odb.read_only:
                 raise OSError(f"{name} ({odb.path}) may not be written")
-            if odb not in seen:
+            if not any(_is_one_place(odb, other) for other in seen):
                 seen.append(odb)
                 yield name, odb
 
+    def others(self, repo: Any, asked: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+        """The caches and remotes of the project that are not among those ``asked``."""
+        for name, odb in _Places.of(repo).stores:
+            if not any(_is_one_place(odb, one) for one in asked):
+                yield name, odb
+
     def _caches(self, repo: Any) -> Iterator[tuple[str, Any]]:
-        for _, odb in repo.cache.by_scheme():
+        for scheme, odb in repo.cache.by_scheme():
             if odb is not None:
-                yield _named("cache", odb), odb
+                kind = "cache" if scheme in _OF_THIS_MACHINE else f"cache {scheme}"
+                yield _named(kind, odb), odb
 
     def _clouds(self, repo: Any) -> Iterator[tuple[str, Any]]:
         if not self._scope.cloud:
@@ -179,14 +190,19 @@ class NeededObjects:
                 odb = repo.cloud.get_remote_odb(name, "gc -c", hash_name=algorithm)
                 yield _named(f"remote {name}", odb), odb
 
-    def unneeded(self, odb: Any) -> Iterator[str]:
+    def unneeded(self, name: str, odb: Any) -> Iterator[str]:
         found = set(filter(_OBJECT.fullmatch, odb.all()))
-        self.totals[odb.path] = len(found)
+        self.totals[name] = len(found)
         yield from sorted(found - self._needed)
 
 
 def _named(name: str, odb: Any) -> str:
     return f"{name} of DVC 2" if odb.hash_name == LEGACY else name
+
+
+def _is_one_place(one: Any, other: Any) -> bool:
+    """DVC asks for protocol and path: one bucket of two servers is two."""
+    return bool(one == other) and one.fs.config == other.fs.config
 
 
 def _require_place(name: str, odb: Any) -> None:

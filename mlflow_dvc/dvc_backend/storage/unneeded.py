@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.dvc_backend.storage.needed_objects import FOLDER, NeededObjects, StoreScope
+from mlflow_dvc.dvc_backend.storage.stores import existing_hashes
 
 _MAX_SECONDS = 7 * 24 * 3600.0
 _CHUNK = 1000  # objects that a store is asked to remove together
@@ -76,12 +78,14 @@ class Unneeded:
     """``folders`` has the files, by their path, of folders that were asked for and lose any.
 
     ``unlisted`` are folders that are needed and have no listing anywhere: their files are not
-    known.
+    known. ``elsewhere`` is what was asked for, and stays in a store that is not looked through,
+    with the name of that.
     """
 
     stores: tuple[StoreContent, ...]
     folders: Mapping[str, Mapping[str, str]]
     unlisted: tuple[str, ...]
+    elsewhere: Mapping[str, str]
 
 
 def find_unneeded(
@@ -93,8 +97,8 @@ def find_unneeded(
 ) -> Unneeded:
     """What is neither ``needed`` nor named by the work tree, or a tip that ``commits`` asks for.
 
-    ``others`` are hashes of folders that may lose files. Raises OSError, in DVC's words, where not
-    all that is needed can be told.
+    ``others`` are hashes of what may be lost, folders too. Raises OSError, in DVC's words, where
+    not all that is needed can be told.
     """
     request = {"search": _search(root, commits, stores, needed), "others": sorted(set(others))}
     raw = call_dvc(run_find, request, _MAX_SECONDS)
@@ -102,7 +106,7 @@ def find_unneeded(
         StoreContent(name, path, total, tuple(UnneededObject(*one) for one in objects))
         for name, path, total, objects in raw["stores"]
     )
-    return Unneeded(tuple(found), raw["folders"], tuple(raw["unlisted"]))
+    return Unneeded(tuple(found), raw["folders"], tuple(raw["unlisted"]), raw["elsewhere"])
 
 
 def remove_unneeded(
@@ -119,7 +123,7 @@ def remove_unneeded(
     """
     request = {
         "search": _search(root, commits, stores, needed),
-        "listed": {one.path: [row.hash for row in one.objects] for one in listed},
+        "listed": {one.name: [row.hash for row in one.objects] for one in listed},
     }
     answer = call_dvc(run_remove, request, _MAX_SECONDS)
     return answer["removed"], answer["faults"]
@@ -141,19 +145,24 @@ def run_find(search: Mapping[str, Any], others: Sequence[str]) -> dict[str, Any]
     asked = NeededObjects(**search)
     with open_read_only(asked.root) as repo:
         asked.collect(repo)
-        places = [(name, odb, list(asked.unneeded(odb))) for name, odb in asked.stores(repo)]
+        places = [(name, odb, list(asked.unneeded(name, odb))) for name, odb in asked.stores(repo)]
         gone = {oid for _, _, found in places for oid in found}
         folders = {
             value: {path: oid for path, oid in rows.items() if oid in gone or value in gone}
-            for value, rows in asked.listings(repo, others).items()
+            for value, rows in asked.listings(
+                repo, [value for value in others if value.endswith(FOLDER)]
+            ).items()
         }
+        lost = gone.intersection(others)
+        lost |= {oid for rows in folders.values() for oid in rows.values() if oid in gone}
         return {
             "stores": [
-                (name, odb.path, asked.totals[odb.path], [(oid, _size(odb, oid)) for oid in found])
+                (name, odb.path, asked.totals[name], [(oid, _size(odb, oid)) for oid in found])
                 for name, odb, found in places
             ],
             "folders": folders,
             "unlisted": sorted(asked.unlisted),
+            "elsewhere": _elsewhere(asked.others(repo, [odb for _, odb, _ in places]), lost),
         }
 
 
@@ -167,7 +176,7 @@ def run_remove(search: Mapping[str, Any], listed: Mapping[str, Sequence[str]]) -
         asked.collect(repo)
         # All that is to go is known before the first object goes.
         found = [
-            (name, odb, sorted(set(listed.get(odb.path, ())).intersection(asked.unneeded(odb))))
+            (name, odb, sorted(set(listed.get(name, ())).intersection(asked.unneeded(name, odb))))
             for name, odb in asked.stores(repo)
         ]
         removed, faults = {}, []
@@ -178,6 +187,15 @@ def run_remove(search: Mapping[str, Any], listed: Mapping[str, Sequence[str]]) -
             except Exception as error:
                 faults.append(f"{name}: {describe_dvc_error(error)}")
         return {"removed": removed, "faults": faults}
+
+
+def _elsewhere(stores: Iterable[tuple[str, Any]], lost: set[str]) -> dict[str, str]:
+    """Which of ``lost`` another store has; one that does not answer is none."""
+    found: dict[str, str] = {}
+    for name, odb in stores if lost else ():
+        with suppress(Exception):
+            found |= dict.fromkeys(existing_hashes(odb, lost - found.keys()), name)
+    return found
 
 
 def _size(odb: Any, oid: str) -> int | None:

@@ -24,7 +24,7 @@ from mlflow_dvc.errors import (
 )
 from mlflow_dvc.project import find_dvc_root, find_project
 from mlflow_dvc.recall.gc.kept import find_kept
-from mlflow_dvc.recall.gc.losses import Loss, find_losses, warnings_of
+from mlflow_dvc.recall.gc.losses import Loss, find_losses, moved_lines, warnings_of
 from mlflow_dvc.recall.gc.needed import find_needed
 from mlflow_dvc.recall.gc.needs import Count, DataUser, find_users
 from mlflow_dvc.secrets.urls import public_url
@@ -117,8 +117,8 @@ def plan_gc(request: GcRequest, count: Count = lambda done, total: None) -> GcPl
     lost = [user for user in users if user.id not in ids]
     stores = _absolute(request.stores)
     needed = find_needed((root, *stores.projects), request.commits, kept)
-    folders = {value for user in lost for value in user.needs if value.endswith(".dir")}
-    found = _asked(lambda: find_unneeded(root, request.commits, stores, needed, folders))
+    asked = {value for user in lost for value in user.needs}
+    found = _asked(lambda: find_unneeded(root, request.commits, stores, needed, asked))
     return GcPlan(
         server,
         root,
@@ -126,7 +126,7 @@ def plan_gc(request: GcRequest, count: Count = lambda done, total: None) -> GcPl
         len(users),
         found.stores,
         find_losses(lost, found),
-        warnings_of(root, kept, found),
+        (*warnings_of(root, kept, found), *moved_lines(lost, found)),
         needed,
     )
 

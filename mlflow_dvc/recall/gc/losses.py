@@ -26,10 +26,25 @@ class Loss:
 
 
 def find_losses(lost: Iterable[DataUser], found: Unneeded) -> tuple[Loss, ...]:
-    """Of those that lose any."""
-    gone = {one.hash for store in found.stores for one in store.objects}
-    losses = (_loss(user, gone, found.folders) for user in lost)
+    """Of those that lose any: what no other store is known to have."""
+    losses = (_loss(user, _gone(found) - found.elsewhere.keys(), found.folders) for user in lost)
     return tuple(loss for loss in losses if loss.data)
+
+
+def moved_lines(lost: Iterable[DataUser], found: Unneeded) -> Iterator[str]:
+    """In words, for each store that is not looked through, of which runs it keeps data alone."""
+    users: dict[str, list[str]] = {}
+    gone = _gone(found) & found.elsewhere.keys()
+    for user in lost:
+        values = {value for _, value in _loss(user, gone, found.folders).data}
+        for name in sorted({found.elsewhere[value] for value in values & gone}):
+            users.setdefault(name, []).append(user.id)
+    for name, ids in users.items():
+        yield f"{name} keeps data, and alone then, of {first_of(ids, _MAX_NAMED)}"
+
+
+def _gone(found: Unneeded) -> set[str]:
+    return {one.hash for store in found.stores for one in store.objects}
 
 
 def _loss(user: DataUser, gone: Set[str], folders: Mapping[str, Mapping[str, str]]) -> Loss:
@@ -38,7 +53,8 @@ def _loss(user: DataUser, gone: Set[str], folders: Mapping[str, Mapping[str, str
         if value in gone:
             found[path, value] = None
         for inside, oid in folders.get(value, {}).items():
-            found[posixpath.join(path, inside), oid] = None
+            if oid in gone or value in gone:
+                found[posixpath.join(path, inside), oid] = None
     return Loss(user.kind, user.id, user.name, tuple(sorted(found)))
 
 

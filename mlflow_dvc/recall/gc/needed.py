@@ -8,7 +8,7 @@ from mlflow_dvc import tracking
 from mlflow_dvc.dvc_backend.storage.unneeded import CommitScope, Needed
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.git.repository import GitError, Repository
-from mlflow_dvc.git.tracked_hashes import hashes_in_commits
+from mlflow_dvc.git.tracked_hashes import hashes_in_commits, hashes_in_work_tree
 from mlflow_dvc.project import find_git_root
 from mlflow_dvc.recall.gc.needs import DataUser
 
@@ -33,12 +33,17 @@ def _named_by_projects(projects: Iterable[str], commits: CommitScope) -> Iterato
         git_root = find_git_root(project)
         if git_root is None:
             continue
+        repository = Repository(git_root)
         try:
+            yield from hashes_in_work_tree(repository)
             yield from hashes_in_commits(
-                Repository(git_root),
+                repository,
                 commits=commits.all_commits,
                 experiments=commits.all_experiments,
             )
         except GitError as error:
             remedy = "Fetch all of it (`git fetch --unshallow`), or say which commits count (-w)"
+            raise MlflowDvcError(f"nothing was removed: {error}", remedy) from error
+        except OSError as error:
+            remedy = "Let it be read, and call it again"
             raise MlflowDvcError(f"nothing was removed: {error}", remedy) from error

@@ -51,7 +51,7 @@ def find_users(tracking_uri: str | None, count: Count) -> list[DataUser]:
         for _, user in users:
             found.append(user)
             count(len(found), None)
-        found += _models(tracking_uri)
+        found += _models({user.id for user in found}, tracking_uri)
     return [user for user in found if user.needs]
 
 
@@ -95,10 +95,10 @@ def _named_by(snapshots: Iterable[Snapshot], tags: Mapping[str, str]) -> Iterato
                 yield entry.hash, entry.path
 
 
-def _models(tracking_uri: str | None) -> Iterator[DataUser]:
-    """Those without a run: the others need what their run does."""
+def _models(run_ids: set[str], tracking_uri: str | None) -> Iterator[DataUser]:
+    """Those without a run, or whose run is gone: the others need what their run does."""
     for one in tracking.recorded_models(tracking_uri):
-        if one.model.run_id is None:
+        if one.model.run_id not in run_ids:
             _require_all_named(f"model {one.model.model_id}", one.tags)
             needs = dict(_named_by((), one.tags))
             yield DataUser("model", one.model.model_id, one.model.name, one.created, needs)
