@@ -76,23 +76,29 @@ class UnreadableSourceError(MlflowDvcError, ValueError):
 
 
 class RunNotFoundError(MlflowDvcError):
-    """``ref`` names no run of the tracking server at ``tracking_uri``."""
+    """``ref`` names no run, or no model, of the tracking server at ``tracking_uri``."""
 
-    def __init__(self, ref: str, tracking_uri: str, reason: str = "") -> None:
+    def __init__(self, ref: str, tracking_uri: str, reason: str = "", remedy: str = "") -> None:
+        kind = "model" if ref.startswith("models:") else "run"
         super().__init__(
-            f"no run {ref!r} on {public_url(tracking_uri)}" + (f" ({reason})" if reason else ""),
-            "Check the id, and that MLFLOW_TRACKING_URI names the server the run was logged to",
+            f"no {kind} {ref!r} on {public_url(tracking_uri)}" + (f" ({reason})" if reason else ""),
+            remedy
+            or f"Check its name, and that MLFLOW_TRACKING_URI names the server that has the {kind}",
         )
         self.run = ref
         self.tracking_uri = tracking_uri
 
 
 class AmbiguousRunError(MlflowDvcError):
-    """``ref`` is a prefix of several run ids."""
+    """``ref`` is the name of several runs, or the beginning of several run ids."""
 
-    def __init__(self, ref: str, run_ids: list[str]) -> None:
+    def __init__(self, ref: str, run_ids: list[str], *, by_name: bool = False) -> None:
         shown = ", ".join(run_ids[:5]) + (", ..." if len(run_ids) > 5 else "")
-        super().__init__(f"{ref!r} is the beginning of several run ids: {shown}", "Give more of it")
+        if by_name:
+            super().__init__(f"{ref!r} is the name of several runs: {shown}", "Give one of the ids")
+        else:
+            said = f"{ref!r} is the beginning of several run ids: {shown}"
+            super().__init__(said, "Give more of it")
         self.ref = ref
         self.run_ids = run_ids
 

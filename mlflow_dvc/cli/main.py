@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from mlflow_dvc._version import __version__
-from mlflow_dvc.cli import commands
-from mlflow_dvc.cli.options import INTERRUPTED, NO_ANSWER, SECTIONS
+from mlflow_dvc.cli import commands, terminal
+from mlflow_dvc.cli.options import INTERRUPTED, NO_ANSWER, SECTIONS, common_options
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.visible_text import escape_hidden
 
@@ -38,6 +38,10 @@ class _Group(click.Group):
                 with formatter.section(section):
                     formatter.write_dl(rows)
 
+    def make_context(self, *words: Any, **more: Any) -> click.Context:
+        terminal.forget_options()
+        return super().make_context(*words, **more)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -45,17 +49,23 @@ class _Group(click.Group):
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
         except MlflowDvcError as error:
+            if terminal.is_verbose:
+                traceback.print_exc()
             raise _Refused(f"{error.problem}.\n{error.remedy}".rstrip()) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except OSError as error:  # a file, git or the network
+            if terminal.is_verbose:
+                traceback.print_exc()
             raise _Refused(f"{error or type(error).__name__}") from error
         except Exception as error:  # a fault of ours is no "no"
             traceback.print_exc()
             raise _Refused(f"{type(error).__name__}, see above") from error
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group, params=common_options(), context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="mlflow-dvc")
 def cli() -> None:
     """Which code and which DVC data is behind an MLflow run, and which runs saw this data.

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any, TypeVar
 
 import click
+
+from mlflow_dvc.cli import terminal
+from mlflow_dvc.errors import MlflowDvcError
 
 YES, NO, NO_ANSWER, NOTHING, INTERRUPTED = 0, 1, 2, 3, 130
 VERDICT_CODES = {"PASS": YES, "FAIL": NO, "TAMPERED": NO, "UNVERIFIED": NO_ANSWER}
 # The parts of ``--help``, in this order.
-RECORD, FIND, BRING_BACK, KEEP, TRY = SECTIONS = (
-    "Record (runs are recorded by themselves)", "Find", "Bring back", "Keep", "Try it",
+RECORD, FIND, BRING_BACK, KEEP, START = SECTIONS = (
+    "Record (runs are recorded by themselves)", "Find", "Bring back", "Keep", "Start",
 )  # fmt: skip
 Command = TypeVar("Command", bound=Callable[..., Any])
 _RUN = (
-    "RUN is a run id or a unique beginning of one, models:/name/version, models:/name@alias, or the"
-    " id of a logged model."
+    "RUN is a run id or a unique beginning of one, the name of a run, runs:/ID,"
+    " models:/name/version, models:/name@alias, the id of a logged model, or the address of"
+    " MLflow's page of one of these."
 )
 
 
@@ -41,9 +47,42 @@ def command(
     def declare(function: Callable[..., Any]) -> SectionCommand:
         made = click.command(cls=SectionCommand, short_help=summary, epilog=epilog)(function)
         made.section = section
+        made.params += common_options(hidden=True)
         return made
 
     return declare
+
+
+def common_options(*, hidden: bool = False) -> list[click.Parameter]:
+    """Those of every command, before or after its name; listed before it, else ``hidden``."""
+
+    def flag(name: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+        def set_flag(ctx: click.Context, option: click.Parameter, is_given: bool) -> None:
+            if is_given:
+                setattr(terminal, name, True)
+
+        return set_flag
+
+    def flag_option(names: list[str], state: str, text: str) -> click.Option:
+        return click.Option(
+            names, is_flag=True, expose_value=False, callback=flag(state), help=text, hidden=hidden
+        )
+
+    return [
+        click.Option(
+            ["-C", "place"], metavar="DIR", type=click.Path(exists=True, file_okay=False),
+            expose_value=False, is_eager=True, callback=_go_to, hidden=hidden,
+            help="Work as if called in DIR.",
+        ),
+        flag_option(["-q", "--quiet"], "is_quiet", "Print the answer and errors alone."),
+        flag_option(["-v", "--verbose"], "is_verbose", "With an error, print where it came from."),
+        flag_option(["--wide"], "is_wide", "As if the terminal had no width: all columns."),
+    ]  # fmt: skip
+
+
+def _go_to(ctx: click.Context, option: click.Parameter, directory: str | None) -> None:
+    if directory is not None:
+        os.chdir(directory)
 
 
 def json_option(command: Command) -> Command:
@@ -78,6 +117,25 @@ def asking_options(command: Command) -> Command:
     """``--dry-run`` and ``--yes``, the same on every command that asks before it changes much."""
     dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
     return dry_run(click.option("-y", "--yes", is_flag=True, help="Do it without asking.")(command))
+
+
+@contextmanager
+def output_file(name: str, mode: str) -> Iterator[IO[Any]]:
+    """The file ``name``, or standard output for ``-``; as it was before if anything fails.
+
+    Raises MlflowDvcError where it cannot be written.
+    """
+    encoding = None if "b" in mode else "utf-8"
+    try:
+        with click.open_file(name, mode, encoding=encoding, atomic=True) as file:
+            yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise MlflowDvcError(
+            f"{name} cannot be written: {error.strerror or error}",
+            "Name a file in a folder that is there, and that you may write to",
+        ) from error
 
 
 def exit_code(answer: bool | None) -> int:

@@ -8,16 +8,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mlflow_dvc.cli.table import Table
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.visible_text import escape_hidden
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.tree import Tree
 
 T = TypeVar("T")
 JSON_SCHEMA = 1  # of what ``--json`` prints
 MAX_ROWS = 5_000  # of one table: a terminal needs three seconds for these
-WIDE = 10_000  # a pipe has no width: never cut or fold there
+WIDE = 10_000  # a pipe has no width
+# What was asked for on the command line.
+is_wide = is_quiet = is_verbose = False
+
+
+def forget_options() -> None:
+    """Several commands may be called in one process."""
+    global is_wide, is_quiet, is_verbose
+    is_wide = is_quiet = is_verbose = False
 
 
 def plain(text: str) -> str:
@@ -33,39 +43,34 @@ def block(text: str) -> str:
 
 
 def console_of(*, stderr: bool = False) -> Console:
+    """One that never cuts or folds a line, whatever the width of the terminal."""
     from rich.console import Console
 
-    found = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=False)
-    if found.is_terminal:
-        return found
-    return _pipe(stderr=stderr)
-
-
-def _pipe(*, stderr: bool) -> Console:
-    """Where nobody looks at columns: nothing is cut, folded or padded at the end of a line."""
-    from rich.console import Console
-
-    class Pipe(Console):
+    class Unfolded(Console):
         def print(self, *objects: Any, **options: Any) -> None:
-            with self.capture() as captured:
-                super().print(*objects, **options)
-            lines = captured.get().split("\n")
-            self.file.write("\n".join(line.rstrip() for line in lines))
+            super().print(*objects, **{"soft_wrap": True, **options})
 
-    return Pipe(stderr=stderr, highlight=False, emoji=False, width=WIDE)
+    found = Unfolded(stderr=stderr, highlight=False, emoji=False)
+    if not found.is_terminal or is_wide:
+        found.width = WIDE
+    return found
+
+
+def print_tree(console: Console, tree: Tree) -> None:
+    """Lines of any length: rich would fold them."""
+    from rich.segment import Segments
+
+    options = console.options.update(width=WIDE, no_wrap=True)
+    console.print(Segments(console.render(tree, options)), end="")
 
 
 def facts(console: Console, facts: Iterable[tuple[str, str | Sequence[str]]]) -> None:
     """A name and a value each; a value of several lines is a list."""
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
+    table = Table("", "", prose=1)
     for name, value in facts:
         lines = [value] if isinstance(value, str) else value
-        table.add_row(name, "\n".join(map(plain, lines)))
-    console.print(table)
+        table.add_row(f"[dim]{name}[/dim]", "\n".join(map(plain, lines)))
+    table.print_to(console)
 
 
 def first_rows(console: Console, rows: Sequence[T]) -> Sequence[T]:
@@ -75,19 +80,10 @@ def first_rows(console: Console, rows: Sequence[T]) -> Sequence[T]:
     return rows[:MAX_ROWS]
 
 
-def grid(*columns: str) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
 @contextmanager
 def waiting(doing: str) -> Iterator[None]:
     """A spinner on stderr, on a terminal only."""
-    if not sys.stderr.isatty():
+    if is_quiet or not sys.stderr.isatty():
         yield
         return
     with console_of(stderr=True).status(f"{doing} ..."):
@@ -103,7 +99,7 @@ def counting(doing: str) -> Iterator[tuple[Console, Callable[[int, int | None], 
     """
     data = console_of()
     beside = data if data.is_terminal else console_of(stderr=True)
-    if not beside.is_terminal:
+    if is_quiet or not beside.is_terminal:
         yield data, lambda done, total: None
         return
     from rich import progress
@@ -129,7 +125,8 @@ def warn(warnings: Iterable[str]) -> None:
 
 
 def say(message: str) -> None:
-    print(escape_hidden(message), file=sys.stderr)
+    if not is_quiet:
+        print(escape_hidden(message), file=sys.stderr)
 
 
 def confirm(question: str, refusal: str) -> bool:
@@ -162,7 +159,7 @@ class DemoOutput:
         self.console.print(f"[bold]$ {plain(command)}[/bold]")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        table = grid(*columns)
+        table = Table(*columns)
         for row in rows:
             table.add_row(*map(plain, row))
-        self.console.print(table)
+        table.print_to(self.console)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
+from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.guard import warn_once
 from mlflow_dvc.recall.files_read import relations_to_file
 from mlflow_dvc.recall.lineage.directories import DirectoryHit, find_directories_containing
@@ -99,13 +100,16 @@ def search(  # noqa: PLR0913 - the command has these options
     server, by default the one that MLflow itself would use.
 
     Raises :class:`~mlflow_dvc.ExperimentNotFoundError` or
-    :class:`~mlflow_dvc.TrackingUnavailableError`, and ValueError for a ``limit`` below 1.
+    :class:`~mlflow_dvc.TrackingUnavailableError`, :class:`~mlflow_dvc.MlflowDvcError` where
+    ``what`` is empty, and ValueError for a ``limit`` below 1.
 
     >>> [match.run_name for match in mlflow_dvc.search("data/raw/train.csv@5afc23b9")]
     ['chill-tern-184']
     >>> [match.stage for match in mlflow_dvc.search("data/raw/train.csv", read=True, limit=1)]
     ['train']
     """
+    if not what.strip():
+        raise MlflowDvcError("there is nothing to search for", "Name a path, a hash or both: a@b")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}: it must be 1 at least")
     only = {word for word, asked in (("read", read), ("made", made)) if asked}

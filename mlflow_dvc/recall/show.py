@@ -39,18 +39,19 @@ class RunRecord:
 def show(run: str, *, tracking_uri: str | None = None) -> RunRecord:
     """The record of one run.
 
-    ``run`` is a run id or a unique beginning of one, ``models:/name/version``,
-    ``models:/name@alias``, or the id of a logged model. ``tracking_uri`` is the MLflow server, by
-    default the one that MLflow itself would use.
+    ``run`` is a run id or a unique beginning of one, the name of a run, ``runs:/ID``,
+    ``models:/name/version``, ``models:/name@alias``, the id of a logged model, or the address of
+    MLflow's page of one of these. ``tracking_uri`` is the MLflow server, by default the one that
+    MLflow itself would use.
 
     Raises :class:`~mlflow_dvc.RunNotFoundError`, :class:`~mlflow_dvc.AmbiguousRunError` where
-    several runs begin so, and :class:`~mlflow_dvc.TrackingUnavailableError`.
+    several runs begin so, or are called so, and :class:`~mlflow_dvc.TrackingUnavailableError`.
 
     >>> record = mlflow_dvc.show("models:/churn@production")
     >>> record.snapshot.git.sha, record.snapshot.data_version
     ('66c00b78...', '3f453e35745f')
     """
-    found = tracking.get_run(run, tracking_uri)
+    found = tracking.find_run(run, tracking_uri)
     experiment_id = found.info.experiment_id
     parts = tracking.load_parts(found, tracking_uri)
     snapshot = parts[0].snapshot if parts else Snapshot()

@@ -179,10 +179,10 @@ class StoredRecord:
 def load_record(ref: str, tracking_uri: str | None = None) -> StoredRecord:
     """By any name of a run, to bring it back from.
 
-    Raises what :func:`~mlflow_dvc.tracking.get_run` raises, and UnreadableRecordError where there
+    Raises what :func:`~mlflow_dvc.tracking.find_run` raises, and UnreadableRecordError where there
     is too much of it, or a part of it cannot be had.
     """
-    record = load_record_of(tracking.get_run(ref, tracking_uri), tracking_uri)
+    record = load_record_of(tracking.find_run(ref, tracking_uri), tracking_uri)
     if record.unread:
         reason = f"{record.unread[0]} is attached, and could not be read"
         raise UnreadableRecordError(record.run_id, reason)

@@ -43,6 +43,8 @@ from mlflow_dvc.tracking.models import recorded_models as recorded_models
 from mlflow_dvc.tracking.models import registered_model_uris as registered_model_uris
 from mlflow_dvc.tracking.models import registered_versions as registered_versions
 from mlflow_dvc.tracking.models import version_address as version_address
+from mlflow_dvc.tracking.references import as_reference as as_reference
+from mlflow_dvc.tracking.references import find_run as find_run
 from mlflow_dvc.tracking.run_writes import Input as Input
 from mlflow_dvc.tracking.run_writes import attach_files as attach_files
 from mlflow_dvc.tracking.run_writes import count_artifacts as count_artifacts

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlflow_dvc import tags as tag
+from mlflow_dvc.enumeration import first_of
 from mlflow_dvc.errors import RunNotFoundError
 from mlflow_dvc.guard import first_line
 from mlflow_dvc.tracking.server import client_for
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MAX_IDS_PER_QUERY = 50  # ids in one filter
+_MAX_NAMED = 10
 _MAX_EXPERIMENTS = 100  # that one request names
 _ID = re.compile(r"m-[0-9a-f]+")
 _SAFE = re.compile(r"[\w\-]+")
@@ -156,9 +158,29 @@ def version_at(client: MlflowClient, ref: str) -> Any:
             ref, client.tracking_uri, "write models:/NAME/VERSION or models:/NAME@ALIAS"
         )
     name, version, alias = match["name"], match["version"], match["alias"]
-    if alias:
-        return or_not_found(client, ref, lambda: client.get_model_version_by_alias(name, alias))
-    return or_not_found(client, ref, lambda: client.get_model_version(name, version))
+    try:
+        if alias:
+            return or_not_found(client, ref, lambda: client.get_model_version_by_alias(name, alias))
+        return or_not_found(client, ref, lambda: client.get_model_version(name, version))
+    except RunNotFoundError as error:
+        reason, remedy = _what_is_there(client, name)
+        raise RunNotFoundError(ref, client.tracking_uri, reason, remedy) from error
+
+
+def _what_is_there(client: MlflowClient, name: str) -> tuple[str, str]:
+    """Why there is no such version, and which there are."""
+    try:
+        model = or_not_found(client, name, lambda: client.get_registered_model(name))
+    except RunNotFoundError:
+        page = client.search_registered_models(max_results=_MAX_NAMED + 1)
+        names = first_of([repr(one.name) for one in page], _MAX_NAMED)
+        there = f"Registered are: {names}" if names else "None is registered there"
+        return f"no model of the name {name!r} is registered", there
+    query = f"name = '{name}'"
+    page = [] if "'" in name else client.search_model_versions(query, max_results=_MAX_NAMED + 1)
+    numbers = sorted((str(one.version) for one in page), key=int, reverse=True)
+    aliases = [f"@{alias}" for alias in getattr(model, "aliases", None) or ()]
+    return "", f"It has: {first_of([*numbers, *aliases], _MAX_NAMED) or 'no version yet'}"
 
 
 def logged_model(client: MlflowClient, model_id: str) -> Any:

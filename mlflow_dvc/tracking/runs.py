@@ -135,9 +135,10 @@ def get_run(ref: str, tracking_uri: str | None = None) -> Run:
         elif _RUN_ID.fullmatch(ref):
             run_id = ref if len(ref) == 32 else _run_beginning(client, ref)
         else:
-            raise RunNotFoundError(ref, client.tracking_uri, "not the form of a run id")
+            raise RunNotFoundError(ref, client.tracking_uri, "neither an id nor a name of a run")
         if not run_id:
-            raise RunNotFoundError(ref, client.tracking_uri, "that model was not logged in a run")
+            reason = "that model was not logged in a run"
+            raise RunNotFoundError(ref, client.tracking_uri, reason)
         return _bounded(or_not_found(client, ref, lambda: client.get_run(run_id)))
 
 

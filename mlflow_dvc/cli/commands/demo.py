@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from mlflow_dvc.cli.options import TRY, command
+from mlflow_dvc.cli.options import START, command
 
 
-@command(TRY, "The whole story on real data, in a new directory.", "demo", "demo /tmp/story")
+@command(START, "The whole story on real data, in a new directory.", "demo", "demo /tmp/story")
 @click.argument("directory", required=False, type=click.Path(), metavar="[DIR]")
 def demo(directory: str | None) -> None:
     """Lay out a small project with real data in DIR, run it twice, find both runs by their data.

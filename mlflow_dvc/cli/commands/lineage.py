@@ -10,6 +10,7 @@ from mlflow_dvc.cli.options import (
     YES,
     command,
     json_option,
+    output_file,
     print_json,
     tracking_uri_option,
 )
@@ -36,11 +37,11 @@ def lineage(
 ) -> None:
     """Where WHAT came from, up to raw data and imports, and what came of it, down to models.
 
-    WHAT is a run id or a unique beginning of one, models:/name/version, models:/name@alias, the id
-    of a logged model, or data: a hash or the beginning of one, the path of a tracked output,
-    path@hash, a file on disk. A file is looked for inside folders as well, as the project around
-    the working directory lists them in its cache and remotes. Exits with 1 when nothing is known of
-    it.
+    WHAT is a run id or a unique beginning of one, the name of a run, runs:/ID,
+    models:/name/version, models:/name@alias, the id of a logged model, or data: a hash or the
+    beginning of one, the path of a tracked output, path@hash, a file on disk. A file is looked for
+    inside folders as well, as the project around the working directory lists them in its cache and
+    remotes. Exits with 1 when nothing is known of it.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import lineage as render
@@ -50,7 +51,7 @@ def lineage(
     with terminal.waiting("asking for the runs"):
         found = trace(what, tracking_uri=tracking_uri)
     if html is not None:
-        with click.open_file(html, "w", encoding="utf-8", atomic=True) as file:
+        with output_file(html, "w") as file:
             file.write(lineage_drawing.draw_page(found))
     if json_:
         print_json(render.lineage_json(found))

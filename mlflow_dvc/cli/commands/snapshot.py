@@ -6,7 +6,7 @@ import json
 
 import click
 
-from mlflow_dvc.cli.options import RECORD, command
+from mlflow_dvc.cli.options import RECORD, command, output_file
 
 
 @command(RECORD, "Freeze the record, for runs without a repository.", "snapshot -o record.json")
@@ -29,6 +29,6 @@ def snapshot(path: str | None, output: str) -> None:
     from mlflow_dvc.cli import terminal
 
     content = workspace.freeze(path)
-    with click.open_file(output, "wb", atomic=True) as file:
+    with output_file(output, "wb") as file:
         file.write(content)
     terminal.warn(json.loads(content)["warnings"])

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
+from mlflow_dvc.cli.table import Table
 from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ def print_results(results: Sequence[BackfillResult]) -> None:
     if not told:
         return
     console = terminal.console_of()
-    table = terminal.grid("run", "name", "commit", "stage", "data", "record", "")
-    table.columns[4].justify = "right"
+    table = Table(
+        "run", "name", "commit", "stage", "data", "record", "", right=(4,), prose=6, drop=(3, 1)
+    )
     for result in terminal.first_rows(console, told):
         run_id = result.run_id if console.width == terminal.WIDE else short_hash(result.run_id)
         data = str(result.data) if result.verdict == "reconstructed" else "-"
@@ -34,7 +36,7 @@ def print_results(results: Sequence[BackfillResult]) -> None:
             result.verdict, result.reason,
         )  # fmt: skip
         table.add_row(*map(terminal.plain, row))
-    console.print(table)
+    table.print_to(console)
 
 
 def summary(results: Sequence[BackfillResult], *, dry_run: bool) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlflow_dvc.cli import terminal
+from mlflow_dvc.cli.table import Table
 from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ _STYLE = {"PASS": "green", "FAIL": "red", "TAMPERED": "bold red", "UNVERIFIED": 
 def print_checks(console: Console, items: Sequence[Check]) -> None:
     if not items:
         return
-    table = terminal.grid("", "", "", "")
-    table.show_header = False
+    table = Table("", "", "", "", prose=3)
     if len(items) > terminal.MAX_ROWS:  # those first that somebody has to look at
         items = sorted(items, key=lambda item: item.verdict == "PASS")
     for item in terminal.first_rows(console, items):
@@ -34,7 +34,7 @@ def print_checks(console: Console, items: Sequence[Check]) -> None:
             terminal.plain(name),
             terminal.plain(item.reason),
         )
-    console.print(table)
+    table.print_to(console)
 
 
 def styled_verdict(verdict: str) -> str:

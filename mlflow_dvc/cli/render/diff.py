@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
+from mlflow_dvc.cli.table import Table
 from mlflow_dvc.report.labels import printable, short_hash, size_in_words
 from mlflow_dvc.snapshot import DataEntry, GitState
 
@@ -76,17 +77,16 @@ def _metrics(console: Console, found: Diff) -> None:
 
 
 def _table(
-    console: Console, title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]
+    console: Console, title: str, columns: Sequence[str], rows: Iterable[Iterable[str]]
 ) -> None:
     rows = list(rows)
     if not rows:
         return
-    table = terminal.grid(title, *columns)
-    table.columns[0].header_style = "bold"
+    table = Table(title, *columns, drop=range(3, len(columns) + 1))
     for row in terminal.first_rows(console, rows):
         table.add_row(*map(terminal.plain, row))
     console.print()
-    console.print(table)
+    table.print_to(console)
 
 
 # --- data ----------------------------------------------------------------------------------------
@@ -128,8 +128,7 @@ def _folder(console: Console, change: DataChange) -> None:
         console.print(f"{name}: {terminal.plain(change.reason)}", soft_wrap=True)
         return
     console.print(f"{name}: {_summary(change.files)}", soft_wrap=True)
-    table = terminal.grid("", "", "", "")
-    table.show_header = False
+    table = Table("", "", "", "", drop=(3,))
     for file in islice(change.files.listed, _MAX_FILES):
         mark = _mark(file.status)
         path = f"{file.old_path} -> {file.path}" if file.old_path else file.path
@@ -138,7 +137,7 @@ def _folder(console: Console, change: DataChange) -> None:
         )
         marked = f"[{_COLOURS[mark]}]{mark}[/]"
         table.add_row(f"  {marked}", *map(terminal.plain, (path, hashes, _sizes(file))))
-    console.print(table)
+    table.print_to(console)
     if (more := change.files.count - _MAX_FILES) > 0:
         console.print(f"  [dim]and {more} more (--json lists the first 1,000)[/dim]")
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
+from mlflow_dvc.cli.table import Table
 
 if TYPE_CHECKING:
     from mlflow_dvc.recall.doctor import DoctorReport, Finding
@@ -35,11 +36,10 @@ def print_findings(report: DoctorReport) -> None:
         of_level = [finding for finding in findings if finding.level == level]
         for rule, group in groupby(of_level, lambda finding: finding.rule):
             console.print(f"[{style}]{level}[/]  [bold]{terminal.plain(rule)}[/]")
-            table = terminal.grid("", "")
-            table.show_header = False
+            table = Table("", "", prose=1)
             for name, text in _rows(list(group)):
                 table.add_row(f"  [dim]{name}[/dim]", terminal.plain(text))
-            console.print(table)
+            table.print_to(console)
             console.print()
     terminal.say(_summary(findings))
 

@@ -30,7 +30,7 @@ def print_lineage(lineage: Lineage) -> None:
     if not lineage.nodes:
         terminal.say(f"no run saw {lineage.what}")
     else:
-        terminal.console_of().print(_drawn(lineage))
+        terminal.print_tree(terminal.console_of(), _drawn(lineage))
     terminal.warn(lineage.warnings)
 
 

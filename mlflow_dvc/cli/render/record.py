@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.cli import terminal
+from mlflow_dvc.cli.table import Table
 from mlflow_dvc.report.labels import reads_facts, short_hash, size_in_words
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot
 
@@ -57,7 +58,8 @@ def print_record(record: RunRecord) -> None:
     console = terminal.console_of()
     snapshot = record.snapshot
     if not snapshot:
-        terminal.say(f"run {record.run_id} carries no record of ours")
+        terminal.say(f"run {record.run_id} carries no record: mlflow-dvc was not there, or was off")
+        terminal.say("`mlflow-dvc backfill` can add one that is read from the run's commit")
         return
     facts = [
         ("run", f"{record.run_id}  {record.run_name}"),
@@ -137,8 +139,9 @@ def _tracked(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def _table(console: Console, rows: Sequence[tuple[DataEntry, str]]) -> None:
-    table = terminal.grid("path", "hash", "size", "files", "from", "")
-    table.columns[2].justify = table.columns[3].justify = "right"
+    table = Table(
+        "path", "hash", "size", "files", "from", "", right=(2, 3), prose=5, drop=(4, 3, 2)
+    )
     for entry, remark in terminal.first_rows(console, rows):
         table.add_row(
             terminal.plain(entry.path),
@@ -149,7 +152,7 @@ def _table(console: Console, rows: Sequence[tuple[DataEntry, str]]) -> None:
             terminal.plain(remark),
         )
     console.print()
-    console.print(table)
+    table.print_to(console)
 
 
 def _remark_of_dep(dep: DataEntry) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
 from mlflow_dvc.cli.render.checks import shown_id
+from mlflow_dvc.cli.table import Table
 from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def print_result(result: ReproduceResult) -> None:
     if not result.metrics:
         terminal.say("neither run has metrics")
         return
-    table = terminal.grid("metric", "then", "now", "")
-    table.columns[1].justify = table.columns[2].justify = "right"
+    table = Table("metric", "then", "now", "", right=(1, 2))
     for metric in result.metrics:
         row = (metric.name, _number(metric.before), _number(metric.after), _difference(metric))
         table.add_row(*map(terminal.plain, row))
@@ -43,7 +43,7 @@ def print_result(result: ReproduceResult) -> None:
         table.add_row(
             terminal.plain(output.path), short_hash(output.before), short_hash(output.after), remark
         )
-    console.print(table)
+    table.print_to(console)
 
 
 def _number(value: float | None) -> str:

@@ -117,7 +117,7 @@ def print_commands(console: Console, commands: Sequence[str], width: int = _WIDT
         table.add_row("", Text(f"... {len(commands) - _MAX_COMMANDS:,} commands left out ..."))
     for numbered_command in last:
         add(*numbered_command)
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def clip(text: str, room: int) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
+from mlflow_dvc.cli.table import Table
 from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
@@ -15,8 +17,13 @@ if TYPE_CHECKING:
 
     from mlflow_dvc.recall.search import Match
 
-_WIDE_COLUMNS = 136  # columns of a terminal; a narrower one leaves out what `show` tells
-_IN_SHOW = frozenset({"experiment", "commit"})
+_FEW_DIGITS = re.compile(r"[0-9a-f]{1,3}")
+_HASH = re.compile(r"[0-9a-f]{4,}(\.dir)?")
+_COLUMNS = (
+    "run", "name", "experiment", "started", "commit", "stage", "data version", "how", "saw",
+)  # fmt: skip
+# What a narrow terminal leaves out: `show` tells it.
+_IN_SHOW = ("experiment", "commit", "data version", "stage", "name", "started", "how")
 
 
 def search_json(what: str, matches: Sequence[Match]) -> dict[str, Any]:
@@ -36,16 +43,19 @@ def print_none(what: str, *, read: bool, made: bool, **options: Any) -> None:
         terminal.say("without these options `mlflow-dvc search` names every run that saw it")
     if os.path.exists(what):
         terminal.say("`mlflow-dvc doctor` tells whether DVC sees it")
+    elif _FEW_DIGITS.fullmatch(what):
+        terminal.say("the beginning of a hash has 4 digits at least")
+    elif not _HASH.fullmatch(what):
+        terminal.say("nor is there such a file here; `mlflow-dvc status` lists what DVC tracks")
 
 
 def print_matches(matches: Sequence[Match], console: Console | None = None) -> None:
     console = console or terminal.console_of()
     rows = [row for match in matches for row in _rows(match, whole=console.width == terminal.WIDE)]
-    shown = [name for name in rows[0] if console.width >= _WIDE_COLUMNS or name not in _IN_SHOW]
-    table = terminal.grid(*shown)
+    table = Table(*_COLUMNS, drop=[_COLUMNS.index(name) for name in _IN_SHOW])
     for row in rows:
-        table.add_row(*(terminal.plain(row.get(name, "")) for name in shown))
-    console.print(table)
+        table.add_row(*(terminal.plain(row.get(name, "")) for name in _COLUMNS))
+    table.print_to(console)
 
 
 def _rows(match: Match, *, whole: bool) -> Iterator[dict[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
+from mlflow_dvc.cli.table import Table
 from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def print_results(results: Sequence[SyncResult]) -> None:
         terminal.say("no run of a stage of this project was found")
         return
     console = terminal.console_of()
-    table = terminal.grid("run", "name", "stage", "record", "")
+    table = Table("run", "name", "stage", "record", "", prose=4, drop=(1,))
     for result in results:
         why = [result.reason] if result.reason else []
         why += [
@@ -33,4 +34,4 @@ def print_results(results: Sequence[SyncResult]) -> None:
         run_id = result.run_id if console.width == terminal.WIDE else short_hash(result.run_id)
         row = (run_id, result.run_name, result.stage, result.verdict)
         table.add_row(*map(terminal.plain, row), "\n".join(map(terminal.plain, why)))
-    console.print(table)
+    table.print_to(console)

@@ -71,6 +71,7 @@ def check(
     True
     """
     asked = find_policy(policy)
+    run = tracking.as_reference(run)
     with tracking.one_client(tracking_uri):
         if run.startswith("models:/") and not run.startswith("models:/m-"):
             run = find_run_id(files_of(run, tracking_uri), tracking_uri)
@@ -91,7 +92,7 @@ def check_files(
 
 
 def _check(ref: str, policy: Policy, project: str | None, tracking_uri: str | None) -> PolicyResult:
-    run = tracking.get_run(ref, tracking_uri)
+    run = tracking.find_run(ref, tracking_uri)
     with ExitStack() as stack, keep_answers(GitAnswers()):
         found = CheckedRun(run, project, tracking_uri, stack)
         results = tuple(_judge(rule, found, policy) for rule in RULES if rule.is_asked(policy))

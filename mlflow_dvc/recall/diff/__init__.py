@@ -118,8 +118,8 @@ def diff(
     if project is not None and not os.path.isdir(project):
         raise NoProjectError(project)
     sides = [
-        _LoadedRun("old", tracking.get_run(old, tracking_uri), tracking_uri),
-        _LoadedRun("new", tracking.get_run(new, tracking_uri), tracking_uri),
+        _LoadedRun("old", tracking.find_run(old, tracking_uri), tracking_uri),
+        _LoadedRun("new", tracking.find_run(new, tracking_uri), tracking_uri),
     ]
     was, now = sides
     here = find_project(project)

@@ -24,9 +24,8 @@ _LOGGED_MODEL = re.compile(r"(?:models:/)?(m-[0-9a-f]+)")
 def lineage(what: str, *, project: str | None = None, tracking_uri: str | None = None) -> Lineage:
     """Where ``what`` came from, up to raw data and imports, and what came of it, down to models.
 
-    ``what`` is a run id or a unique beginning of one, ``models:/name/version``,
-    ``models:/name@alias``, the id of a logged model, or data as :func:`~mlflow_dvc.search`
-    understands it. A single file is looked for inside folders too, whose listings the cache and the
+    ``what`` is a run as :func:`~mlflow_dvc.show` takes it, or data as :func:`~mlflow_dvc.search`
+    does. A single file is looked for inside folders too, whose listings the cache and the
     remotes of the DVC project around the directory ``project`` (by default the working one) have.
     The answer is falsy where no run saw it.
 
@@ -37,6 +36,7 @@ def lineage(what: str, *, project: str | None = None, tracking_uri: str | None =
     >>> [node.name for node in graph.nodes if node.kind == "model version"]
     ['churn/3']
     """
+    what = tracking.as_reference(what)
     asked = _LineageQuery(what, project, tracking_uri)
     with tracking.one_client(tracking_uri):
         if logged := _LOGGED_MODEL.fullmatch(what):
@@ -45,7 +45,7 @@ def lineage(what: str, *, project: str | None = None, tracking_uri: str | None =
             subjects = asked.version()
         else:
             subjects = asked.run() if _RUN_ID.fullmatch(what) else []
-            subjects = subjects or asked.data()
+            subjects = subjects or asked.data() or asked.run()
     return asked.graph.about(what, subjects)
 
 
@@ -78,7 +78,7 @@ class _LineageQuery:
     def run(self) -> list[str]:
         """Empty where there is no such run."""
         try:
-            run = tracking.get_run(self._what, self._uri)
+            run = tracking.find_run(self._what, self._uri)
         except RunNotFoundError:
             return []
         key = self._upstream.run(run)

@@ -45,7 +45,7 @@ def sync(
             return late
         raise NoDvcProjectError(os.path.abspath(project or "."))
     reading = read_project(here.dvc_root)
-    asked = [tracking.get_run(run, tracking_uri) for run in runs]
+    asked = [tracking.find_run(run, tracking_uri) for run in runs]
     wanted = {run.info.run_id for run in asked}
     stages = {stage for run in asked for stage in tag.stages_in(run.data.tags)}
     memory = LockMemory()

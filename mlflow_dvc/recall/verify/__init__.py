@@ -60,7 +60,7 @@ def start_verification(
     ``resume`` is another file.
     """
     file = ResultsFile(resume) if resume else None
-    named = [tracking.get_run(run, tracking_uri) for run in runs]
+    named = [tracking.find_run(run, tracking_uri) for run in runs]
     found = _found(named, tracking_uri, all_runs=all_runs, registered=registered)
     return Verification(found, file, project, tracking_uri)
 
