@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
+import webbrowser
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
@@ -23,22 +27,32 @@ if TYPE_CHECKING:
 
 RAW = "data/raw/train.csv"
 PREPARED = "data/prepared/train.pkl"
+_OPENING = """\
+A model is trained twice, on two deliveries of its data, with MLflow and DVC. No line of its code
+knows of mlflow-dvc. Then both runs are found by the data that they saw.
+"""
 _MAX_TAIL_LINES = 15
+_UP_SECONDS = 120  # that MLflow takes to start, at most
 _SHORT_HASH_DIGITS = 8
 
 
-def run_demo(directory: str, output: DemoOutput) -> None:
+def run_demo(directory: str, output: DemoOutput, *, opens: bool = False) -> None:
     """Do everything in ``directory``, which must be empty or not there yet.
+
+    With ``opens`` MLflow's page of the two runs is opened, until Ctrl-C.
 
     Raises :class:`~mlflow_dvc.MlflowDvcError` with the output of the command that failed.
     """
     stage = _Stage(_empty(directory), output)
+    output.say(_OPENING)
     stage.lay_out()
     stage.deliver("dataset-v1", rows="400")
     stage.train("First model")
     stage.deliver("dataset-v2")
     stage.train("Model on all of the data")
     stage.show()
+    if opens:
+        stage.open_page()
 
 
 class _Stage:
@@ -95,16 +109,40 @@ class _Stage:
         say(f"  tags.`{tag.OUT}{PREPARED}` = '{_prepared(runs[-1])}'")
         say(f"  tags.{tag.HASHES} LIKE '% {_prepared(runs[-1])[:_SHORT_HASH_DIGITS]}%'")
         where = os.path.relpath(self.directory)
-        say("\nOpen MLflow on these runs:\n")
+        say("\nMLflow's page of these runs:\n")
         self.output.command(
             f"{_named('mlflow')} ui --backend-store-uri sqlite:///{where}/mlflow.db"
         )
-        say("\nOr go on in the project:\n")
-        self.output.command(f"cd {where}")
-        self.output.command("export MLFLOW_TRACKING_URI=sqlite:///mlflow.db")
-        self.output.command(
-            f"{_named('mlflow-dvc')} show {runs[-1].info.run_id[:_SHORT_HASH_DIGITS]}"
-        )
+        say("\nGo on in the project, with the models that were registered:\n")
+        ours = _named("mlflow-dvc")
+        self.output.command(f"cd {where} && export MLFLOW_TRACKING_URI=sqlite:///mlflow.db")
+        self.output.command(f"{ours} diff models:/churn/1 models:/churn/2")
+        self.output.command(f"{ours} restore models:/churn/1 --to ../first-model")
+
+    def open_page(self) -> None:
+        """Raises MlflowDvcError where MLflow does not start."""
+        port = _free_port()
+        where = f"http://127.0.0.1:{port}"
+        words = ("-m", "mlflow", "ui", "--port", str(port), "--backend-store-uri", self.uri)
+        with self.output.step("start MLflow's page"):
+            server = subprocess.Popen(
+                [sys.executable, *words],
+                cwd=self.directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            _wait_for(f"{where}/health", server)
+        experiment = next(iter(tracking.find_runs("", self.uri))).info.experiment_id
+        page = f"{where}/#/experiments/{experiment}/runs"
+        self.output.say(f"\n{page}\n\nCtrl-C ends it.")
+        try:
+            webbrowser.open(page)
+            server.wait()
+        finally:
+            server.terminate()
+            server.wait()
 
     def _dvc(self, *words: str) -> None:
         self._run(sys.executable, "-m", "dvc", *words)
@@ -127,6 +165,24 @@ class _Stage:
             tail = done.stdout.decode("utf-8", "replace").splitlines()[-_MAX_TAIL_LINES:]
             words = " ".join(command).replace(sys.executable, "python")
             raise MlflowDvcError(f"`{words}` failed in {self.directory}:\n" + "\n".join(tail))
+
+
+def _free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _UP_SECONDS
+    while server.poll() is None and time.monotonic() < until:
+        try:
+            with urlopen(url, timeout=1):  # noqa: S310 - of this machine
+                return
+        except OSError:
+            time.sleep(0.2)
+    server.terminate()
+    raise MlflowDvcError("MLflow's page does not start", "See what `mlflow ui` says")
 
 
 def _named(command: str) -> str:

@@ -18,6 +18,9 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "quickstart"
 PACKAGED = ROOT / "mlflow_dvc" / "demo" / "project"
 
+INSTALL = "python3 -m venv .venv && .venv/bin/pip install . && "
+DEMO = ".venv/bin/mlflow-dvc demo"
+MARK = "::::"
 SAY_NO = ("diff", "doctor", "check")  # what the documents' commands find: they exit with 1
 LAST = (
     "doctor.md",
@@ -27,16 +30,15 @@ LAST = (
 
 
 def test_demo(tmp_path: Path):
-    """``demo`` ends with its two runs, told apart by their data and each found by its hash; the
-    documents' transcripts are what its project prints."""
-    outside = Project(tmp_path)
-    done = outside.cli("demo", "story")
-    assert done.returncode == 0, done.stderr
-    project = Project(tmp_path / "story", {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"})
-    hashes = re.search(
-        r"^data/prepared/train.pkl +([0-9a-f]{32}) +([0-9a-f]{32})", done.stdout, re.M
-    )
-    assert hashes, done.stdout
+    """The README's commands work as they stand, in order and in one shell; ``demo`` ends with its
+    two runs, told apart by their data and each found by its hash; the transcripts of all documents
+    are what its project prints."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    answers = in_one_shell(readme, tmp_path)
+    told = answers[DEMO]
+    project = Project(tmp_path / "mlflow-dvc-demo", {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"})
+    hashes = re.search(r"^data/prepared/train.pkl +([0-9a-f]{32}) +([0-9a-f]{32})", told, re.M)
+    assert hashes, told
     first, second = hashes.groups()
     assert first != second
     assert project.lock()["data/prepared/train.pkl"] == second
@@ -44,24 +46,45 @@ def test_demo(tmp_path: Path):
         answer = project.cli("search", f"data/prepared/train.pkl@{md5}", "--json")
         [run] = json.loads(answer.stdout)["runs"]
         assert run["git_sha"] == project.git("rev-parse", tagged)
-        assert run["run_id"][:8] in done.stdout
+        assert run["run_id"][:8] in told
     lock = hashlib.md5((project.root / "dvc.lock").read_bytes()).hexdigest()
     shown = json.loads(project.cli("show", run["run_id"], "--json").stdout)
     assert shown["tags"]["dvc.lock"] == lock, "sealed as DVC then wrote it"
     assert project.git("status", "--porcelain") == ""
-    assert f"tags.`dvc.out.data/prepared/train.pkl` = '{second}'" in done.stdout
-    assert "ui --backend-store-uri sqlite:///story/mlflow.db" in done.stdout
+    assert f"tags.`dvc.out.data/prepared/train.pkl` = '{second}'" in told
+    assert "ui --backend-store-uri sqlite:///mlflow-dvc-demo/mlflow.db" in told
+    for command, printed in transcripts(readme):
+        assert normal(answers[command]) == normal(printed), command
     follows_the_documents(project)
+
+
+def in_one_shell(text: str, folder: Path) -> dict[str, str]:
+    """What each command of a document prints, in the environment that the first one makes."""
+    commands = folder / ".venv/bin"
+    commands.mkdir(parents=True)
+    for program in Path(os.environ["TEST_COMMANDS"]).iterdir():
+        (commands / program.name).symlink_to(program)
+    (commands / "activate").unlink(missing_ok=True)
+    (commands / "activate").write_text(f"export PATH={commands}:$PATH\n")
+    steps = [step.removeprefix(INSTALL) for step in re.findall(r"^\$ (.+)$", text, re.M)]
+    steps = [step for step in steps if not step.startswith("python3 -m venv")]  # the tests
+    lines = [f"echo {MARK} {number}\n{step}\necho {MARK} $?" for number, step in enumerate(steps)]
+    done = Project(folder).call("bash", "-c", "\n".join(lines))
+    parts = re.split(rf"^{MARK} \d+\n", done.stdout, flags=re.M)[1:]
+    codes = re.findall(rf"^{MARK} (\d+)$", done.stdout, re.M)[1::2]
+    expected = [any(word in SAY_NO for word in step.split()) for step in steps]
+    assert [int(code) for code in codes] == expected, done.stderr
+    return dict(zip(steps, parts[::2], strict=True))
 
 
 def follows_the_documents(project: Project) -> None:
     """Every command of a transcript prints what stands there, but for ids and times."""
-    steps = [step for path in documents() for step in transcripts(path.read_text("utf-8"))]
+    readme, *others = (list(transcripts(path.read_text("utf-8"))) for path in documents())
     found = json.loads(project.cli("search", "data/raw/train.csv", "--json").stdout)["runs"]
-    shown = next(printed for command, printed in steps if " search " in command)
+    shown = next(printed for command, printed in readme if " search " in command)
     theirs = re.findall(r"^([0-9a-f]{8}) ", shown, re.M)
     ids = dict(zip(theirs, (run["run_id"] for run in found), strict=True))
-    for command, printed in steps:
+    for command, printed in (step for steps in others for step in steps):
         done = project.call(*(ids.get(word, word) for word in shlex.split(command)))
         assert done.returncode == any(word in SAY_NO for word in command.split()), done.stderr
         assert normal(done.stdout) == normal(printed), done.stdout

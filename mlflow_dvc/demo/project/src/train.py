@@ -28,7 +28,9 @@ with mlflow.start_run():
         mlflow.log_metric("train_accuracy", model.score(train_x, train_y), step=epoch)
     accuracy = model.score(test_x, test_y)
     mlflow.log_metric("accuracy", accuracy)
-    mlflow.sklearn.log_model(model, "model", pip_requirements=["scikit-learn"])
+    mlflow.sklearn.log_model(
+        model, "model", pip_requirements=["scikit-learn"], registered_model_name="churn"
+    )
 
 Path("metrics.json").write_text(json.dumps({"accuracy": accuracy}) + "\n")
 Path("models").mkdir(exist_ok=True)
