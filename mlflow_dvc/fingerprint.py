@@ -158,7 +158,7 @@ def describe_error(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deep"
     if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
+        return error.strerror or _one_line(str(error)) or type(error).__name__
     return _one_line(str(error)) or type(error).__name__
 
 

@@ -64,7 +64,7 @@ def test_run_is_explained(name: str):
     """Each command that takes a RUN says what that may be."""
     done = CliRunner().invoke(cli, [name, "--help"], terminal_width=80)
     said = " ".join(done.output.split())
-    assert "RUN is a run id or a unique beginning of one, models:/name/version" in said
+    assert "RUN is a run id or a unique beginning of one, the name of a run, runs:/ID" in said
 
 
 PUBLIC = [name for name in mlflow_dvc.__all__ if name != "__version__"]

@@ -246,7 +246,7 @@ STARTS = {
     "git.run": {"Popen"},  # waited for at once, where nobody else can
     "recall.doctor.environment": {"run"},
     "recall.reproduce": {"run"},
-    "cli.demo_story": {"run"},
+    "cli.demo_story": {"Popen", "run"},
     "scratch_folder": {"mkdtemp"},
     "dvc_backend.storage.fetch": {"mkdtemp"},  # it stays: the user gets its path
 }

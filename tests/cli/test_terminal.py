@@ -212,6 +212,18 @@ def test_nothing_is_found(pipeline: Project, monkeypatch: pytest.MonkeyPatch, wh
     assert hint in result.output
 
 
+def test_what_git_and_dvc_say(pipeline: Project, monkeypatch: pytest.MonkeyPatch):
+    """What git says is passed on, and a plug-in of DVC's that is not installed has its command."""
+    monkeypatch.chdir(pipeline.root)
+    pipeline.dvc("remote", "add", "--quiet", "--default", "far", "azure://container/path")
+    said = call(("doctor",), {}).output
+    assert "pip install 'dvc[azure]'" in said.split("fix", 1)[1]
+    (pipeline.root / ".git/config").write_text("[core\n")
+    said = call(("status",), {}).output
+    assert "OSError" not in said
+    assert "bad config" in said
+
+
 def test_completion():
     """Each shell is told how to complete; it then completes commands and options."""
     for shell in ("bash", "zsh", "fish"):

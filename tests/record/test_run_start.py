@@ -74,7 +74,7 @@ def test_only_what_changed_is_read(pipeline: Project, wait: float):
     first, second, third = ([word for word in run if ".git" not in word] for run in runs)
     assert {"open dvc.lock", "open dvc.yaml", "open params.yaml"} <= set(first)
     assert second == []
-    assert third == ["open params.yaml"]
+    assert set(third) == {"open params.yaml"}, "twice where it was too new to be believed"
 
 
 @pytest.fixture

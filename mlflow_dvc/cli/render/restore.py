@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
@@ -27,3 +28,5 @@ def print_result(result: RestoreResult) -> None:
     terminal.facts(console, facts)
     console.print()
     print_checks(console, result.items)
+    where = quote(os.path.relpath(result.directory))
+    terminal.say(f"Go on there: cd {where} && dvc status; `dvc repro` runs its stages again")

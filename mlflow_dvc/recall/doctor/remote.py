@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from shlex import quote
 
@@ -10,6 +11,7 @@ from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.finding import Violation
 from mlflow_dvc.report.labels import short_hash
 
+_CURE = re.compile(r"pip install \S+")
 _ADD = "dvc remote add -d NAME URL && dvc push"
 
 
@@ -30,7 +32,9 @@ def no_remote(context: DoctorContext) -> Iterator[Violation]:
 
 def remote_unreachable(context: DoctorContext) -> Iterator[Violation]:
     for fault in context.pushed.faults:
-        yield Violation("dvc push", fault, "`dvc status --cloud` says what is wrong")
+        told = _CURE.search(fault)  # DVC says so where a plug-in is not installed
+        fix = told[0] if told else "`dvc status --cloud` says what is wrong"
+        yield Violation("dvc push", fault, fix)
 
 
 def not_pushed(context: DoctorContext) -> Iterator[Violation]:
