@@ -81,7 +81,7 @@ class RunNotFoundError(MlflowDvcError):
     def __init__(self, ref: str, tracking_uri: str, reason: str = "", remedy: str = "") -> None:
         kind = "model" if ref.startswith("models:") else "run"
         super().__init__(
-            f"no {kind} {ref!r} on {public_url(tracking_uri)}" + (f" ({reason})" if reason else ""),
+            f"no run {ref!r} on {public_url(tracking_uri)}" + (f" ({reason})" if reason else ""),
             remedy
             or f"Check its name, and that MLFLOW_TRACKING_URI names the server that has the {kind}",
         )
