@@ -49,6 +49,7 @@ _HARMLESS = frozenset({
     "GetModelVersionByAlias",
 })  # fmt: skip
 _MARK = "mlflow-dvc-policy"
+_PROMPT_TAG = "mlflow.prompt.is_prompt"  # as MLflow marks a registered model that is a prompt
 _HUSHED = (
     "the run behind it does not meet the policy, or is not known to; why is not for you to read"
 )
@@ -215,7 +216,7 @@ def _created() -> Subject:
     refuse_odd(asked.source)
     if copied := files.copied_version:
         files = copied_files(files, _registered(*copied))
-    return None if files.is_prompt else (action, files)
+    return None if _is_prompt(asked.name, files) else (action, files)
 
 
 def _aliased() -> Subject:
@@ -240,7 +241,18 @@ def _registered(name: str, version: str) -> RegisteredFiles:
 
 def _version(what: str, name: str, version: str) -> Subject:
     files = _registered(name, version)
-    return None if files.is_prompt else (f"{what} of models:/{name}/{version}", files)
+    return None if _is_prompt(name, files) else (f"{what} of models:/{name}/{version}", files)
+
+
+def _is_prompt(name: str, files: RegisteredFiles) -> bool:
+    """Whether both are: files that call themselves so are no way to move an alias of a model."""
+    if not files.is_prompt:
+        return False
+    from mlflow.server.handlers import _get_model_registry_store
+
+    model = _get_model_registry_store().get_registered_model(name)
+    tags = getattr(model, "tags", None) or {}
+    return str(tags.get(_PROMPT_TAG, "")).lower() == "true"
 
 
 _SUBJECTS: dict[str, Callable[[], Subject]] = {

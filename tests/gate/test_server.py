@@ -138,6 +138,7 @@ def test_every_way_in(gated: Gated, request: pytest.FixtureRequest):
         (f"{api}/model-versions/create", forged),
         (f"{ui}/model-versions/create", forged | {"source": gated.source("good"), "run_id": dirty}),
         (f"{ui}/model-versions/create", {"name": name, "source": f"models:/{name}/1"}),
+        (f"{ui}/model-versions/create", {"name": name, "source": "dummy-source"}),
         (f"{api}/registered-models/alias", alias),
         (f"{ui}/registered-models/alias", alias),
         (f"{ui}/model-versions/transition-stage", stage),
@@ -168,6 +169,9 @@ def test_client(gated: Gated, request: pytest.FixtureRequest):
     client.set_registered_model_alias(name, "champion", made.version)
     copy = client.copy_model_version(f"models:/{name}@champion", f"{name}-copy")
     assert copy.run_id == gated.runs["good"]
+    prompt = f"{name}-prompt"
+    client.register_prompt(prompt, "Say {{what}}")
+    client.set_prompt_alias(prompt, "champion", 1)
     with pytest.raises(MlflowException) as missing:
         client.set_registered_model_alias(name, "champion", "99")
     assert missing.value.error_code == "RESOURCE_DOES_NOT_EXIST"

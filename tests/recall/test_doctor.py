@@ -826,6 +826,15 @@ def test_hostile_names(sound: Project, monkeypatch: pytest.MonkeyPatch):
     assert rules_of(found_in(sound, local=True)) == ["head-not-pushed"]
 
 
+def test_skip(sound: Project):
+    """A rule that is skipped is not looked at; one that there is not is named, with the nearest."""
+    sound.commit("not pushed")
+    skipped = mlflow_dvc.doctor(str(sound.root), local=True, skip=["head-not-pushed"])
+    assert skipped == []
+    done = sound.cli("doctor", "--local", "--skip", "head-not-pushd")
+    assert (done.returncode, "Is it head-not-pushed?" in done.stderr) == (2, True), done.stderr
+
+
 def test_narrow_terminal(sound: Project, monkeypatch: pytest.MonkeyPatch):
     """On a terminal of 80 columns every line fits, but for a longer path, which stands in one
     piece; and colour is not all that tells."""

@@ -19,11 +19,14 @@ from mlflow_dvc.cli.options import (
     RECORD,
     "What would make records wrong, and how to fix it.",
     "doctor",
-    "doctor --local",
+    "doctor --local --skip head-not-pushed",
     "doctor --fix | git apply",
 )
 @click.argument("path", required=False, type=click.Path(exists=True, file_okay=False))
 @click.option("--local", is_flag=True, help="Ask neither the MLflow server nor a DVC remote.")
+@click.option(
+    "--skip", metavar="RULE", multiple=True, help="Do not look at this rule; may be repeated."
+)
 @click.option(
     "--fix", is_flag=True, help="Print a patch that lets stages declare what their runs read."
 )
@@ -31,7 +34,13 @@ from mlflow_dvc.cli.options import (
 @tracking_uri_option
 @click.pass_context
 def doctor(
-    ctx: click.Context, /, path: str | None, fix: bool, tracking_uri: str | None, **options: bool
+    ctx: click.Context,
+    /,
+    path: str | None,
+    fix: bool,
+    skip: tuple[str, ...],
+    tracking_uri: str | None,
+    **options: bool,
 ) -> None:
     """Find what would make run records wrong in PATH (default: here), and how to fix it.
 
@@ -51,7 +60,7 @@ def doctor(
         click.echo(text, nl=False)
         ctx.exit(YES if text else NO)
     with terminal.waiting("reading the project"):
-        found = diagnose(path, local=options["local"], tracking_uri=tracking_uri)
+        found = diagnose(path, local=options["local"], skip=skip, tracking_uri=tracking_uri)
     if options["json_"]:
         print_json(render.doctor_json(found))
     else:

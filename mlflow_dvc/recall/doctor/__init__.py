@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from mlflow_dvc.errors import NoProjectError
+from mlflow_dvc.errors import MlflowDvcError, NoProjectError
 from mlflow_dvc.project import find_project
 from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.finding import Finding as Finding
@@ -26,28 +28,46 @@ class DoctorReport:
 
 
 def doctor(
-    project: str | None = None, *, local: bool = False, tracking_uri: str | None = None
+    project: str | None = None,
+    *,
+    local: bool = False,
+    skip: Collection[str] = (),
+    tracking_uri: str | None = None,
 ) -> list[Finding]:
     """What in the project around the directory ``project`` would make a record wrong or useless.
 
     ``project`` is by default the working directory. With ``local`` neither the tracking server nor
     a DVC remote is asked, and nothing of MLflow or DVC imported. A server or remote that does not
-    answer is a finding.
+    answer is a finding. ``skip`` names rules that are not looked at.
 
-    Raises :class:`~mlflow_dvc.NoProjectError` where there is neither git nor DVC.
+    Raises :class:`~mlflow_dvc.NoProjectError` where there is neither git nor DVC, and
+    :class:`~mlflow_dvc.MlflowDvcError` for a rule in ``skip`` that there is not.
 
     >>> [finding.rule for finding in mlflow_dvc.doctor() if finding.level == "error"]
     ['not-pushed']
     """
-    return list(diagnose(project, local=local, tracking_uri=tracking_uri).findings)
+    return list(diagnose(project, local=local, skip=skip, tracking_uri=tracking_uri).findings)
 
 
 def diagnose(
-    project: str | None = None, *, local: bool = False, tracking_uri: str | None = None
+    project: str | None = None,
+    *,
+    local: bool = False,
+    skip: Collection[str] = (),
+    tracking_uri: str | None = None,
 ) -> DoctorReport:
     """What :func:`doctor` finds, with the names of the rules that were looked at."""
+    names = {rule.name for rule in RULES}
+    if unknown := [name for name in skip if name not in names]:
+        near = difflib.get_close_matches(unknown[0], names, 1)
+        raise MlflowDvcError(
+            f"no rule of doctor is called {unknown[0]!r}",
+            f"Is it {near[0]}?"
+            if near
+            else "`mlflow-dvc doctor --json` names those that there are",
+        )
     context = _context(project, tracking_uri)
-    rules = [rule for rule in RULES if not (local and rule.asks)]
+    rules = [rule for rule in RULES if not (local and rule.asks) and rule.name not in skip]
     found = [finding for rule in rules for finding in rule.findings(context)]
     return DoctorReport(tuple(found), tuple(rule.name for rule in rules))
 
