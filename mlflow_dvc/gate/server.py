@@ -49,7 +49,6 @@ _HARMLESS = frozenset({
     "GetModelVersionByAlias",
 })  # fmt: skip
 _MARK = "mlflow-dvc-policy"
-_PROMPT_TAG = "mlflow.prompt.is_prompt"  # as MLflow marks a registered model that is a prompt
 _HUSHED = (
     "the run behind it does not meet the policy, or is not known to; why is not for you to read"
 )
@@ -251,8 +250,8 @@ def _is_prompt(name: str, files: RegisteredFiles) -> bool:
     from mlflow.server.handlers import _get_model_registry_store
 
     model = _get_model_registry_store().get_registered_model(name)
-    tags = getattr(model, "tags", None) or {}
-    return str(tags.get(_PROMPT_TAG, "")).lower() == "true"
+    ask = getattr(model, "_is_prompt", None)  # before MLflow 2.21 there are none
+    return ask is not None and bool(ask())
 
 
 _SUBJECTS: dict[str, Callable[[], Subject]] = {
