@@ -27,7 +27,8 @@ class Loss:
 
 def find_losses(lost: Iterable[DataUser], found: Unneeded) -> tuple[Loss, ...]:
     """Of those that lose any: what no other store is known to have."""
-    losses = (_loss(user, _gone(found) - found.elsewhere.keys(), found.folders) for user in lost)
+    gone = _gone(found) - found.elsewhere.keys()
+    losses = (_loss(user, gone, found.folders) for user in lost)
     return tuple(loss for loss in losses if loss.data)
 
 
