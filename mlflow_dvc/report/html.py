@@ -19,8 +19,9 @@ color:var(--fg);font:15px/1.5 system-ui,sans-serif}h1{font-size:22px;margin:0 0 
 h2{font-size:17px;margin:28px 0 8px}.wide{overflow:auto;border:1px solid var(--line);
 border-radius:8px;padding:12px}.wide:focus-visible{outline:3px solid var(--run)}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:4px 12px 4px 0;
-border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}
 th{color:var(--dim);font-weight:600}th[scope=row]{width:14em}td.n,th.n{text-align:right;white-space:nowrap}
+td code,td.hash{overflow-wrap:anywhere}
 code,pre,.hash{font:13px/1.45 ui-monospace,Menlo,Consolas,monospace}
 pre{margin:0;white-space:pre}.add{color:var(--add);background:var(--addbg)}
 .del{color:var(--bad);background:var(--delbg)}.at{color:var(--dim)}

@@ -10,7 +10,6 @@ from mlflow_dvc.report.layout import Drawing
 from mlflow_dvc.report.svg import svg
 
 _MAX_LINES = 2000
-_SHRINKS = 0.75  # smaller letters are hard to read
 _STYLE = """
 body{max-width:2200px}svg .run .box,svg .model .box{stroke:var(--run);stroke-width:1.5}
 svg .model .box{rx:16px}
@@ -50,7 +49,7 @@ def _parts(
         said = (
             f"{len(drawing.boxes)} boxes, what was there first on the left; the table says the same"
         )
-        yield from svg(drawing, said, shrinks=_SHRINKS)
+        yield from svg(drawing, said)
         yield "</div>"
         if drawing.doubtful:
             yield "<p>A dashed line is no fact: the table says why.</p>"

@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from mlflow_dvc.report.html import safe
 from mlflow_dvc.report.layout import HEAD, ROW, WIDTH, Box, BoxLine, Drawing
 
+_SHRINKS = 0.65  # smaller letters cannot be read
 _MAX_LETTERS = 26  # that fit into a box
 
 
-def svg(drawing: Drawing, said: str, *, shrinks: float = 1) -> Iterator[str]:
+def svg(drawing: Drawing, said: str) -> Iterator[str]:
     """``said`` is what there is to see, for those who do not.
 
-    It ``shrinks`` to that part of its size where the page has less room.
+    It is as wide as the page has room, as long as it can be read.
     """
     wide, high = drawing.width + 12, drawing.height + 12
-    fits = ""
-    if shrinks < 1:
-        least = f"min-width:{wide * shrinks:.0f}px"
-        fits = f' viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width:100%;{least};height:auto"'
+    least = f"min-width:{wide * _SHRINKS:.0f}px"
+    fits = f' viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width:100%;{least};height:auto"'
     yield f'<svg role="img" width="{wide:.0f}" height="{high:.0f}"{fits} aria-labelledby="drawn">'
     yield f'<title id="drawn">{safe(said)}</title>'
     yield '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" '
