@@ -148,15 +148,6 @@ class Table:
             yield line
 
 
-def print_words(console: Console, markup: str, indent: int = 0) -> None:
-    """A sentence, in as many lines as it takes."""
-    from rich.text import Text
-
-    for line in _wrapped(Text.from_markup(markup, emoji=False), console.width - indent):
-        line.pad_left(indent)
-        console.print(line, soft_wrap=True)
-
-
 def _width_of(cell: Text) -> int:
     from rich.cells import cell_len
 
