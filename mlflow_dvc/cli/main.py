@@ -24,6 +24,13 @@ class _Refused(click.ClickException):
         return escape_hidden(self.message, keep="\n")
 
 
+def _refusal(message: str) -> _Refused:
+    """Of the exception that is being handled, whose origin is shown to whoever asked for it."""
+    if terminal.is_verbose:
+        traceback.print_exc()
+    return _Refused(message)
+
+
 class _Group(click.Group):
     """Turns our own exceptions into one clear message and exit code 2; lists commands by use."""
 
@@ -49,15 +56,11 @@ class _Group(click.Group):
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
         except MlflowDvcError as error:
-            if terminal.is_verbose:
-                traceback.print_exc()
-            raise _Refused(f"{error.problem}.\n{error.remedy}".rstrip()) from error
+            raise _refusal(f"{error.problem}.\n{error.remedy}".rstrip()) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except OSError as error:  # a file, git or the network
-            if terminal.is_verbose:
-                traceback.print_exc()
-            raise _Refused(f"{error or type(error).__name__}") from error
+            raise _refusal(f"{error or type(error).__name__}") from error
         except Exception as error:  # a fault of ours is no "no"
             traceback.print_exc()
             raise _Refused(f"{type(error).__name__}, see above") from error

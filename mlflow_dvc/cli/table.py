@@ -24,11 +24,11 @@ _WORD = re.compile(r"\S+\s*")
 
 
 class Table:
-    """Cells are markup of rich, of one line or several.
+    """Titles and cells are markup of rich, cells of one line or several.
 
     Columns are named by their number, as some have no title. Those of ``right`` end below each
     other. ``prose`` may go on in the next line, between words. ``drop`` may be left out, the first
-    of them first. ``style`` is that of the titles.
+    of them first.
     """
 
     def __init__(
@@ -37,13 +37,11 @@ class Table:
         right: Collection[int] = (),
         prose: int | None = None,
         drop: Sequence[int] = (),
-        style: str = "dim",
     ) -> None:
         self._titles = titles
         self._right = right
         self._prose = prose
         self._drop = drop
-        self._style = style
         self._rows: list[list[Text]] = []
 
     def add_row(self, *cells: str) -> None:
@@ -115,7 +113,7 @@ class Table:
     def _header(self) -> list[Text]:
         from rich.text import Text
 
-        return [Text(title, style=self._style) for title in self._titles]
+        return [Text.from_markup(title, style="dim") for title in self._titles]
 
     def _row(self, row: Sequence[Text], columns: Sequence[int], room: int) -> Iterator[Text]:
         from rich.text import Text

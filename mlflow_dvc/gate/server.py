@@ -25,12 +25,7 @@ from mlflow_dvc.gate.judgement import ServerStores, judge, late
 from mlflow_dvc.gate.refusal import refusal
 from mlflow_dvc.gate.registry_lock import registry_lock
 from mlflow_dvc.gate.users import user_may_read
-from mlflow_dvc.recall.check.origin import (
-    RegisteredFiles,
-    copied_files,
-    find_run_id,
-    refuse_odd,
-)
+from mlflow_dvc.recall.check.origin import RegisteredFiles, find_run_id, resolve_copy
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -212,9 +207,7 @@ def _created() -> Subject:
     action = f"registering {asked.source} as {asked.name}"
     if asked.source.startswith("runs:") and not asked.run_id:  # whose rights nobody looked at
         raise PolicyBrokenError(action, "a source runs:/... needs its run_id", "Name the run")
-    refuse_odd(asked.source)
-    if copied := files.copied_version:
-        files = copied_files(files, _registered(*copied))
+    files = resolve_copy(files, _registered)
     return None if _is_prompt(asked.name, files) else (action, files)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -52,11 +53,7 @@ def _runs_named(name: str, tracking_uri: str | None) -> Run | None:
     if not name.strip() or ":/" in name or "'" in name:  # a quote would end the filter
         return None
     query = f"attributes.run_name = '{name}'"
-    found: list[Run] = []
-    for run in find_runs(query, tracking_uri):
-        found.append(run)
-        if len(found) == _MOST_NAMED:
-            break
+    found = list(islice(find_runs(query, tracking_uri), _MOST_NAMED))
     if len(found) > 1:
         raise AmbiguousRunError(name, [run.info.run_id for run in found], by_name=True)
     return found[0] if found else None

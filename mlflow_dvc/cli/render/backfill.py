@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
+from mlflow_dvc.cli.render.checks import shown_id
 from mlflow_dvc.cli.table import Table
 from mlflow_dvc.report.labels import short_hash
 
@@ -29,11 +30,10 @@ def print_results(results: Sequence[BackfillResult]) -> None:
         "run", "name", "commit", "stage", "data", "record", "", right=(4,), prose=6, drop=(3, 1)
     )
     for result in terminal.first_rows(console, told):
-        run_id = result.run_id if console.width == terminal.WIDE else short_hash(result.run_id)
         data = str(result.data) if result.verdict == "reconstructed" else "-"
         row = (
-            run_id, result.run_name, short_hash(result.commit), result.stage or "-", data,
-            result.verdict, result.reason,
+            shown_id(result.run_id, console), result.run_name, short_hash(result.commit),
+            result.stage or "-", data, result.verdict, result.reason,
         )  # fmt: skip
         table.add_row(*map(terminal.plain, row))
     table.print_to(console)

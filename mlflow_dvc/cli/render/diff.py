@@ -82,7 +82,7 @@ def _table(
     rows = list(rows)
     if not rows:
         return
-    table = Table(title, *columns, drop=range(3, len(columns) + 1))
+    table = Table(f"[bold]{title}[/bold]", *columns, drop=range(3, len(columns) + 1))
     for row in terminal.first_rows(console, rows):
         table.add_row(*map(terminal.plain, row))
     console.print()

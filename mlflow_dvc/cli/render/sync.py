@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlflow_dvc.cli import terminal
+from mlflow_dvc.cli.render.checks import shown_id
 from mlflow_dvc.cli.table import Table
 from mlflow_dvc.report.labels import short_hash
 
@@ -31,7 +32,6 @@ def print_results(results: Sequence[SyncResult]) -> None:
             f" DVC wrote {short_hash(one.locked)}"
             for one in result.differences
         ]
-        run_id = result.run_id if console.width == terminal.WIDE else short_hash(result.run_id)
-        row = (run_id, result.run_name, result.stage, result.verdict)
+        row = (shown_id(result.run_id, console), result.run_name, result.stage, result.verdict)
         table.add_row(*map(terminal.plain, row), "\n".join(map(terminal.plain, why)))
     table.print_to(console)

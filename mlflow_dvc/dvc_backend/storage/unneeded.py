@@ -147,11 +147,10 @@ def run_find(search: Mapping[str, Any], others: Sequence[str]) -> dict[str, Any]
         asked.collect(repo)
         places = [(name, odb, list(asked.unneeded(name, odb))) for name, odb in asked.stores(repo)]
         gone = {oid for _, _, found in places for oid in found}
+        listings = asked.listings(repo, [value for value in others if value.endswith(FOLDER)])
         folders = {
             value: {path: oid for path, oid in rows.items() if oid in gone or value in gone}
-            for value, rows in asked.listings(
-                repo, [value for value in others if value.endswith(FOLDER)]
-            ).items()
+            for value, rows in listings.items()
         }
         lost = gone.intersection(others)
         lost |= {oid for rows in folders.values() for oid in rows.values() if oid in gone}

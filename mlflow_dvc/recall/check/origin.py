@@ -50,12 +50,6 @@ class RegisteredFiles:
         return cls(address, version.run_id or None, model_id or None)
 
     @property
-    def copied_version(self) -> tuple[str, str] | None:
-        """Name and number of the version that they are a copy of."""
-        match = _VERSION.fullmatch(self.source)
-        return (match[1], match[2]) if match else None
-
-    @property
     def is_prompt(self) -> bool:
         """Whether it is a prompt, which MLflow keeps among the models: of no run, without files."""
         return self.source in _PROMPT_SOURCES and not (self.run_id or self.model_id)
@@ -67,11 +61,20 @@ def files_of(model: str, tracking_uri: str | None = None) -> RegisteredFiles:
     return RegisteredFiles.of(version, lambda: tracking.version_address(version, tracking_uri))
 
 
-def copied_files(files: RegisteredFiles, original: RegisteredFiles) -> RegisteredFiles:
-    """What a copy is made of: ``original``, if it is of the run and the model that were said.
+def resolve_copy(
+    files: RegisteredFiles, find_files: Callable[[str, str], RegisteredFiles]
+) -> RegisteredFiles:
+    """What a copy of a version is made of, by its name and number: others are what they are.
 
-    Raises UnknownOriginError.
+    Raises UnknownOriginError for an address that may be read as another one, and where the original
+    is of another run or model than was said.
     """
+    _refuse_odd(files.source)
+    match = _VERSION.fullmatch(files.source)
+    if match is None:
+        return files
+    original = find_files(match[1], match[2])
+    _refuse_odd(original.source)
     for said, known in ((files.run_id, original.run_id), (files.model_id, original.model_id)):
         if said and known and said != known:
             raise UnknownOriginError(files.source, f"it is of {known}, said was {said}")
@@ -83,11 +86,9 @@ def find_run_id(files: RegisteredFiles, tracking_uri: str | None = None) -> str:
 
     Raises UnknownOriginError where that is not known, or is another one than was said.
     """
-    refuse_odd(files.source)
+    source = files.source
     try:
-        if files.copied_version:
-            files = copied_files(files, files_of(files.source, tracking_uri))
-            refuse_odd(files.source)
+        files = resolve_copy(files, lambda *_: files_of(source, tracking_uri))
         found = _run_id(files, tracking_uri)
     except RunNotFoundError as error:
         reason = "there is no such run, model or version"
@@ -98,11 +99,8 @@ def find_run_id(files: RegisteredFiles, tracking_uri: str | None = None) -> str:
     return found
 
 
-def refuse_odd(source: str) -> None:
-    """MLflow reads addresses by parsing them: what it drops then must not be there.
-
-    Raises UnknownOriginError.
-    """
+def _refuse_odd(source: str) -> None:
+    """MLflow reads addresses by parsing them: what it drops then must not be there."""
     is_name = source.startswith(("models:", "runs:"))
     if source != source.strip() or _ODD.search(source) or (is_name and "%" in source):
         raise UnknownOriginError(source, "it may be read as another address")

@@ -44,8 +44,9 @@ def lineage(what: str, *, project: str | None = None, tracking_uri: str | None =
         elif what.startswith("models:/"):
             subjects = asked.version()
         else:
-            subjects = asked.run() if _RUN_ID.fullmatch(what) else []
-            subjects = subjects or asked.data() or asked.run()
+            is_id = _RUN_ID.fullmatch(what)
+            meanings = (asked.run, asked.data) if is_id else (asked.data, asked.run)
+            subjects = next(filter(None, (meaning() for meaning in meanings)), [])
     return asked.graph.about(what, subjects)
 
 
