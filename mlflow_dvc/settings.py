@@ -41,6 +41,11 @@ def artifacts_enabled() -> bool:
     return _flag("MLFLOW_DVC_ARTIFACTS", default=True)
 
 
+def description_enabled() -> bool:
+    """Whether a run that has no description gets one."""
+    return _flag("MLFLOW_DVC_DESCRIPTION", default=True)
+
+
 def inputs_enabled() -> bool:
     """Whether what a run reads is logged as its inputs, which MLflow's own page shows."""
     return _flag("MLFLOW_DVC_INPUTS", default=True)

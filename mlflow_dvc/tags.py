@@ -74,6 +74,7 @@ MLFLOW_GIT_URL = "mlflow.source.git.repoURL"
 MLFLOW_SOURCE = "mlflow.source.name"
 MLFLOW_PARENT = "mlflow.parentRunId"
 MLFLOW_USER = "mlflow.user"
+MLFLOW_NOTE = "mlflow.note.content"  # the description of a run
 
 _NAMES = frozenset({
     GIT_SHA, GIT_BRANCH, GIT_DESCRIBE, GIT_DIRTY, STAGE, SCRIPT_STAGE, EXPERIMENT, ROOT,

@@ -54,8 +54,8 @@ class RunRecordState:
     ``server_tags`` are all tags of the run as far as this process knows, which sees what it writes
     itself; None where it does not. ``observed_from`` is when it was noted what had been read before
     the run, in ns since 1970. ``shared_with`` is the parent run whose record tells of this one too.
-    ``read`` is the run as the server told it at its end, or at that
-    of the process.
+    ``read`` is the run as the server told it at its end, or at that of the process. ``description``
+    is the one that the run has from this record.
     """
 
     run_id: str
@@ -89,6 +89,7 @@ class RunRecordState:
     next_look: float = 0.0
     observed_from: int = 0
     shared_with: str | None = None
+    description: str | None = None
 
     def note_read(self, run: Run | None) -> None:
         """What the server said of the run just now; None where it has none of this id."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from mlflow_dvc import settings, tracking
 from mlflow_dvc import tags as tag
-from mlflow_dvc import tracking
 from mlflow_dvc.record.run_registry import RunRecordState
+from mlflow_dvc.report.description import describe_run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -46,20 +47,49 @@ def tag_model(
         tracking.set_model_tags(tracking_uri, model_id, missing)
 
 
-def set_tags(record: RunRecordState, mine: dict[str, str], found: Mapping[str, str]) -> None:
+def description_tag(record: RunRecordState) -> dict[str, str]:
+    """The tag with the description that a run is to have; none before its end has told all."""
+    is_first = record.folder == tracking.FOLDER and record.later is None
+    if (
+        not (is_first and record.capture.data.reads and settings.description_enabled())
+        or record.is_model
+    ):
+        return {}
+    return {
+        tag.MLFLOW_NOTE: describe_run(record.capture.snapshot, record.experiment_id, record.run_id)
+    }
+
+
+def _new_description(record: RunRecordState) -> dict[str, str]:
+    """That which the run lacks; what somebody else wrote stays."""
+    wanted = description_tag(record)
+    there = tags_of(record).get(tag.MLFLOW_NOTE) if wanted else None
+    is_ours = there in (None, record.description)
+    return wanted if is_ours and there != wanted.get(tag.MLFLOW_NOTE) else {}
+
+
+def set_tags(
+    record: RunRecordState,
+    mine: dict[str, str],
+    found: Mapping[str, str],
+    description: Mapping[str, str] | None = None,
+) -> None:
     """On the run and its models; what the user has set under such a name meanwhile stays.
 
-    ``mine`` are the tags that came from this record.
+    ``mine`` are the tags that came from this record. The ``description`` is of the run alone.
     """
     there = tags_of(record)
     fresh = {key: found[key] for key in found if there.get(key) in (None, mine.get(key))}
-    if not fresh:
+    if not fresh and not description:
         return
     if not record.is_model:
-        tracking.set_run_tags(record.tracking_uri, record.run_id, fresh)
+        described = dict(description or {})
+        tracking.set_run_tags(record.tracking_uri, record.run_id, fresh | described)
+        there |= described
+        record.description = described.get(tag.MLFLOW_NOTE, record.description)
     mine |= fresh
     there |= fresh
-    for model_id in record.models:
+    for model_id in record.models if fresh else ():
         tracking.set_model_tags(record.tracking_uri, model_id, fresh)
 
 
@@ -82,8 +112,9 @@ def read_run(record: RunRecordState) -> Run | None:
 
 def _bring_tags_to(record: RunRecordState, mine: dict[str, str], found: Mapping[str, str]) -> None:
     late = {key: value for key, value in found.items() if mine.get(key) != value}
-    if late:
-        set_tags(record, mine, late)
+    description = _new_description(record)
+    if late or description:
+        set_tags(record, mine, late, description)
     if gone := [key for key in mine if key not in found]:
         _remove_tags(record, mine, gone)
 

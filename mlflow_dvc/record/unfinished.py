@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.datasets.description import SOURCE_TYPE
 from mlflow_dvc.guard import guard, warn_once
 from mlflow_dvc.project import Project
 from mlflow_dvc.record import inputs, write_record
 from mlflow_dvc.record.run_registry import RunRecordState
-from mlflow_dvc.record.run_tags import wanted_tags
+from mlflow_dvc.record.run_tags import description_tag, wanted_tags
 
 _MAX_COMPLETED = 5  # by one run: nobody is to wait for more
 
@@ -57,14 +58,15 @@ def complete_earlier(project: Project) -> None:
 
 def _leftover(record: RunRecordState) -> tracking.Leftover:
     tags, before = wanted_tags(record)
+    described = {tag.MLFLOW_NOTE: record.description} if record.description else {}
     told: dict[str, Any] = {"source_type": SOURCE_TYPE, "context": inputs.CONTEXT}
     return tracking.Leftover(
         tracking.absolute_uri(record.tracking_uri),
         record.run_id,
         record.artifact_uri,
         record.folder,
-        tags,
-        dict(before),
+        {**tags, **described, **description_tag(record)},
+        {**before, **described},
         write_record.unsent_files(record) if record.folder else {},
         tuple(inputs.unlogged(record)),
         **told,

@@ -9,10 +9,10 @@ from mlflow_dvc.report.labels import (
     data_facts,
     data_title,
     deps_title,
-    printable,
     size_in_words,
 )
 from mlflow_dvc.report.makers import maker_in_words, maker_names
+from mlflow_dvc.report.markdown import escape
 from mlflow_dvc.report.run_links import RunLinks
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 from mlflow_dvc.tracking import RunPart
@@ -49,7 +49,7 @@ def _lines(title: str, snapshot: Snapshot, experiment_id: str | None) -> Iterato
     yield "| | |"
     yield "|---|---|"
     for name, value in (*code_facts(snapshot.git), *data_facts(snapshot)):
-        yield f"| {name} | {_text(value)} |"
+        yield f"| {name} | {escape(value)} |"
     facts = tuple(entry for entry in snapshot.data if entry.is_fact)
     if snapshot.deps:
         yield from _table(deps_title(snapshot), snapshot.deps, snapshot, links)
@@ -62,7 +62,7 @@ def _lines(title: str, snapshot: Snapshot, experiment_id: str | None) -> Iterato
         yield ""
         yield "## What could not be told"
         yield ""
-        yield from (f"- {_text(warning)}" for warning in snapshot.remarks)
+        yield from (f"- {escape(warning)}" for warning in snapshot.remarks)
 
 
 def _table(
@@ -83,11 +83,11 @@ def _table(
 
 def _row(entry: DataEntry, maker: str, links: RunLinks) -> str:
     cells = [
-        _text(entry.path),
+        escape(entry.path),
         _hash(entry, links),
         size_in_words(entry.size),
         "" if entry.nfiles is None else str(entry.nfiles),
-        _text(maker),
+        escape(maker),
         "" if entry.state in ("clean", "unverified") else f"**{entry.state}**",
     ]
     return f"| {' | '.join(cells)} |"
@@ -103,8 +103,3 @@ def _hash(entry: DataEntry, links: RunLinks) -> str:
         " ".join(f"[{text}]({link})" for text, (_, link) in zip(texts, linked, strict=False))
         or shown
     )
-
-
-def _text(value: str) -> str:
-    """As Markdown shows it letter by letter, on one line of a table."""
-    return "".join(f"\\{char}" if char in "\\`*_[]<>|#!~$" else char for char in printable(value))

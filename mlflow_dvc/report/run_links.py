@@ -1,4 +1,4 @@
-"""Links from a hash to the runs that saw it, as MLflow's own pages open them."""
+"""Links to runs and to their artifacts, as MLflow's own pages open them."""
 
 from __future__ import annotations
 
@@ -54,9 +54,20 @@ class RunLinks:
         return [key for key in dict.fromkeys(keys) if self._tags.get(key) == entry.hash]
 
     def _link(self, filter_string: str) -> str:
-        # A quote would end the link in MLflow's viewer: `quote` makes %27 of it.
-        page, query = quote(self._experiment_id or "", safe=""), quote(filter_string, safe="")
-        return f"#/experiments/{page}/runs?searchFilter={query}"
+        return runs_link(self._experiment_id or "", filter_string)
+
+
+def runs_link(experiment_id: str, filter_string: str) -> str:
+    """The list of the runs that a filter of MLflow's search finds."""
+    # A quote would end the link in MLflow's viewer: `quote` makes %27 of it.
+    query = quote(filter_string, safe="")
+    return f"#/experiments/{quote(experiment_id, safe='')}/runs?searchFilter={query}"
+
+
+def artifact_link(experiment_id: str, run_id: str, path: str) -> str:
+    """An artifact as the page of its run shows it."""
+    page = f"{quote(experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return f"#/experiments/{page}/artifacts/{quote(path)}"
 
 
 def _has(key: str, value: str) -> str:
