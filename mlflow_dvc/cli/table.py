@@ -28,7 +28,7 @@ class Table:
 
     Columns are named by their number, as some have no title. Those of ``right`` end below each
     other. ``prose`` may go on in the next line, between words. ``drop`` may be left out, the first
-    of them first.
+    of them first. A column without a word in any row is not shown.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Table:
     def _lines(self, width: int) -> Iterator[Text]:
         columns = self._columns(width)
         if columns is None:  # a few long cells run over; the others stay below each other
-            self._widths = [self._widest(number, width // 2) for number in self._numbers]
+            self._widths = [self._widest(number, width // 2) for number in range(len(self._titles))]
             columns = self._columns(width) or self._narrower[-1]
         beside = [number for number in columns if number != self._prose]
         room = width - self._width(beside) - _GAP * bool(beside)
@@ -87,9 +87,12 @@ class Table:
             for count in range(len(self._drop) + 1)
         ]
 
-    @property
-    def _numbers(self) -> range:
-        return range(len(self._titles))
+    @cached_property
+    def _numbers(self) -> list[int]:
+        """Those of the columns that have something to say."""
+        return [
+            one for one in range(len(self._titles)) if any(row[one].plain for row in self._rows)
+        ]
 
     def _width(self, columns: Sequence[int], prose: int = 0) -> int:
         widths = [prose if one == self._prose else self._widths[one] for one in columns]
@@ -102,7 +105,7 @@ class Table:
     @cached_property
     def _widths(self) -> list[int]:
         """What each column needs."""
-        return [self._widest(number) for number in self._numbers]
+        return [self._widest(number) for number in range(len(self._titles))]
 
     def _widest(self, number: int, most: float = math.inf) -> int:
         """Of those cells of a column that need no more than ``most``."""

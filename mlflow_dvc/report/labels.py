@@ -60,11 +60,11 @@ def data_facts(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield "data version", snapshot.data_version or "not known"
     if snapshot.committed_version:
         yield "data version of the commit", snapshot.committed_version
-    yield "data on disk", snapshot.data_status or "unverified"
+    yield "data on disk", state_in_words(snapshot)
     if snapshot.lock:
         yield "dvc.lock", snapshot.lock
     if snapshot.has_stage:
-        yield "what the stage made", _seal_in_words(snapshot)
+        yield "what the stage made", seal_in_words(snapshot)
     if snapshot.changed:
         yield "changed while the stage ran", ", ".join(snapshot.changed)
     yield from reads_facts(snapshot)
@@ -93,17 +93,30 @@ def _read_in_words(one: DataRead, total: int | None) -> str:
     return f"{one.path} ({', '.join(words)})" if words else one.path
 
 
-def _seal_in_words(snapshot: Snapshot) -> str:
+def state_in_words(snapshot: Snapshot) -> str:
+    """How the data that the run read lay on disk, and what that means."""
+    return _STATES[snapshot.data_status or "unverified"]
+
+
+def seal_in_words(snapshot: Snapshot) -> str:
+    """How far it is known what the stage has made, and what that means."""
     if snapshot.seal == "contradicted" and snapshot.changed:
-        return "not as dvc.lock says: what the run read was changed while it ran"
+        return "contradicted: dvc.lock says other: what the run read was changed while it ran"
     return _SEALS.get(snapshot.seal or "none", "")
 
 
 _SEALS = {
     "none": "not recorded",
-    "provisional": "recorded when its process ended (mlflow-dvc sync confirms it)",
-    "confirmed": "as DVC wrote it",
-    "contradicted": "corrected: another command of the stage had changed it",
+    "provisional": "provisional: recorded when the stage ended; not compared with its dvc.lock yet,"
+    " which mlflow-dvc sync does",
+    "confirmed": "confirmed: as DVC wrote it into dvc.lock",
+    "contradicted": "contradicted, and corrected: another command of the stage had changed it",
+}
+_STATES = {
+    "clean": "clean: as DVC's files say",
+    "modified": "modified: not as DVC's files say",
+    "missing": "missing: not all of it was there",
+    "unverified": "unverified: nobody looked at what lay on disk",
 }
 
 

@@ -1,4 +1,8 @@
-"""``record.md``: the record as tables, with links to the runs that saw the same data."""
+"""``record.md``: the record in lists, with links to the runs that saw the same data.
+
+MLflow's viewer gives each column of a table the same width, which cuts hashes into four pieces, and
+shows no more than ten rows at once.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from mlflow_dvc.report.run_links import RunLinks
 from mlflow_dvc.snapshot import DataEntry, Snapshot
 from mlflow_dvc.tracking import RunPart
 
-_MAX_ROWS = 500
+_MAX_ENTRIES = 500
 _LINKS_NOTE = (
     "A hash leads to the runs of this experiment that saw it, whatever they did with it: the tag"
     " `dvc.hashes` tells. Runs with many outputs, and those that were resumed on other data, have"
@@ -46,15 +50,13 @@ def _lines(title: str, snapshot: Snapshot, experiment_id: str | None) -> Iterato
     links = RunLinks(snapshot, experiment_id)
     yield f"# {title}"
     yield ""
-    yield "| | |"
-    yield "|---|---|"
     for name, value in (*code_facts(snapshot.git), *data_facts(snapshot)):
-        yield f"| {name} | {escape(value)} |"
+        yield f"- **{name}**: {escape(value)}"
     facts = tuple(entry for entry in snapshot.data if entry.is_fact)
     if snapshot.deps:
-        yield from _table(deps_title(snapshot), snapshot.deps, snapshot, links)
+        yield from _list(deps_title(snapshot), snapshot.deps, snapshot, links)
     if facts:
-        yield from _table(data_title(snapshot), facts, snapshot, links)
+        yield from _list(data_title(snapshot), facts, snapshot, links)
     if links.are_there:
         yield ""
         yield _LINKS_NOTE
@@ -65,32 +67,30 @@ def _lines(title: str, snapshot: Snapshot, experiment_id: str | None) -> Iterato
         yield from (f"- {escape(warning)}" for warning in snapshot.remarks)
 
 
-def _table(
+def _list(
     title: str, entries: Sequence[DataEntry], snapshot: Snapshot, links: RunLinks
 ) -> Iterator[str]:
     makers = maker_names(snapshot)
     yield ""
     yield f"## {title}"
     yield ""
-    yield "| path | hash | size | files | from | |"
-    yield "|---|---|--:|--:|---|---|"
-    for entry in entries[:_MAX_ROWS]:
-        yield _row(entry, maker_in_words(entry, makers), links)
-    if len(entries) > _MAX_ROWS:
+    for entry in entries[:_MAX_ENTRIES]:
+        yield from _item(entry, maker_in_words(entry, makers), links)
+    if len(entries) > _MAX_ENTRIES:
         yield ""
-        yield f"and {len(entries) - _MAX_ROWS} more, in `snapshot.json`"
+        yield f"and {len(entries) - _MAX_ENTRIES} more, in `snapshot.json`"
 
 
-def _row(entry: DataEntry, maker: str, links: RunLinks) -> str:
-    cells = [
-        escape(entry.path),
-        _hash(entry, links),
-        size_in_words(entry.size),
-        "" if entry.nfiles is None else str(entry.nfiles),
-        escape(maker),
-        "" if entry.state in ("clean", "unverified") else f"**{entry.state}**",
-    ]
-    return f"| {' | '.join(cells)} |"
+def _item(entry: DataEntry, maker: str, links: RunLinks) -> Iterator[str]:
+    """The path and what is known of it; on a line of its own the hash, which is so never cut."""
+    files = "" if entry.nfiles is None else f"{entry.nfiles} file{'' if entry.nfiles == 1 else 's'}"
+    state = "" if entry.state in ("clean", "unverified") else f"**{entry.state}**"
+    origin = f"from {escape(maker)}" if maker else ""
+    known = (f"**{escape(entry.path)}**", size_in_words(entry.size), files, origin, state)
+    hashed = _hash(entry, links)
+    yield "- " + " · ".join(filter(None, known)) + ("  " if hashed else "")
+    if hashed:
+        yield f"  {hashed}"
 
 
 def _hash(entry: DataEntry, links: RunLinks) -> str:

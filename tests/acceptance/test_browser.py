@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -185,6 +187,28 @@ def test_group_by_data_version(page: Page, site: Site):
     expect(rows).to_contain_text(shown)
 
 
+def test_saved_view(page: Page, site: Site):
+    """The view that docs/find.md saves has the data version of each run as a column."""
+    import mlflow
+    from playwright.sync_api import expect
+
+    text = (Path(__file__).parents[2] / "docs/find.md").read_text("utf-8")
+    [program] = [
+        one for one in re.findall(r"```python\n(.*?)```", text, re.S) if "sharedViewState" in one
+    ]
+    server, _, rest = site.page.partition("/#/")
+    name = mlflow.MlflowClient(server).get_experiment(rest.split("/")[1]).name
+    mlflow.set_tracking_uri(server)
+    said = StringIO()
+    with redirect_stdout(said):
+        exec(program.replace("model-training", name), {})
+    page.goto("about:blank")  # as from a link elsewhere: MLflow's page begins anew
+    page.goto(server + said.getvalue().strip())
+    for run in (site.old, site.new):
+        cell = page.get_by_role("gridcell").get_by_text(run.data_version, exact=True)
+        expect(cell).to_be_visible()
+
+
 def test_compare(page: Page, site: Site):
     """Of two runs that are compared, "Show diff only" leaves what changed and nothing else."""
     from playwright.sync_api import expect
@@ -259,3 +283,23 @@ def test_run_page(page: Page, site: Site):
     expect(page.get_by_text("dvc.lock", exact=True)).to_be_visible()
     page.get_by_text("snapshot.json", exact=True).click()
     expect(page.get_by_text(site.old.md5)).to_be_visible()
+
+
+@pytest.mark.parametrize("link", ["Record", "Report", "Runs on the same data", "Runs of the same"])
+def test_links_of_the_description(page: Page, site: Site, link: str):
+    """From the description of a run its links lead to the record, to the report and to the runs
+    on the same data or of the same code."""
+    from playwright.sync_api import expect
+
+    names(page).get_by_text(site.old.name, exact=True).click()
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name=link).click()
+    there = opened.value
+    if link.startswith("Runs"):
+        expect(names(there)).to_have_text([site.old.name])
+    elif link == "Record":
+        expect(there.get_by_role("heading", name="Code and data of this run")).to_be_visible()
+        expect(there.get_by_role("link", name=site.old.md5).first).to_be_visible()
+    else:
+        report = there.frame_locator("iframe").first
+        expect(report.get_by_role("heading", name="Pipeline")).to_be_visible()

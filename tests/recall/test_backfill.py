@@ -299,7 +299,7 @@ def test_pages_and_files(project: Project):
     sha = tags_of(run_id)[COMMIT]
     place = mlflow.MlflowClient().get_run(run_id).info.artifact_uri.removeprefix("file://")
     for page, mark in (
-        ("record.md", f"| reconstructed | from commit {sha}, after the run |"),
+        ("record.md", f"- **reconstructed**: from commit {sha}, after the run"),
         ("report.html", f"from commit {sha}, after the run"),
     ):
         text = Path(place, "dvc", page).read_text()

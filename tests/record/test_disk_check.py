@@ -442,7 +442,7 @@ def test_pages_after_a_late_check(pipeline: Project, runs, attached):
     [run] = runs()
     assert run.data.tags["dvc.data_status"] == "modified"
     files = attached(run.info.run_id)
-    assert "| data on disk | modified |" in files["record.md"].decode()
+    assert "- **data on disk**: modified: not as DVC's files say" in files["record.md"].decode()
     assert "modified" in files["report.html"].decode().partition("<h2")[0]
 
 

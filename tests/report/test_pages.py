@@ -96,16 +96,7 @@ def test_not_by_colour_alone():
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_stay_names(name: str):
     """A hostile name of a file, a stage, a branch or a patch is text, wherever it is shown."""
-    one = snapshot()
-    entry = DataEntry(name, "md5", HASH, stage=name, source=name, state="modified")
-    one = replace(
-        one,
-        git=GitState("a" * 40, name, describe=name, remote_url=name),
-        stage=name,
-        stages=(StageNode(name, (name,)),),
-        data=(entry, *one.data),
-        warnings=(name,),
-    )
+    one = named(name)
     page = Page(report_html(one, {"code.patch": f"+{name}", "dvc.lock": name}))
     plain = Page(report_html(snapshot(), {"code.patch": "+x", "dvc.lock": "x"}))
     assert set(page.tags) == set(plain.tags) | {"ul", "li"}
@@ -114,8 +105,21 @@ def test_names_stay_names(name: str):
     text = record_md(one, "1")
     assert "\x1b" not in text
     assert not re.search(r"(?<!\\)<|(?<!\\)\]\(javascript", text)
-    table = [line for line in text.splitlines() if line.startswith("| ")]
-    assert all(len(re.findall(r"(?<!\\)\|", line)) in (3, 7) for line in table)
+    assert len(text.splitlines()) == len(record_md(named("x"), "1").splitlines())
+
+
+def named(name: str) -> Snapshot:
+    """One in which everything that a project names is named so."""
+    one = snapshot()
+    entry = DataEntry(name, "md5", HASH, stage=name, source=name, state="modified")
+    return replace(
+        one,
+        git=GitState("a" * 40, name, describe=name, remote_url=name),
+        stage=name,
+        stages=(StageNode(name, (name,)),),
+        data=(entry, *one.data),
+        warnings=(name,),
+    )
 
 
 def links_of(text: str) -> dict[str, list[str]]:
@@ -137,11 +141,11 @@ def found_by(filter_string: str) -> set[str]:
     return {run.info.run_id for run in found}
 
 
-def row_of(text: str, path: str) -> list[str]:
-    """The cells of the first row of ``path``, as people read them."""
+def maker_of(text: str, path: str) -> str:
+    """Whom the first line of ``path`` names, as people read it."""
     shown = text.replace("\\", "")
-    row = next(line for line in shown.splitlines() if line.startswith(f"| {path} |"))
-    return [cell.strip() for cell in row.strip("|").split(" | ")]
+    line = next(line for line in shown.splitlines() if line.startswith(f"- **{path}** ·"))
+    return line.partition(" · from ")[2].strip()
 
 
 def test_links_of_the_record():
@@ -193,7 +197,7 @@ def test_links_of_many_hashes(pipeline: Project, attached, monkeypatch):
 
 
 def test_from_tells_the_maker(pipeline: Project, runs, attached):
-    """The column "from" names who made what a stage read: the stage or ``.dvc`` file of the output
+    """ "from" names who made what a stage read: the stage or ``.dvc`` file of the output
     at that path, around it or in it; nobody for code."""
     text = (pipeline.root / "dvc.yaml").read_text()
     deps = "deps: [data/prepared.csv, data/parts/0.csv, data/raw.csv,"
@@ -203,15 +207,15 @@ def test_from_tells_the_maker(pipeline: Project, runs, attached):
     text = files["record.md"].decode()
     made = {"data/prepared.csv": "prepare", "data/parts/0.csv": "prepare", "src/train.py": ""}
     made[RAW] = f"{RAW}.dvc"
-    assert {path: row_of(text, path)[4] for path in made} == made
+    assert {path: maker_of(text, path) for path in made} == made
     shown = text.partition("## Data")[2]
-    assert row_of(shown, "models/model.txt")[4] == "train"
+    assert maker_of(shown, "models/model.txt") == "train"
     pipeline.write(
         "dvc.yaml", (pipeline.root / "dvc.yaml").read_text().replace(deps, "deps: [data,")
     )
     pipeline.dvc("repro", "train")
     text = attached(runs()[-1].info.run_id)["record.md"].decode()
-    assert sorted(row_of(text, "data")[4].split(", ")) == [f"{RAW}.dvc", "prepare"]
+    assert sorted(maker_of(text, "data").split(", ")) == [f"{RAW}.dvc", "prepare"]
 
 
 def test_from_tells_the_source_of_an_import():
@@ -220,7 +224,7 @@ def test_from_tells_the_source_of_an_import():
     imported = replace(one.data[0], source="https://host/repo@v1")
     dep = DataEntry(imported.path, "md5", HASH, stage="s2", role="input", certainty="disk")
     text = record_md(replace(one, data=(imported, *one.data[1:]), deps=(dep,)), "1")
-    assert text.count("| https://host/repo@v1 |") == 2
+    assert text.count("· from https://host/repo@v1") == 2
 
 
 def test_without_a_stage(pipeline: Project, runs, attached):

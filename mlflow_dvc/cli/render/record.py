@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from mlflow_dvc import tags as tag
 from mlflow_dvc.cli import terminal
 from mlflow_dvc.cli.table import Table
-from mlflow_dvc.report.labels import reads_facts, short_hash, size_in_words
+from mlflow_dvc.report.labels import (
+    reads_facts,
+    seal_in_words,
+    short_hash,
+    size_in_words,
+    state_in_words,
+)
 from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot
 
 if TYPE_CHECKING:
@@ -116,13 +122,16 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     version = snapshot.data_version or "unknown"
     status = f", {snapshot.data_status}" if snapshot.data_status else ""
     status += ", as frozen before" if snapshot.frozen else ""
-    status += f", record {snapshot.seal}" if snapshot.seal not in (None, "none") else ""
     yield "data", f"version {version}  ({count} output{'' if count == 1 else 's'}{status})"
+    if snapshot.data_status not in (None, "clean"):
+        yield "", state_in_words(snapshot)
     if snapshot.reconstructed:
         yield "reconstructed", f"from commit {snapshot.reconstructed}, after the run"
         yield "", f"the commit has data version {snapshot.committed_version or 'unknown'}"
     if stage := snapshot.stage or snapshot.script_stage:
         yield "stage", stage + ("" if snapshot.stage else "  (the script is its dependency)")
+    if snapshot.seal not in (None, "none"):
+        yield "made", seal_in_words(snapshot)
     if snapshot.changed:
         yield "changed", ", ".join(snapshot.changed)
         yield "", "while the stage ran: it read what lay there before"

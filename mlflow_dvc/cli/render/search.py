@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FEW_DIGITS = re.compile(r"[0-9a-f]{1,3}")
 _HASH = re.compile(r"[0-9a-f]{4,}(\.dir)?")
 _COLUMNS = (
-    "run", "name", "experiment", "started", "commit", "stage", "data version", "how", "saw",
+    "run", "name", "experiment", "started", "commit", "stage", "data version", "how", "data",
 )  # fmt: skip
 # What a narrow terminal leaves out: `show` tells it.
 _IN_SHOW = ("experiment", "commit", "data version", "stage", "name", "started", "how")
@@ -63,12 +63,12 @@ def _rows(match: Match, *, whole: bool) -> Iterator[dict[str, str]]:
 
     ``whole`` where a program may read it.
     """
-    saw = [
-        {"how": entry.relation or "?", "saw": f"{entry.path or '?'} {short_hash(entry.hash)}"}
+    lines = [
+        {"how": entry.relation or "?", "data": f"{entry.path or '?'} {short_hash(entry.hash)}"}
         for entry in match.data
     ]
-    yield _run(match, whole=whole) | saw[0]
-    yield from saw[1:]
+    yield _run(match, whole=whole) | lines[0]
+    yield from lines[1:]
 
 
 def _run(match: Match, *, whole: bool) -> dict[str, str]:

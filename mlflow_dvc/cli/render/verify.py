@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from mlflow_dvc.recall.verify import VerifyResult
     from mlflow_dvc.recall.verify.verification import Verification
 
+_MEANINGS = {
+    "FAIL": "something that the run needs is lost.",
+    "TAMPERED": "the record disagrees with itself, or with git.",
+    "UNVERIFIED": "nothing is known to be wrong, but something of it could not be confirmed.",
+}
+
 
 def verify_json(results: Sequence[VerifyResult]) -> dict[str, Any]:
     return {"schema": terminal.JSON_SCHEMA, "runs": [asdict(result) for result in results]}
@@ -30,9 +36,20 @@ def follow(runs: Verification, *, is_quiet: bool = False) -> list[VerifyResult]:
             count(len(found), runs.total)
             if not is_quiet:
                 _print_result(console, result, is_only_one=runs.total == 1)
+        if not is_quiet:
+            _explain(console, found)
     if not found and not is_quiet:
         terminal.say("nothing to verify: no run with a record was found")
     return found
+
+
+def _explain(console: Console, found: Sequence[VerifyResult]) -> None:
+    """What the verdicts mean that somebody has to do something about."""
+    there = {result.verdict for result in found}
+    if lines := [f"{verdict}: {_MEANINGS[verdict]}" for verdict in _MEANINGS if verdict in there]:
+        console.print()
+        for line in lines:
+            console.print(line)
 
 
 def _print_result(console: Console, result: VerifyResult, *, is_only_one: bool) -> None:
