@@ -36,7 +36,7 @@ class DvcDataset(Dataset):  # type: ignore[misc, unused-ignore]
 
     @property
     def profile(self) -> dict[str, Any]:
-        return describe_profile(self._entry)
+        return describe_profile(self._entry, vars(self.source))
 
     @property
     def schema(self) -> Any:

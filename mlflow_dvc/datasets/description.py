@@ -6,6 +6,7 @@ of one run only belongs into it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mlflow_dvc.dvcfiles.remotes import Remote
@@ -36,14 +37,17 @@ def describe_source(
     return raw
 
 
-def describe_profile(entry: DataEntry) -> dict[str, Any]:
-    """What MLflow's page shows of a dataset."""
+def describe_profile(entry: DataEntry, source: Mapping[str, Any]) -> dict[str, Any]:
+    """What MLflow's page shows of a dataset: the data, and where it can be had."""
+    repo, rev = source.get("repo"), source.get("rev")
     raw = {
         "path": entry.path,
         "hash": entry.hash,
         "size": entry.size,
         "files": entry.nfiles,
         "imported_from": entry.source,
+        "dvc_remote": source.get("remote"),
+        "git": f"{repo}@{rev}" if repo and rev else repo,
     }
     return {key: value for key, value in raw.items() if value is not None}
 

@@ -81,17 +81,20 @@ def _wanted(record: RunRecordState) -> list[Input]:
     remote = default_remote(capture.reading.root) if capture.reading else None
     # Where a dependency was imported from is only said by the record of its maker.
     imported = {out.path: out for out in capture.data.data if out.source}
-    return [
-        Input(
-            name=entry.path[:MAX_NAME_CHARACTERS],
-            digest=mlflow_digest(entry.hash or ""),
-            source=json.dumps(describe_source(entry, capture.git, remote, capture.data.root)),
-            profile=json.dumps(describe_profile(imported.get(entry.path, entry))),
-            schema=schemas.recall(entry.path, entry.hash),
-            tags=input_tags(entry, sha),
+    found = []
+    for entry in known[:_MAX_INPUTS]:
+        source = describe_source(entry, capture.git, remote, capture.data.root)
+        found.append(
+            Input(
+                name=entry.path[:MAX_NAME_CHARACTERS],
+                digest=mlflow_digest(entry.hash or ""),
+                source=json.dumps(source),
+                profile=json.dumps(describe_profile(imported.get(entry.path, entry), source)),
+                schema=schemas.recall(entry.path, entry.hash),
+                tags=input_tags(entry, sha),
+            )
         )
-        for entry in known[:_MAX_INPUTS]
-    ]
+    return found
 
 
 def _is_among(one: Input, there: list[Input]) -> bool:

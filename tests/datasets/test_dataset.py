@@ -216,6 +216,18 @@ def test_from_dvc(here: Project):
     assert mlflow.data.get_source(entry).to_dict() == data.source.to_dict()
 
 
+def test_profile_tells_where(pushed: Project, runs):
+    """What MLflow's page shows of a dataset tells where the data can be had: the DVC remote, and
+    the repository at its commit."""
+    pushed.dvc("repro", "--force", "--single-item", "train")
+    run_id = runs()[-1].info.run_id
+    [entry] = mlflow.MlflowClient().get_run(run_id).inputs.dataset_inputs
+    profile = json.loads(entry.dataset.profile)
+    source = json.loads(entry.dataset.source)
+    assert profile["dvc_remote"] == source["remote"]
+    assert profile["git"] == f"{source['repo']}@{pushed.git('rev-parse', 'HEAD')}"
+
+
 def test_at_a_revision(here: Project, monkeypatch):
     """At a revision the data is as it was then, in the project and from its folders."""
     first = here.git("rev-parse", "HEAD")
