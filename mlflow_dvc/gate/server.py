@@ -20,19 +20,17 @@ from mlflow_dvc.errors import (
     PolicyBrokenError,
     UnknownOriginError,
 )
-from mlflow_dvc.gate.client import LESSER_STAGES
 from mlflow_dvc.gate.judgement import ServerStores, judge, late
 from mlflow_dvc.gate.refusal import refusal
 from mlflow_dvc.gate.registry_lock import registry_lock
+from mlflow_dvc.gate.subjects import SUBJECTS, Subject
 from mlflow_dvc.gate.users import user_may_read
-from mlflow_dvc.recall.check.origin import RegisteredFiles, find_run_id, resolve_copy
+from mlflow_dvc.recall.check.origin import RegisteredFiles, find_run_id
 
 if TYPE_CHECKING:
     from flask import Flask
 
 View = Callable[..., Any]
-# What is to be done, of what files; None where the policy has no say.
-Subject = tuple[str, RegisteredFiles] | None
 
 # Requests after which another version may stand at the same name and number.
 _MOVING = frozenset({"RenameRegisteredModel", "DeleteRegisteredModel", "DeleteModelVersion"})
@@ -85,7 +83,7 @@ def put_up_gate(app: Flask, may_read: Callable[[str], bool] = lambda _: True) ->
     _require_host()
     stores = ServerStores.of_server(os.environ)
     found = _registry_views(app)
-    if lacking := _SUBJECTS.keys() - set(found.values()):
+    if lacking := SUBJECTS.keys() - set(found.values()):
         names = ", ".join(sorted(lacking))
         raise MlflowDvcError(f"this MLflow does not handle {names} as expected", _UNGATED)
     for endpoint, request in found.items():
@@ -154,7 +152,7 @@ def _hushed(error: PolicyBrokenError) -> PolicyBrokenError:
 def _pass(call: View, request: str, stores: ServerStores) -> Any:
     """The answer of MLflow's own view. Raises PolicyBrokenError, or what MLflow itself raises."""
     deadline = time.monotonic() + settings.policy_seconds()
-    find_subject = _SUBJECTS.get(request)
+    find_subject = SUBJECTS.get(request)
     if find_subject is None and request not in _MOVING:
         reason = "this mlflow-dvc does not know what it does to the registry"
         raise PolicyBrokenError(request, reason, "Update mlflow-dvc")
@@ -190,65 +188,3 @@ def _require_same(
     if now != judged or find_run_id(judged[1], stores.tracking) != run_id:
         reason = "what was judged is not what stands there now"
         raise PolicyBrokenError(judged[0], reason, "Try again")
-
-
-def _message(request: str) -> Any:
-    """The request, read as MLflow's own view reads it."""
-    from mlflow.protos import model_registry_pb2
-    from mlflow.server.handlers import _get_request_message
-
-    return _get_request_message(getattr(model_registry_pb2, request)())
-
-
-def _created() -> Subject:
-    asked = _message("CreateModelVersion")
-    model_id = getattr(asked, "model_id", "") or None
-    files = RegisteredFiles(asked.source, asked.run_id or None, model_id)
-    action = f"registering {asked.source} as {asked.name}"
-    if asked.source.startswith("runs:") and not asked.run_id:  # whose rights nobody looked at
-        raise PolicyBrokenError(action, "a source runs:/... needs its run_id", "Name the run")
-    files = resolve_copy(files, _registered)
-    return None if _is_prompt(asked.name, files) else (action, files)
-
-
-def _aliased() -> Subject:
-    asked = _message("SetRegisteredModelAlias")
-    return _version(f"the alias {asked.alias}", asked.name, asked.version)
-
-
-def _staged() -> Subject:
-    asked = _message("TransitionModelVersionStage")
-    if asked.stage.strip().lower() in LESSER_STAGES:
-        return None
-    return _version(f"the stage {asked.stage}", asked.name, asked.version)
-
-
-def _registered(name: str, version: str) -> RegisteredFiles:
-    from mlflow.server.handlers import _get_model_registry_store
-
-    store = _get_model_registry_store()
-    found = store.get_model_version(name, version)
-    return RegisteredFiles.of(found, lambda: store.get_model_version_download_uri(name, version))
-
-
-def _version(what: str, name: str, version: str) -> Subject:
-    files = _registered(name, version)
-    return None if _is_prompt(name, files) else (f"{what} of models:/{name}/{version}", files)
-
-
-def _is_prompt(name: str, files: RegisteredFiles) -> bool:
-    """Whether both are: files that call themselves so are no way to move an alias of a model."""
-    if not files.is_prompt:
-        return False
-    from mlflow.server.handlers import _get_model_registry_store
-
-    model = _get_model_registry_store().get_registered_model(name)
-    ask = getattr(model, "_is_prompt", None)  # before MLflow 2.21 there are none
-    return ask is not None and bool(ask())
-
-
-_SUBJECTS: dict[str, Callable[[], Subject]] = {
-    "CreateModelVersion": _created,
-    "SetRegisteredModelAlias": _aliased,
-    "TransitionModelVersionStage": _staged,
-}
