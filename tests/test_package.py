@@ -154,11 +154,13 @@ def test_python_is_valid(document: str):
 
 def test_pictures():
     """Each picture in docs stands in a document, is made by the script, and is small."""
-    pictures = sorted(path.name for path in (ROOT / "docs").glob("*.png"))
-    shown = {path for name in DOCUMENTS for path, _ in links(name) if path.endswith(".png")}
+    kinds = (".png", ".svg")
+    pictures = sorted(path.name for path in (ROOT / "docs").iterdir() if path.suffix in kinds)
+    shown = {path for name in DOCUMENTS for path, _ in links(name) if path.endswith(kinds)}
     assert sorted(shown) == [f"docs/{name}" for name in pictures]
     script = (ROOT / "docs" / "pictures.py").read_text("utf-8")
-    assert sorted(re.findall(r'"(\w+\.png)"', script)) == pictures
+    drawn = re.findall(r'"([\w-]+\.(?:png|svg))"', script)
+    assert sorted([*drawn, "benchmarks.svg"]) == pictures  # which is of the benchmarks
     for name in pictures:
         assert (ROOT / "docs" / name).stat().st_size < 200_000
 
@@ -210,7 +212,7 @@ def test_versions_have_a_link():
 
 def links(document: str) -> Iterator[tuple[str, str]]:
     """Of each link to something of this repository the path from its root, and the anchor."""
-    for link in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+    for link in re.findall(r"(?:\]\(|src(?:set)?=\")([^)\"\s]+)[)\"]", prose(document)):
         path, _, anchor = link.partition("#")
         if "://" not in link:
             folder = posixpath.dirname(document)
