@@ -1,0 +1,1 @@
+"""What Kedro reads first. The plugin kedro-mlflow registers its hooks by itself."""

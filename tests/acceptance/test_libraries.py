@@ -1,0 +1,185 @@
+"""Programs as the users of libraries write them, each started as its user starts it: their record.
+
+They are those of examples/clients, and none of them names this package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Project, missing
+
+import mlflow_dvc
+
+pytestmark = [pytest.mark.libraries, pytest.mark.fresh]
+
+EXAMPLES = Path(__file__).parents[2] / "examples/clients"
+DATA = "data/train.csv"
+ADDRESS = "https://git.example.com/churn"
+# Nothing that these libraries would ask the network for, or tell it.
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "DO_NOT_TRACK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "JUPYTER_PLATFORM_DIRS": "1",
+}
+
+
+@dataclass(frozen=True)
+class Client:
+    """How a program is started, below which folder, and what its record says.
+
+    ``prints`` ends its output. ``nruns`` have no parent, ``nchildren`` have one. ``status`` is that
+    of data which was changed. ``code`` is the file of the program.
+    """
+
+    command: str
+    prints: str
+    reads: str = "observed"
+    nruns: int = 1
+    nchildren: int = 0
+    code: str = ""
+    folder: str = "."
+    status: str = "modified"
+
+    @property
+    def program(self) -> str:
+        return self.code or next(word for word in self.command.split() if word.endswith(".py"))
+
+
+CLIENTS = {
+    "sklearn": Client("python train_sklearn.py", "accuracy 0.917", nchildren=3),
+    "xgboost": Client("python train_xgboost.py", "loss 0.178"),
+    "lightgbm": Client("python train_lightgbm.py", "loss 0.360"),
+    "lightning": Client(
+        "python train_lightning.py", "loss 0.396", reads="partial: line 46 of train_lightning.py"
+    ),
+    "transformers": Client(
+        "python train_transformers.py", "loss 0.692", reads="partial: line 8 of"
+    ),
+    "optuna": Client("python train_optuna.py", "accuracy 0.917", nchildren=4),
+    "ray": Client("python train_ray.py", "accuracy 0.917", reads="partial: the program", nruns=2),
+    "ray, a run in each trial": Client(
+        "python train_ray_trials.py", "accuracy 0.917", reads="partial: ", nruns=2
+    ),
+    "hydra": Client("python train_hydra.py -m C=0.1,10.0", "accuracy 0.917", nruns=2),
+    "kedro": Client("kedro run", "in 0.", code="kedro/src/churn/pipeline_registry.py",
+                    folder="kedro"),
+    "mlflow run": Client("mlflow run . --env-manager local", "accuracy 0.917", nchildren=3,
+                         code="train_sklearn.py"),
+    "papermill": Client("papermill train.ipynb result.ipynb -p strength 10.0", "",
+                        code="train.ipynb"),
+    "jupyter": Client("jupyter execute --inplace train.ipynb", "", code="train.ipynb"),
+    "joblib": Client("python train_joblib.py", "accuracy 0.917"),
+    "multiprocessing": Client("python train_multiprocessing.py", "accuracy 0.917", nchildren=3),
+    "torchrun": Client("torchrun --nproc-per-node 2 train_torchrun.py", "loss 0.386",
+                       reads="partial: other processes of the same job"),
+    "dvc repro": Client("dvc repro", "accuracy 0.917", code="train_stage.py", status="clean"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands are those of the environment with the libraries, and with this package."""
+    python = os.environ.get("LIBRARIES_PYTHON") or missing("LIBRARIES_PYTHON is not set")
+    monkeypatch.setenv("PATH", os.pathsep.join([os.path.dirname(python), os.environ["PATH"]]))
+    for name, value in (OFFLINE | {"MLFLOW_DVC_STRICT": "1"}).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def churn(make_project: Callable[..., Project], tracking_uri: str, libraries: None) -> Project:
+    """The examples, their data tracked by DVC, all committed."""
+    project = make_project()
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(EXAMPLES, project.root, dirs_exist_ok=True, ignore=ignored)
+    project.dvc("add", "--quiet", DATA)
+    project.commit("churn")
+    return project
+
+
+def start(project: Project, client: Client) -> str:
+    """Start a program; it ends well, and we have nothing to say. Returns its output."""
+    done = project.call(*client.command.split(), cwd=project.root / client.folder)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "mlflow-dvc" not in said
+    logs = [path for path in project.root.rglob("*.log") if ".dvc" not in path.parts]
+    assert not [path for path in logs if "mlflow-dvc" in path.read_text()]
+    return done.stdout
+
+
+def hash_of(project: Project) -> str:
+    return hashlib.md5((project.root / DATA).read_bytes()).hexdigest()
+
+
+def ours(run: Any, *names: str) -> list[str | None]:
+    return [run.data.tags.get(name) for name in names]
+
+
+def dvc_inputs(run: Any) -> dict[str, str]:
+    inputs = run.inputs.dataset_inputs
+    return {
+        one.dataset.name: one.dataset.digest for one in inputs if one.dataset.source_type == "dvc"
+    }
+
+
+def record_of(runs: list[Any], run: Any, attached: Any) -> dict[str, bytes]:
+    """The files of a run, or of its parent where it has none of its own."""
+    files = attached(run.info.run_id)
+    parent = run.data.tags.get("mlflow.parentRunId")
+    if files or parent is None:
+        return files
+    return attached(parent)
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_record(churn: Project, runs: Any, attached: Any, name: str):
+    """Each run of a library's program has the commit, clean code, the data and its version; what
+    the library writes into the project does not make the code dirty."""
+    client = CLIENTS[name]
+    version = mlflow_dvc.status(str(churn.root)).data_version
+    assert client.prints in start(churn, client)
+    found = runs()
+    children = [run for run in found if "mlflow.parentRunId" in run.data.tags]
+    assert (len(found) - len(children), len(children)) == (client.nruns, client.nchildren)
+    for run in found:
+        assert run.info.status == "FINISHED"
+        assert ours(run, "git_sha", "git_dirty") == [churn.git("rev-parse", "HEAD"), "false"]
+        assert ours(run, f"dvc.out.{DATA}", "dvc.data_status") == [hash_of(churn), "clean"]
+        assert ours(run, "dvc.data_version") == [version]
+        assert dvc_inputs(run) == {DATA: hash_of(churn)}
+        assert run.data.tags["dvc.reads"].startswith(client.reads)
+        assert "snapshot.json" in record_of(found, run, attached)
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_changed(churn: Project, runs: Any, attached: Any, name: str):
+    """Of changed data the record has the new hash and another version, and the patch has the
+    program's change."""
+    client = CLIENTS[name]
+    version = mlflow_dvc.status(str(churn.root)).data_version
+    text = (churn.root / client.program).read_text()
+    is_notebook = client.program.endswith(".ipynb")
+    changed = text.replace("strength = 1.0", "strength = 1.5") if is_notebook else text + "# new\n"
+    churn.write(client.program, changed)
+    churn.write(DATA, (churn.root / DATA).read_text() + "0.5,0.5,1\n")
+    start(churn, client)
+    for run in (found := runs()):
+        assert ours(run, "git_dirty", "dvc.data_status") == ["true", client.status]
+        assert ours(run, f"dvc.out.{DATA}") == [hash_of(churn)]
+        assert dvc_inputs(run) == {DATA: hash_of(churn)}
+        [other] = ours(run, "dvc.data_version")
+        assert re.fullmatch("[0-9a-f]{12}", other or "")
+        assert other != version
+        patch = record_of(found, run, attached)["code.patch"].decode()
+        assert re.findall(r"^\+\+\+ b/(.*)$", patch, re.M) == [client.program]
+    assert found
