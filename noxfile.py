@@ -70,6 +70,12 @@ def tools(session: nox.Session) -> None:
     steps(session, "tools")
 
 
+@nox.session
+def libraries(session: nox.Session) -> None:
+    """Programs of scikit-learn, Lightning, Ray and others, unchanged."""
+    steps(session, "libraries")
+
+
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """The README's first command, in a fresh clone."""

@@ -7,12 +7,15 @@ import site
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 
 from mlflow_dvc import settings
 from mlflow_dvc.entry_script import find_entry_module
 
 # Where a system Python, whose prefix is /usr, installs console scripts.
 _COMMANDS = frozenset({"/usr/bin", "/usr/local/bin"})
+# Whose frames are on the way from the user's call to us, wherever they are installed.
+_HOSTS = frozenset({"mlflow", "mlflow_dvc"})
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,19 @@ class Project:
             return None
         home = find_git_root(self.dvc_root)
         return relative(self.dvc_root, home) if home else "."
+
+
+def find_running_project() -> Project:
+    """The project of this process: of its script, else of its working directory, else of the
+    function that is running. A worker of Ray's, Dask's or Spark's is a program of theirs, in a
+    folder of theirs; only the functions that it is sent are the user's.
+    """
+    script = running_script()
+    found = find_project(script=script)
+    if script is None and found.git_root is None and found.dvc_root is None:
+        script = _file_of_caller()
+        return find_project(script=script) if script else found
+    return found
 
 
 def find_project(directory: str | None = None, script: str | None = None) -> Project:
@@ -91,6 +107,24 @@ def running_script() -> str | None:
     module = path if is_module else find_entry_module(path)
     # `pip install -e git+URL` clones into the environment: only its libraries are not the user's.
     return None if module is None or _is_library(module) else module
+
+
+def _file_of_caller() -> str | None:
+    """The outermost of the user's files whose functions are being called in this thread."""
+    found: str | None = None
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        # Of a function that cloudpickle has brought, its code names no file, but its globals do.
+        file = frame.f_globals.get("__file__")
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if isinstance(file, str) and package not in _HOSTS and _is_users(file):
+            found = file
+        frame = frame.f_back
+    return os.path.abspath(found) if found else None
+
+
+def _is_users(file: str) -> bool:
+    return os.path.isfile(file) and not is_installed(file)
 
 
 def relative(path: str, root: str) -> str:

@@ -20,7 +20,7 @@ from mlflow_dvc.dvcfiles.reading_cache import CachedReading, CachedTags, save_re
 from mlflow_dvc.errors import NoProjectError
 from mlflow_dvc.fingerprint import FileCache, Fingerprint, describe_error
 from mlflow_dvc.git import ci, head
-from mlflow_dvc.project import Project, find_project, running_script
+from mlflow_dvc.project import Project, find_project, find_running_project
 from mlflow_dvc.snapshot import GitState, Snapshot
 
 _MAX_READERS = 16
@@ -34,7 +34,7 @@ _lock = threading.Lock()
 
 def capture_run() -> RunCapture:
     """The moment of a run that this process starts now. Reads only what changed since the last."""
-    return _capture(find_project(script=running_script()))
+    return _capture(find_running_project())
 
 
 def status(project: str | None = None, *, check: bool = False) -> Snapshot:

@@ -9,7 +9,7 @@ from mlflow.data.dataset import Dataset
 from mlflow_dvc.datasets.description import describe_profile, mlflow_digest
 from mlflow_dvc.datasets.source import DvcDatasetSource, resolve_source
 from mlflow_dvc.dvc_backend.schema_cache import NO_SCHEMA, SchemaCache
-from mlflow_dvc.project import find_project, running_script
+from mlflow_dvc.project import find_running_project
 from mlflow_dvc.snapshot import DataEntry
 
 
@@ -67,5 +67,5 @@ def from_dvc(
     that is tracked, and :class:`~mlflow_dvc.NoDvcProjectError`.
     """
     source, entry = resolve_source(path, rev=rev, repo=repo)
-    known = SchemaCache(find_project(script=running_script()).dvc_root or "")
+    known = SchemaCache(find_running_project().dvc_root or "")
     return DvcDataset(source, entry, name, digest, known.recall(entry.path, entry.hash))

@@ -30,7 +30,7 @@ from mlflow_dvc.git import head
 from mlflow_dvc.guard import guard
 from mlflow_dvc.observe.loaded import LoadedData, note_loaded
 from mlflow_dvc.paths import parents
-from mlflow_dvc.project import Project, find_project, relative, running_script
+from mlflow_dvc.project import Project, find_project, find_running_project, relative
 from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.snapshot import DataEntry
 
@@ -153,7 +153,7 @@ def resolve_source(
     also be the ``url@rev`` of imported data. Raises
     :class:`~mlflow_dvc.UntrackedPathError`, and NoDvcProjectError outside of any.
     """
-    project = find_project(script=running_script())
+    project = find_running_project()
     root = project.dvc_root
     if root is None and repo is None:
         raise NoDvcProjectError(project.directory)
@@ -186,7 +186,7 @@ def _source(entry: DataEntry, project: Project, rev: str | None) -> DvcDatasetSo
 
 
 def _tracked_here(text: str) -> DataEntry | None:
-    root = find_project(script=running_script()).dvc_root
+    root = find_running_project().dvc_root
     return _tracked(text, workspace.read_cached(root)) if root else None
 
 

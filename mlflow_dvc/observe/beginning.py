@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from types import FrameType
@@ -148,11 +149,12 @@ def _source(file: str, when: float) -> str | None:
     """The source of a file as it was then; None where that is not known."""
     if file == _COMMAND:
         return _command()
-    try:
-        if os.stat(file).st_mtime > when:
+    with suppress(OSError):  # the cell of a notebook, say, is no file
+        status = os.stat(file)
+        if status.st_mtime > when:
             return None
-    except OSError:  # the cell of a notebook, say
-        pass
+        if status.st_size == 0:  # as many an __init__.py is
+            return ""
     lines = linecache.getlines(file)
     return "".join(lines) if lines else None
 

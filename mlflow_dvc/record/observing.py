@@ -20,7 +20,7 @@ from mlflow_dvc.observe.beginning import Beginning
 from mlflow_dvc.observe.libraries import unwatch_libraries, watch_libraries
 from mlflow_dvc.observe.loaded import forget_loaded
 from mlflow_dvc.observe.observer import Observer
-from mlflow_dvc.project import find_project, running_script
+from mlflow_dvc.project import find_running_project
 from mlflow_dvc.record.run_registry import RunRecordState
 
 _MAX_OBSERVERS = 4
@@ -33,7 +33,7 @@ _observers: dict[str, Observer] = {}  # by the DVC root
 def begin() -> None:
     """MLflow is being imported. Not all folders may be watched then, see :func:`watch_rest`."""
     if settings.is_enabled() and settings.reads_enabled() and not _is_server():
-        root = find_project(script=running_script()).dvc_root
+        root = find_running_project().dvc_root
         if root is not None:
             _observe(root, sys._getframe())
 

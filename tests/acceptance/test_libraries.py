@@ -71,7 +71,7 @@ CLIENTS = {
         "python train_ray_trials.py", "accuracy 0.917", reads="partial: ", nruns=2
     ),
     "hydra": Client("python train_hydra.py -m C=0.1,10.0", "accuracy 0.917", nruns=2),
-    "kedro": Client("kedro run", "in 0.", code="kedro/src/churn/pipeline_registry.py",
+    "kedro": Client("kedro run", "accuracy 0.917", code="kedro/src/churn/pipeline_registry.py",
                     folder="kedro"),
     "mlflow run": Client("mlflow run . --env-manager local", "accuracy 0.917", nchildren=3,
                          code="train_sklearn.py"),

@@ -89,3 +89,12 @@ def test_modules_that_were_imported_before(tmp_path: Path, monkeypatch: pytest.M
     assert Beginning(None, str(tmp_path)).fault == (
         "line 2 of tables_of_before.py had run before observing began"
     )
+
+
+def test_empty_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A module without a line, as many an ``__init__.py`` is, has read nothing."""
+    module = type(sys)("package_of_before")
+    module.__file__ = str(tmp_path / "__init__.py")
+    (tmp_path / "__init__.py").touch()
+    monkeypatch.setitem(sys.modules, "package_of_before", module)
+    assert Beginning(None, str(tmp_path)).fault is None

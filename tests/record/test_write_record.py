@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from conftest import Project, both_stores, lay_out
+from conftest import PYTHON, Project, both_stores, lay_out
 from mlflow.entities import RunTag
 
 import mlflow_dvc
@@ -633,6 +633,43 @@ if __name__ == "__main__":
     for run_id in words[words.index("ids") + 1 :][:2]:
         has_record(run_id, here)
         assert "dvc.lock" in attached(run_id)
+
+
+SENT = """\
+import mlflow
+
+def work():
+    from pathlib import Path
+    with mlflow.start_run(run_name="sent"):
+        Path(DATA).read_text()
+
+if __name__ == "__main__":
+    import cloudpickle
+    from pathlib import Path
+    DATA = str(Path("data/prepared.csv").resolve())
+    Path("work.pkl").write_bytes(cloudpickle.dumps(work))
+"""
+WORKER = "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))()"
+
+
+def test_function_sent_elsewhere(here: Project, runs, attached, tmp_path: Path):
+    """A worker of a cluster on this machine is nobody's script and works in a folder of its own:
+    the record is that of the program whose function it was sent."""
+    here.write("sending.py", SENT)
+    here.commit("a program that sends a function")
+    here.run(PYTHON, "sending.py")
+    here.write("sending.py", SENT + "# changed\n")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = here.call(PYTHON, "-c", WORKER, str(here.root / "work.pkl"), cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert "mlflow-dvc" not in done.stderr
+    [run] = runs()
+    has_record(run.info.run_id, here)
+    tags = tags_of(run.info.run_id)
+    assert (tags["git_dirty"], tags["dvc.data_status"]) == ("true", "clean")
+    assert tags["dvc.reads"].startswith("partial: ")
+    assert b"+# changed" in attached(run.info.run_id)["code.patch"]
 
 
 @pytest.mark.parametrize(
