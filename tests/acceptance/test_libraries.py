@@ -6,6 +6,7 @@ They are those of examples/clients, and none of them names this package.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -183,3 +184,58 @@ def test_changed(churn: Project, runs: Any, attached: Any, name: str):
         patch = record_of(found, run, attached)["code.patch"].decode()
         assert re.findall(r"^\+\+\+ b/(.*)$", patch, re.M) == [client.program]
     assert found
+
+
+def test_workers_of_a_loader(churn: Project, runs: Any, attached: Any):
+    """Where MLflow is imported first, the reads of a DataLoader's workers are seen, as theirs."""
+    program = (churn.root / "train_lightning.py").read_text()
+    churn.write("train_lightning.py", program.replace("import csv", "import csv\n\nimport mlflow"))
+    churn.commit("MLflow first")
+    start(churn, CLIENTS["lightning"])
+    [run] = runs()
+    assert run.data.tags["dvc.reads"] == "observed"
+    snapshot = json.loads(attached(run.info.run_id)["snapshot.json"])
+    assert [(one["path"], one["by"]) for one in snapshot["reads"]["data"]] == [(DATA, "worker")]
+
+
+def test_git_address(churn: Project, runs: Any, tmp_path: Path):
+    """``mlflow run`` of a git address clones the code, and the entry point has DVC bring the data:
+    the record is that of the clone, whatever the working directory is."""
+    churn.dvc("remote", "add", "--quiet", "--default", "storage", str(tmp_path / "storage"))
+    churn.dvc("push", "--quiet", DATA)
+    commit = churn.commit("remote")
+    churn.git("config", "--global", f"url.{churn.root}.insteadOf", ADDRESS)  # stands for a host
+    churn.write(DATA, "not of the commit\n")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    words = ("--version", "main", "--entry-point", "fetched", "--env-manager", "local")
+    churn.run("mlflow", "run", ADDRESS, *words, cwd=elsewhere)
+    found = runs()
+    assert len(found) == 4
+    for run in found:
+        assert ours(run, "git_sha", "git_dirty", "dvc.data_status") == [commit, "false", "clean"]
+        assert dvc_inputs(run) == {DATA: hashlib.md5((EXAMPLES / DATA).read_bytes()).hexdigest()}
+
+
+def test_queue(churn: Project, runs: Any, attached: Any):
+    """Each experiment of a queue has what was there when it was queued: commit, data and program;
+    a parameter that DVC sets is no change of the code."""
+    commit, before = churn.git("rev-parse", "HEAD"), hash_of(churn)
+    churn.run(*["dvc", "exp", "run", "--queue", "-S", "C=0.1,1.0"])
+    churn.write(DATA, (churn.root / DATA).read_text() + "0.5,0.5,1\n")
+    churn.write("train_stage.py", (churn.root / "train_stage.py").read_text() + "# new\n")
+    churn.run(*["dvc", "exp", "run", "--queue", "-S", "C=10.0"])
+    churn.run("dvc", "queue", "start")  # the worker holds our pipes: this waits for its end
+    assert churn.run("dvc", "queue", "status").count("Success") == 3
+    told = {run.data.params["C"]: (run, dvc_inputs(run)) for run in runs()}
+    assert [told[c][1] for c in ("0.1", "1.0", "10.0")] == [
+        {DATA: before}, {DATA: before}, {DATA: hash_of(churn)},
+    ]  # fmt: skip
+    for c, (run, _) in told.items():
+        dirty = "true" if c == "10.0" else "false"
+        assert ours(run, "git_sha", "git_dirty", "dvc.stage") == [commit, dirty, "train"]
+        assert ours(run, "dvc.reads", "dvc.data_status") == ["observed", "clean"]
+        assert run.data.tags["dvc.out.model.txt"]
+        assert "snapshot.json" in attached(run.info.run_id)
+    versions = {run.data.tags["dvc.data_version"] for run, _ in told.values()}
+    assert len(versions) == 2
