@@ -46,14 +46,15 @@ class Project:
 def find_running_project() -> Project:
     """The project of this process: of its script, else of its working directory, else of the
     function that is running. A worker of Ray's, Dask's or Spark's is a program of theirs, in a
-    folder of theirs; only the functions that it is sent are the user's.
+    folder of theirs; only the functions that it is sent are the user's. Tests work in folders of
+    their own on purpose: there it is the working directory's, or none.
     """
     script = running_script()
     found = find_project(script=script)
-    if script is None and found.git_root is None and found.dvc_root is None:
-        script = _file_of_caller()
-        return find_project(script=script) if script else found
-    return found
+    if script or found.git_root or found.dvc_root or "pytest" in sys.modules:
+        return found
+    script = _file_of_caller()
+    return find_project(script=script) if script else found
 
 
 def find_project(directory: str | None = None, script: str | None = None) -> Project:
