@@ -7,6 +7,7 @@ import site
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FrameType
 
 from mlflow_dvc import settings
@@ -124,6 +125,7 @@ def _file_of_caller() -> str | None:
     return os.path.abspath(found) if found else None
 
 
+@lru_cache(maxsize=1000)  # many frames have one file
 def _is_users(file: str) -> bool:
     return os.path.isfile(file) and not is_installed(file)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,12 @@ from mlflow_dvc.project import find_project, running_script
 script = running_script()
 found = find_project(script=script)
 print(json.dumps([script, found.git_root, found.dvc_root, found.code_source, found.dvc_stage]))
+"""
+SHOW_RUNNING = """\
+import json
+from mlflow_dvc.project import find_running_project
+found = find_running_project()
+print(json.dumps([found.script, found.git_root, found.dvc_root]))
 """
 
 
@@ -119,6 +126,19 @@ def test_data_above_the_script(make_project: Callable[..., Project], tmp_path: P
     outside.mkdir()
     shown = json.loads(project.python(str(script), cwd=outside))
     assert shown == [str(script), str(project.root), str(project.root), "script", None]
+
+
+def test_function_elsewhere(make_project: Callable[..., Project], tmp_path: Path):
+    """In a process that is no script of the user's and works in no project, code and data are
+    those of the user's function that is running; those of an installed one are nobody's."""
+    project = make_project()
+    module = project.write("tool.py", "def show():\n" + textwrap.indent(SHOW_RUNNING, "    "))
+    for call, expected in (
+        ("import tool; tool.show()", [str(module), str(project.root), str(project.root)]),
+        (f"import timeit; timeit.repeat({SHOW_RUNNING!r}, number=1, repeat=1)", [None] * 3),
+    ):
+        shown = project.run(PYTHON, "-c", call, cwd=tmp_path, PYTHONPATH=str(project.root))
+        assert json.loads(shown) == expected
 
 
 def test_linked_script(make_project: Callable[..., Project], tmp_path: Path):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from conftest import Project, missing
 
@@ -184,6 +185,43 @@ def test_changed(churn: Project, runs: Any, attached: Any, name: str):
         patch = record_of(found, run, attached)["code.patch"].decode()
         assert re.findall(r"^\+\+\+ b/(.*)$", patch, re.M) == [client.program]
     assert found
+
+
+def held(run: Any, artifacts: Callable[[str], list[Any]]) -> dict[str, Any]:
+    """What MLflow has of a run, less what is ours and what is another each time."""
+    told = ("mlflow.source.type", "mlflow.source.name", "mlflow.project.entryPoint")
+    return {
+        "status": run.info.status,
+        "params": run.data.params,
+        "metrics": {name for name in run.data.metrics if "time" not in name},
+        "tags": {name: run.data.tags.get(name) for name in told},
+        "inputs": {one.dataset.name for one in run.inputs.dataset_inputs} - {DATA},
+        "artifacts": {one.path for one in artifacts(run.info.run_id)} - {"dvc"},
+    }
+
+
+def lines(done: Any) -> list[str]:
+    """What a program printed, less what is another each time: ids, times, durations."""
+    said = (done.stdout + done.stderr).splitlines()
+    return sorted({re.sub(r"\b[0-9a-f]{32}\b|/tmp/\S+|\d[\d:.]*", "", line) for line in said})
+
+
+@pytest.mark.parametrize("name", ["xgboost", "kedro", "joblib", "torchrun"])
+def test_undisturbed(churn: Project, runs: Any, name: str):
+    """With this package and without it a program prints the same and has the same runs."""
+    client = CLIENTS[name]
+    words, folder = client.command.split(), churn.root / client.folder
+    apart = churn.call(*words, cwd=folder, MLFLOW_DVC_ENABLED="0")
+    without = runs()
+    beside = churn.call(*words, cwd=folder)
+    ids = {run.info.run_id for run in without}
+    with_us = [run for run in runs() if run.info.run_id not in ids]
+    assert apart.returncode == beside.returncode == 0
+    assert lines(beside) == lines(apart)
+    artifacts = mlflow.MlflowClient().list_artifacts
+    assert [held(run, artifacts) for run in with_us] == [held(run, artifacts) for run in without]
+    assert not any("dvc.data_version" in run.data.tags for run in without)
+    assert all("dvc.data_version" in run.data.tags for run in with_us)
 
 
 def test_workers_of_a_loader(churn: Project, runs: Any, attached: Any):
