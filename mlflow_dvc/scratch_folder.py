@@ -30,12 +30,12 @@ def scratch_folder() -> Iterator[str]:
         _there.discard(folder)
 
 
-def _remove_all() -> None:
+def remove_scratch_folders() -> None:
     """What a thread uses that the end of the process has overtaken."""
     for folder in tuple(_there):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-atexit.register(_remove_all)
+atexit.register(remove_scratch_folders)
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_there.clear)

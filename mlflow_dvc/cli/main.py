@@ -11,6 +11,7 @@ import click
 
 from mlflow_dvc._version import __version__
 from mlflow_dvc.cli import commands, terminal
+from mlflow_dvc.cli.interruption import hear_signals, leave_threads
 from mlflow_dvc.cli.options import INTERRUPTED, NO_ANSWER, SECTIONS, common_options
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.visible_text import escape_hidden
@@ -52,8 +53,8 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+        except KeyboardInterrupt as error:
+            click.echo(escape_hidden(str(error) or "interrupted"), err=True)
             ctx.exit(INTERRUPTED)
         except MlflowDvcError as error:
             raise _refusal(f"{error.problem}.\n{error.remedy}".rstrip()) from error
@@ -86,4 +87,10 @@ for _module in pkgutil.iter_modules(commands.__path__):
 
 def main() -> None:
     """Console script."""
-    cli(prog_name="mlflow-dvc")
+    hear_signals()
+    try:
+        cli(prog_name="mlflow-dvc")
+    except SystemExit as error:
+        if error.code == INTERRUPTED:
+            leave_threads(INTERRUPTED)
+        raise

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Table:
 
     Columns are named by their number, as some have no title. Those of ``right`` end below each
     other. ``prose`` may go on in the next line, between words. ``drop`` may be left out, the first
-    of them first. A column without a word in any row is not shown.
+    of them first. ``least`` says how wide a column is even where nothing in it is. A column without
+    a word in any row is not shown.
     """
 
     def __init__(
@@ -37,11 +39,14 @@ class Table:
         right: Collection[int] = (),
         prose: int | None = None,
         drop: Sequence[int] = (),
+        least: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
         self._titles = titles
         self._right = right
         self._prose = prose
         self._drop = drop
+        self._least = dict(least)
+        self._has_titles = any(titles)
         self._rows: list[list[Text]] = []
 
     def add_row(self, *cells: str) -> None:
@@ -56,6 +61,16 @@ class Table:
         if lines:
             console.print(Text("\n").join(lines), soft_wrap=True)
 
+    def print_row(self, console: Console, *cells: str) -> None:
+        """One row at once: it is aligned with those before it, whatever comes after it."""
+        self._numbers = list(range(len(self._titles)))  # what is empty here may not be below
+        self.add_row(*cells)
+        self.print_to(console)
+        self._least = dict(enumerate(self._widths))
+        self._rows.clear()
+        self._has_titles = False
+        del self._widths, self._least_prose
+
     def _lines(self, width: int) -> Iterator[Text]:
         columns = self._columns(width)
         if columns is None:  # a few long cells run over; the others stay below each other
@@ -64,7 +79,7 @@ class Table:
         beside = [number for number in columns if number != self._prose]
         room = width - self._width(beside) - _GAP * bool(beside)
         is_below = len(beside) < len(columns) and room < self._least_prose
-        if any(self._titles):
+        if self._has_titles:
             yield from self._row(self._header, beside if is_below else columns, room)
         for row in self._rows:
             yield from self._row(row, beside if is_below else columns, room)
@@ -105,7 +120,8 @@ class Table:
     @cached_property
     def _widths(self) -> list[int]:
         """What each column needs."""
-        return [self._widest(number) for number in range(len(self._titles))]
+        numbers = range(len(self._titles))
+        return [max(self._widest(one), self._least.get(one, 0)) for one in numbers]
 
     def _widest(self, number: int, most: float = math.inf) -> int:
         """Of those cells of a column that need no more than ``most``."""

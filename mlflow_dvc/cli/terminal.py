@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mlflow_dvc.cli.interruption import Interruption
+from mlflow_dvc.cli.progress_bar import ProgressBar
 from mlflow_dvc.cli.table import Table
 from mlflow_dvc.errors import MlflowDvcError
+from mlflow_dvc.progress import follow_progress
 from mlflow_dvc.visible_text import escape_hidden
 
 if TYPE_CHECKING:
@@ -81,42 +85,36 @@ def first_rows(console: Console, rows: Sequence[T]) -> Sequence[T]:
 
 
 @contextmanager
-def waiting(doing: str) -> Iterator[None]:
-    """A spinner on stderr, on a terminal only."""
-    if is_quiet or not sys.stderr.isatty():
-        yield
-        return
-    with console_of(stderr=True).status(f"{doing} ..."):
-        yield
+def waiting(doing: str, kept: str = "", *, data: Console | None = None) -> Iterator[None]:
+    """On a terminal lines on stderr tell how far the work in here has come.
 
-
-@contextmanager
-def counting(doing: str) -> Iterator[tuple[Console, Callable[[int, int | None], None]]]:
-    """A console for data, and ``count(done, total)``, which moves a bar on a terminal.
-
-    The total may be None. The bar is on the terminal that the data is printed to, so that neither
-    runs into the other; where that is a pipe, on stderr.
+    ``data`` is the console that something is printed to meanwhile. Whoever interrupts it is told
+    what was done, and ``kept``: what becomes of that.
     """
-    data = console_of()
-    beside = data if data.is_terminal else console_of(stderr=True)
-    if is_quiet or not beside.is_terminal:
-        yield data, lambda done, total: None
-        return
-    from rich import progress
+    with ProgressBar(doing, _console_for_bar(data)) as bar, follow_progress(bar.show):
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            raise Interruption(str(error) or bar.tell_interruption(kept)) from None
 
-    bar = progress.Progress(
-        progress.SpinnerColumn(),
-        progress.TextColumn("{task.description} ..."),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-        console=beside,
-        transient=True,
-        redirect_stdout=False,
-    )
-    with bar:
-        task = bar.add_task(doing, total=None)
-        yield data, lambda done, total: bar.update(task, completed=done, total=total)
+
+def _console_for_bar(data: Console | None) -> Console | None:
+    """None where no person looks at stderr, or asked for quiet.
+
+    If stdout is the same terminal, it is the console that ``data`` is printed to, so that neither
+    runs into the other.
+    """
+    if is_quiet or not sys.stderr.isatty():
+        return None
+    beside = data if data and _is_one_terminal() else console_of(stderr=True)
+    return beside if beside.is_interactive else None
+
+
+def _is_one_terminal() -> bool:
+    try:
+        return os.ttyname(sys.stdout.fileno()) == os.ttyname(sys.stderr.fileno())
+    except (AttributeError, OSError, ValueError):  # no terminal, or Windows
+        return os.name == "nt" and sys.stdout.isatty()
 
 
 def warn(warnings: Iterable[str]) -> None:
@@ -132,7 +130,10 @@ def say(message: str) -> None:
 def confirm(question: str, refusal: str) -> bool:
     """Whether a person says yes; where nobody is there, MlflowDvcError says ``refusal``."""
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    line = sys.stdin.readline()
+    try:
+        line = sys.stdin.readline()
+    except KeyboardInterrupt:
+        raise Interruption(f"interrupted: {refusal}") from None
     if not line:
         print(file=sys.stderr)
         raise MlflowDvcError(refusal, "Say --yes to do it without being asked")

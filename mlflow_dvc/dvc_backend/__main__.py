@@ -1,22 +1,29 @@
-"""``python -m mlflow_dvc.dvc_backend MODULE:TASK PID [idle]``: a request and an answer in JSON."""
+"""``python -m mlflow_dvc.dvc_backend MODULE:TASK PID [MODE]...``: request and answer in JSON."""
 
+import atexit
 import json
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 
 from mlflow_dvc.dvc_backend import child_process
 from mlflow_dvc.dvc_backend.api import HOST_CHANGED, HostChangedError, require
 from mlflow_dvc.dvc_backend.child_process import OUT_OF_TIME, TASK_FAILED, describe_dvc_error
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
+
+def main() -> int:
+    """The exit code."""
+    modes = sys.argv[3:]
+    signal.signal(signal.SIGTERM, lambda *_: child_process.end())
     if hasattr(signal, "SIGXCPU"):  # not on Windows
         signal.signal(signal.SIGXCPU, lambda *_: sys.exit(OUT_OF_TIME))
-    if "idle" in sys.argv and hasattr(os, "nice"):  # not on Windows
+    if "idle" in modes and hasattr(os, "nice"):  # not on Windows
         os.nice(19)
     child_process.asker = child_process.Asker(int(sys.argv[2]))
+    if "called" in modes:
+        child_process.end_with_asker()
     module, _, name = sys.argv[1].partition(":")
     task = getattr(import_module(module), name)
     request = json.load(sys.stdin)
@@ -26,10 +33,25 @@ if __name__ == "__main__":
     child_process.note(os.getpid())
     try:
         require(*task.features)
-        json.dump(task(**request), answer, default=str)
+        with child_process.telling() if "followed" in modes else nullcontext():
+            found = task(**request)
+        json.dump(found, answer, default=str)
     except HostChangedError as error:
         json.dump(str(error), answer)
-        sys.exit(HOST_CHANGED)
+        return HOST_CHANGED
     except Exception as error:
         json.dump(describe_dvc_error(error), answer)
-        sys.exit(TASK_FAILED)
+        return TASK_FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    except SystemExit:
+        if not child_process.is_ended():
+            raise
+        # A thread that waits for the network would be waited for.
+        atexit._run_exitfuncs()
+        os._exit(1)
+    sys.exit(code)

@@ -22,7 +22,9 @@ from mlflow_dvc.dvc_backend.readonly_repo import open_read_only, scratch_store
 from mlflow_dvc.dvc_backend.schema_cache import SchemaCache, read_schema
 from mlflow_dvc.dvc_backend.tables import MAX_WHOLE_BYTES
 from mlflow_dvc.dvc_backend.tree_stat import TooManyFilesError, TreeStat, stat_tree
+from mlflow_dvc.progress import Work
 
+_MAX_SECONDS = 7 * 24 * 3600.0  # of one who waits for all of it
 _MAX_SCHEMA_BYTES = 4 * 1024 * 1024  # a MiB of CSV takes a fifth of a second
 
 
@@ -87,7 +89,10 @@ def start_hashing(
 
 def read_answer(child: DvcProcess) -> Answer:
     """Raises OSError or ValueError where there is none. What could not be told is not in it."""
-    raw = child.result()
+    return _parse_answer(child.result())
+
+
+def _parse_answer(raw: Any) -> Answer:
     if not isinstance(raw, dict):
         raise ValueError("not an answer of the check")
     return {key: HashResult(*row) for key, row in raw.items()}
@@ -95,9 +100,9 @@ def read_answer(child: DvcProcess) -> Answer:
 
 def hash_now(root: str, queries: Iterable[HashQuery], *, foreign: bool = False) -> Answer:
     """The whole answer, however long it takes."""
-    child = start_hashing(root, list(queries), foreign=foreign)
-    child.wait()
-    return read_answer(child)
+    request = {"root": root, "queries": [asdict(query) for query in queries], "foreign": foreign}
+    child = DvcProcess(run_hashing, request, idle=True, called=True)
+    return _parse_answer(child.answer_within(_MAX_SECONDS))
 
 
 @api.task()
@@ -125,8 +130,13 @@ def run_hashing(
             math.inf if max_bytes is None else max_bytes,
             math.inf if seconds is None else time.monotonic() + seconds,
         )
-        with _open(root, budget, foreign=foreign) as repo:
-            found |= dict(_hash_all(repo, root, rest, cache, budget))
+        with (
+            Work("hashing", "files and folders", len(rest)) as work,
+            _open(root, budget, work, foreign=foreign) as repo,
+        ):
+            for key, result in _hash_all(repo, root, rest, cache, budget):
+                found[key] = result
+                work.advance()
         cache.keep()
     if not foreign:
         _keep_schemas(root, asked, found)
@@ -182,15 +192,17 @@ class _CountedFile:
 
     file: Any
     budget: _Budget
+    work: Work
 
     def read(self, size: int = -1) -> bytes:
         content: bytes = self.file.read(size)
         self.budget.spend(len(content))
+        self.work.advance(0, len(content))
         return content
 
 
 @contextmanager
-def _open(root: str, budget: _Budget, *, foreign: bool) -> Iterator[Any]:
+def _open(root: str, budget: _Budget, work: Work, *, foreign: bool) -> Iterator[Any]:
     """A project in which every byte that is hashed is paid for, and each opened file noted."""
     api.require("repo", "hash")
     hash_stream = api.hash_module.fobj_md5
@@ -199,7 +211,7 @@ def _open(root: str, budget: _Budget, *, foreign: bool) -> Iterator[Any]:
         name = getattr(file, "name", None)
         if isinstance(name, str):
             note(os.path.join(root, name))
-        return hash_stream(_CountedFile(file, budget), *args, **kwargs)
+        return hash_stream(_CountedFile(file, budget, work), *args, **kwargs)
 
     api.hash_module.fobj_md5 = hash_counted
     with open_read_only(root, foreign=foreign) as repo:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlflow_dvc.cli.options import (
-    INTERRUPTED,
     NO,
     NOTHING,
     RECORD,
@@ -18,6 +17,9 @@ from mlflow_dvc.cli.options import (
     print_json,
     tracking_uri_option,
 )
+
+if TYPE_CHECKING:
+    from mlflow_dvc.recall.backfill import BackfillResult
 
 
 @command(
@@ -54,38 +56,34 @@ def backfill(  # noqa: PLR0913, PLR0917 - one for each option
 
     asked = {"experiment": experiment, "tracking_uri": tracking_uri}
     is_asking = not (dry_run or yes)
-    found = _follow(ctx, dry_run=dry_run or is_asking, **asked)
+    found = _follow(dry_run=dry_run or is_asking, shows=not (json_ or is_asking), **asked)
     if is_asking and (count := sum(one.verdict == "reconstructed" for one in found)):
         question = f"Write {count} record{'' if count == 1 else 's'}, marked as reconstructed?"
         if not terminal.confirm(question, "nothing was written"):
             ctx.exit(NO)
-        found = _follow(ctx, dry_run=False, **asked)
+        found = _follow(dry_run=False, shows=not json_, **asked)
+    elif is_asking and not json_:
+        render.print_results(found)
     if json_:
         print_json(render.backfill_json(found))
-    else:
-        render.print_results(found)
     terminal.say(render.summary(found, dry_run=dry_run))
     if not found:
         ctx.exit(NOTHING)
     ctx.exit(NO if any(one.verdict == "left" for one in found) else YES)
 
 
-def _follow(ctx: click.Context, **asked: Any) -> list[Any]:
-    """All results; when interrupted, says how many runs have a record by then, and exits."""
+def _follow(*, dry_run: bool, shows: bool, **asked: Any) -> list[BackfillResult]:
+    """All results; each is printed as soon as it is there, if ``shows``."""
     from mlflow_dvc.cli import terminal
+    from mlflow_dvc.cli.render import backfill as render
     from mlflow_dvc.recall.backfill import start_backfill
 
-    found: list[Any] = []
-    try:
-        with terminal.waiting("asking for the runs"):
-            started = start_backfill(**asked)
-        doing = "reading commits" if asked["dry_run"] else "writing records"
-        with terminal.counting(doing) as (_, count):
-            for result in started:
-                found.append(result)
-                count(len(found), started.total)
-    except KeyboardInterrupt:
-        done = sum(one.changed for one in found)
-        terminal.say(f"interrupted, records written: {done}. Call it again to go on")
-        ctx.exit(INTERRUPTED)
+    found = []
+    console = terminal.console_of()
+    table = render.BackfillTable(console)
+    with terminal.waiting("asking for the runs", "nothing was written", data=console):
+        for result in start_backfill(dry_run=dry_run, **asked):
+            found.append(result)
+            if shows:
+                table.print_result(result)
     return found

@@ -100,8 +100,8 @@ def gc(  # noqa: PLR0913, PLR0917 - one for each option
         tracking_uri=tracking_uri,
     )
     try:
-        with terminal.counting("reading the records of runs") as (_, count):
-            plan = recall.plan_gc(request, count)
+        with terminal.waiting("looking for what is needed", "nothing was removed"):
+            plan = recall.plan_gc(request)
     except NothingRecordedError as error:
         terminal.say(f"{error.problem}: nothing was removed. {error.remedy}")
         ctx.exit(NOTHING)
@@ -111,7 +111,7 @@ def gc(  # noqa: PLR0913, PLR0917 - one for each option
     if not (dry_run or plan.is_empty):
         if not (yes or terminal.confirm(_question(request), "nothing was removed")):
             ctx.exit(NO)
-        with terminal.waiting("removing"):
+        with terminal.waiting("looking for what is needed by now", "nothing was removed"):
             result = recall.execute_gc(request, plan)
     if json_:
         print_json(render.gc_json(plan, result))

@@ -56,7 +56,7 @@ def reproduce(  # noqa: PLR0913, PLR0917
     from mlflow_dvc.cli.render import reproduce_plan
     from mlflow_dvc.recall import reproduce as again
 
-    with terminal.waiting("bringing code and data back"):
+    with terminal.waiting("bringing the code back", "the same command goes on"):
         plan = again.plan(run, to, at=at, tracking_uri=tracking_uri)
     reproduce_plan.print_plan(plan)
     if not yes:

@@ -44,7 +44,7 @@ def restore(  # noqa: PLR0913, PLR0917
     from mlflow_dvc.cli.render import restore as render
     from mlflow_dvc.recall.restore import restore as bring_back
 
-    with terminal.waiting("bringing code and data back"):
+    with terminal.waiting("bringing the code back", "the same command goes on"):
         found = bring_back(run, to, at=at, tracking_uri=tracking_uri)
     if json_:
         print_json(render.restore_json(found))

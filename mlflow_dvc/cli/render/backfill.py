@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,30 +13,42 @@ from mlflow_dvc.cli.table import Table
 from mlflow_dvc.report.labels import short_hash
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mlflow_dvc.recall.backfill import BackfillResult
+
+_NAME_WIDTH = 20  # of most names that MLflow makes up
 
 
 def backfill_json(results: Sequence[BackfillResult]) -> dict[str, Any]:
     return {"schema": terminal.JSON_SCHEMA, "runs": [asdict(result) for result in results]}
 
 
-def print_results(results: Sequence[BackfillResult]) -> None:
-    """Those that had a record before are only counted."""
-    told = [result for result in results if result.verdict != "recorded"]
-    if not told:
-        return
-    console = terminal.console_of()
-    table = Table(
-        "run", "name", "commit", "stage", "data", "record", "", right=(4,), prose=6, drop=(3, 1)
-    )
-    for result in terminal.first_rows(console, told):
+class BackfillTable:
+    """Rows that are printed as they come. Runs that had a record before are only counted."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._table = Table(
+            "run", "name", "commit", "stage", "data", "record", "",
+            right=(4,), prose=6, drop=(3, 1), least={1: _NAME_WIDTH},
+        )  # fmt: skip
+
+    def print_result(self, result: BackfillResult) -> None:
+        if result.verdict == "recorded":
+            return
         data = str(result.data) if result.verdict == "reconstructed" else "-"
         row = (
-            shown_id(result.run_id, console), result.run_name, short_hash(result.commit),
+            shown_id(result.run_id, self._console), result.run_name, short_hash(result.commit),
             result.stage or "-", data, result.verdict, result.reason,
         )  # fmt: skip
-        table.add_row(*map(terminal.plain, row))
-    table.print_to(console)
+        self._table.print_row(self._console, *map(terminal.plain, row))
+
+
+def print_results(results: Iterable[BackfillResult]) -> None:
+    table = BackfillTable(terminal.console_of())
+    for result in results:
+        table.print_result(result)
 
 
 def summary(results: Sequence[BackfillResult], *, dry_run: bool) -> str:

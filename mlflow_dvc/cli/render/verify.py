@@ -29,11 +29,10 @@ def verify_json(results: Sequence[VerifyResult]) -> dict[str, Any]:
 def follow(runs: Verification, *, is_quiet: bool = False) -> list[VerifyResult]:
     """All results; each is printed as soon as it is there."""
     found = []
-    doing = "asking the server, git and the DVC remotes"
-    with terminal.counting(doing) as (console, count):
+    console = terminal.console_of()
+    with terminal.waiting("asking for the runs", "nothing was changed", data=console):
         for result in runs:
             found.append(result)
-            count(len(found), runs.total)
             if not is_quiet:
                 _print_result(console, result, is_only_one=runs.total == 1)
         if not is_quiet:

@@ -23,6 +23,7 @@ from mlflow_dvc.dvc_backend.storage.stores import (
     read_listing_anywhere,
 )
 from mlflow_dvc.dvc_backend.trust import read_faults, trust_only
+from mlflow_dvc.progress import Work
 
 _MAX_SECONDS = 24 * 3600.0
 _MAX_NAMED = 5
@@ -136,7 +137,11 @@ class _Search:
         self._open_places = open_places
 
     def all(self, sought: Sequence[DataRef]) -> dict[str, Any]:
-        files = {one.hash: list(self._files(one.hash)) for one in sought}
+        with Work("reading listings of folders", "listings", len(sought)) as work:
+            files = {}
+            for one in sought:
+                files[one.hash] = list(self._files(one.hash))
+                work.advance()
         where = self._where({oid for rows in files.values() for _, oid in rows})
         answer = {}
         for one in sought:
@@ -160,12 +165,19 @@ class _Search:
             left = oids - found.keys()
             if not left:
                 break
-            try:
-                found |= dict.fromkeys(existing_hashes(odb, left), _store_label(name))
-                if fault := _fault(odb, left - found.keys()):
-                    self._unasked.append(f"{name}: {fault}")
-            except Exception as error:
-                self._unasked.append(f"{name}: {describe_dvc_error(error)}")
+            with Work(f"asking the {_store_label(name)}", "files", len(left)) as work:
+                found |= dict.fromkeys(self._in_store(name, odb, left), _store_label(name))
+                work.advance(len(left))
+        return found
+
+    def _in_store(self, name: str, odb: Any, left: set[str]) -> set[str]:
+        found: set[str] = set()
+        try:
+            found = existing_hashes(odb, left)
+            if fault := _fault(odb, left - found):
+                self._unasked.append(f"{name}: {fault}")
+        except Exception as error:
+            self._unasked.append(f"{name}: {describe_dvc_error(error)}")
         return found
 
 

@@ -9,10 +9,7 @@ import os
 import posixpath
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -21,25 +18,18 @@ from mlflow_dvc.dvc_backend import api
 from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import ALGORITHMS, HashQuery
 from mlflow_dvc.dvc_backend.hashing import run_hashing
-from mlflow_dvc.dvc_backend.readonly_repo import scratch_store
 from mlflow_dvc.dvc_backend.storage.sources import OpenStores
-from mlflow_dvc.dvc_backend.storage.stores import (
-    ListedFile,
-    check_names,
-    copy_object,
-    read_listing,
-)
+from mlflow_dvc.dvc_backend.storage.stores import check_names, copy_object
+from mlflow_dvc.dvc_backend.storage.unfinished import Unfinished, hash_copy
 from mlflow_dvc.dvc_backend.trust import why_without_credentials
-from mlflow_dvc.fingerprint import hash_file
 from mlflow_dvc.paths import is_inside
+from mlflow_dvc.progress import Work
 
 _MAX_SECONDS = 24 * 3600.0
-_MAX_THREADS = 16
 _ODD_PATH = "leads out of the project, or into a folder of git's or DVC's own"
 _HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
-UNFINISHED = ".mlflow-dvc-"  # how the name of a folder begins that is being filled
 
-Copy = Callable[[str], None]  # puts the data at a path
+Copy = Callable[[Unfinished], str]  # copies the data to a place of its own there; where to
 
 
 @dataclass(frozen=True)
@@ -98,30 +88,42 @@ def run_fetch(wanted: Mapping[str, Any], target: str | None) -> dict[str, Any]:
     asked = FetchRequest(**wanted)
     if not is_inside(asked.path):
         return {"path": None, "tried": [f"{asked.path!r} {_ODD_PATH}"]}
-    with OpenStores(asked.root) as sources:
-        path, tried = fetch_into(asked, target, sources)
+    with OpenStores(asked.root) as sources, Work("fetching", "files") as work:
+        path, tried = fetch_into(asked, target, sources, work)
     return {"path": path, "tried": tried}
 
 
 def fetch_into(
-    wanted: FetchRequest, target: str | None, sources: OpenStores
+    wanted: FetchRequest,
+    target: str | None,
+    sources: OpenStores,
+    work: Work,
+    *,
+    resumable: bool = False,
 ) -> tuple[str | None, list[str]]:
-    """Fetch with stores that are open already."""
+    """Fetch with stores that are open already; bytes count as ``work``.
+
+    ``resumable``: when interrupted, what there is of a folder stays beside the target for the next
+    call. Nobody else may fetch to there meanwhile.
+    """
     if refusal := _refuse(wanted):
         return None, [refusal]
     if target is None and (here := _in_work_tree(wanted)):
         return here, []
     api.require("repo", "hash", "stores", "trust")
     if target is not None and os.path.lexists(target):
-        if _hash(target, wanted.algorithm) == wanted.hash:
+        if hash_copy(target, wanted.algorithm) == wanted.hash:
             return target, []
         return None, [f"{target} is there already, and something else"]
     tried: list[str] = []
-    for name, copy in _places(wanted, sources, tried):
-        try:
-            return _copy_and_verify(wanted, copy, target), tried
-        except Exception as error:
-            tried.append(f"{name}: {describe_dvc_error(error)}")
+    with Unfinished(wanted.hash, wanted.algorithm, target, work, resumable=resumable) as unfinished:
+        for name, copy in _places(wanted, sources, tried):
+            try:
+                unfinished.begin()
+                copied = copy(unfinished)
+                return unfinished.finish(copied, os.path.basename(wanted.path)), tried
+            except Exception as error:
+                tried.append(f"{name}: {describe_dvc_error(error)}")
     return None, tried
 
 
@@ -168,7 +170,7 @@ def _places(
     if wanted.root and (repo := opened(wanted.root, sources.project, wanted.root)):
         here = os.path.join(wanted.root, wanted.path)
         if _is_readable(wanted):
-            yield f"work tree {here}", lambda target: _copy_tree(here, target)
+            yield f"work tree {here}", lambda to: _copy_tree(here, to.data)
         yield from _of_repo(repo, wanted, sources, tried)
     if wanted.remote:
         about = (wanted.remote, wanted.algorithm, wanted.endpoint)
@@ -181,7 +183,7 @@ def _places(
         if clone := opened(name, sources.repository, wanted.repo, wanted.rev):
             yield from _of_repo(clone, wanted, sources, tried)
             inside = os.path.normpath(os.path.join(wanted.subdir or "", wanted.path))
-            yield name, lambda target: _copy_from_project(clone.dvcfs, inside, target)
+            yield name, lambda to: _copy_from_project(clone.dvcfs, inside, to.data)
         # A remote may have moved since that revision: where to, the repository says today.
         if wanted.rev and (now := opened(wanted.repo, sources.repository, wanted.repo, None)):
             yield from _of_repo(now, wanted, sources, tried)
@@ -210,18 +212,19 @@ def _is_readable(wanted: FetchRequest) -> bool:
     return is_inside(wanted.path) and (os.path.isfile(here) or os.path.isdir(here))
 
 
-def _copy_tree(path: str, target: str) -> None:
+def _copy_tree(path: str, target: str) -> str:
     if os.path.isdir(path):
         shutil.copytree(path, target)
     else:
         shutil.copyfile(path, target)
+    return target
 
 
-def _copy_from_project(fs: Any, path: str, target: str) -> None:
+def _copy_from_project(fs: Any, path: str, target: str) -> str:
     """What DVC or git has at ``path``; its names are anybody's."""
     if not fs.isdir(path):
         fs.get_file(path, target)
-        return
+        return target
     names = [posixpath.relpath(one, fs.abspath(path)) for one in map(fs.abspath, fs.find(path))]
     check_names(names)
     os.mkdir(target)
@@ -229,49 +232,12 @@ def _copy_from_project(fs: Any, path: str, target: str) -> None:
         where = os.path.join(target, name)
         os.makedirs(os.path.dirname(where), exist_ok=True)
         fs.get_file(posixpath.join(path, name), where)
+    return target
 
 
-def _copy_and_verify(wanted: FetchRequest, copy: Copy, target: str | None) -> str:
-    """Copy the data to its target and verify the hash; after an error nothing is left."""
-    folder = os.path.dirname(target) if target else tempfile.mkdtemp(prefix="mlflow-dvc-data-")
-    os.makedirs(folder, exist_ok=True)
-    target = target or os.path.join(folder, os.path.basename(wanted.path))
-    unfinished = tempfile.mkdtemp(prefix=UNFINISHED, dir=folder)
-    try:
-        copied = os.path.join(unfinished, "data")
-        copy(copied)
-        if (value := _hash(copied, wanted.algorithm)) != wanted.hash:
-            raise ValueError(f"what lies there has the hash {value}")
-        os.rename(copied, target)
-        return target
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        with suppress(OSError):
-            os.rmdir(folder)  # made for nothing
-
-
-def _copy_object(odb: Any, wanted: FetchRequest, target: str) -> None:
+def _copy_object(odb: Any, wanted: FetchRequest, unfinished: Unfinished) -> str:
     """From a store of objects by their hash; a folder is a list of objects."""
-    if not wanted.hash.endswith(".dir"):
-        copy_object(odb, wanted.hash, target)
-        return
-    rows = read_listing(odb, wanted.hash)
-    os.mkdir(target)
-
-    def copy(row: ListedFile) -> None:
-        path = os.path.join(target, row["relpath"])
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        copy_object(odb, row["md5"], path)
-
-    with ThreadPoolExecutor(_MAX_THREADS) as pool:
-        list(pool.map(copy, rows))
-
-
-def _hash(path: str, algorithm: str) -> str | None:
-    """Hash what lies at ``path`` without any cache of hashes."""
-    if algorithm == "md5" and os.path.isfile(path):  # DVC's way takes ten times as long for few
-        return hash_file(path)
-    with scratch_store(algorithm) as store:
-        _, _, found = api.build(store, path, api.localfs, algorithm, dry_run=True)
-        value: str | None = found.hash_info.value
-        return value
+    if wanted.hash.endswith(".dir"):
+        return unfinished.copy_listed(odb)
+    copy_object(odb, wanted.hash, unfinished.data, unfinished.count)
+    return unfinished.data

@@ -13,6 +13,7 @@ from mlflow_dvc.dvc_backend.child_process import describe_dvc_error
 from mlflow_dvc.dvc_backend.hash_query import LEGACY
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.dvc_backend.storage.stores import open_stores, read_listing_bytes
+from mlflow_dvc.progress import Work
 from mlflow_dvc.project import find_git_root
 
 FOLDER = ".dir"  # what the hash of a folder ends in
@@ -114,12 +115,15 @@ class NeededObjects:
     def _expand(self, places: _Places) -> list[str]:
         """Add the files of folders; the folders of which there is no listing here."""
         lost = []
-        for value in sorted(self._folders()):
-            rows = self._listing(places, value)
-            if rows is None:
-                lost.append(value)
-            else:
-                self._needed.update(rows.values())
+        folders = sorted(self._folders())
+        with Work("reading listings of folders", "listings", len(folders)) as work:
+            for value in folders:
+                rows = self._listing(places, value)
+                if rows is None:
+                    lost.append(value)
+                else:
+                    self._needed.update(rows.values())
+                work.advance()
         return lost
 
     def _expand_cached(self, repo: Any) -> None:
@@ -191,7 +195,11 @@ class NeededObjects:
                 yield _named(f"remote {name}", odb), odb
 
     def unneeded(self, name: str, odb: Any) -> Iterator[str]:
-        found = set(filter(_OBJECT.fullmatch, odb.all()))
+        found = set()
+        with Work(f"listing the {name}", "objects") as work:
+            for oid in filter(_OBJECT.fullmatch, odb.all()):
+                found.add(oid)
+                work.advance()
         self.totals[name] = len(found)
         yield from sorted(found - self._needed)
 

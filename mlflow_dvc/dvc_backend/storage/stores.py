@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import posixpath
 import re
@@ -22,6 +23,7 @@ from mlflow_dvc.scratch_folder import scratch_folder
 ListedFile = dict[str, str]  # of a folder's listing: ``relpath``, and the file's hash as ``md5``
 FILE_HASH = re.compile(r"[0-9a-f]{32}")
 Report = Callable[[str], None]
+Count = Callable[[int], None]  # of bytes
 
 
 def open_stores(repo: Any, algorithm: str, tell: Report) -> Iterator[tuple[str, Any]]:
@@ -100,16 +102,18 @@ def read_listing_bytes(odb: Any, value: str) -> bytes:
     return content
 
 
-def copy_object(odb: Any, oid: str, target: str) -> None:
-    """An object, to the file ``target``. What is not the user's says first how large it is."""
+def copy_object(odb: Any, oid: str, target: str, count: Count = lambda size: None) -> None:
+    """An object, to the file ``target``. What is not the user's says first how large it is.
+
+    ``count`` is told of so many more bytes, again and again: of as many as there are in the end.
+    """
     source = odb.oid_to_path(oid)
-    if not is_foreign(odb.fs):
-        odb.fs.get_file(source, target)
-        return
-    size = odb.fs.size(source)
-    if size is None or size > shutil.disk_usage(os.path.dirname(target)).free:
+    size = odb.fs.size(source) if is_foreign(odb.fs) else math.inf
+    if size is None or math.inf > size > shutil.disk_usage(os.path.dirname(target)).free:
         raise ValueError(f"it may be too large for this disk ({size} bytes)")
-    odb.fs.get_file(source, target, callback=_limit(size))
+    counted = _counter(count, size)
+    odb.fs.get_file(source, target, callback=counted)
+    count(os.path.getsize(target) - counted.value)  # a small file, or a link, is not counted
 
 
 def _read_object(odb: Any, oid: str) -> bytes:
@@ -121,16 +125,17 @@ def _read_object(odb: Any, oid: str) -> bytes:
         return Path(folder, "object").read_bytes()
 
 
-def _limit(size: int) -> Any:
-    """Stops where more comes than was said."""
+def _counter(count: Count, size: float) -> Any:
+    """Counts what comes, and stops where that is more than ``size``, which was said."""
 
-    class Limit(api.Callback):  # type: ignore[misc, unused-ignore]
+    class Counter(api.Callback):  # type: ignore[misc, unused-ignore]
         def relative_update(self, inc: int = 1) -> None:
             super().relative_update(inc)
+            count(inc)
             if self.value > size:
                 raise ValueError(f"it is larger than the {size} bytes that its server said")
 
-    return Limit()
+    return Counter()
 
 
 def read_listing_anywhere(

@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlflow_dvc.dvc_backend import api
-from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error
+from mlflow_dvc.dvc_backend.child_process import call_dvc, describe_dvc_error, finish_first
 from mlflow_dvc.dvc_backend.readonly_repo import open_read_only
 from mlflow_dvc.dvc_backend.storage.needed_objects import FOLDER, NeededObjects, StoreScope
 from mlflow_dvc.dvc_backend.storage.stores import existing_hashes
+from mlflow_dvc.progress import Work
 
 _MAX_SECONDS = 7 * 24 * 3600.0
 _CHUNK = 1000  # objects that a store is asked to remove together
+_KEPT = "those are gone, all else is still there; the same command goes on"
 
 
 @dataclass(frozen=True)
@@ -179,13 +181,22 @@ def run_remove(search: Mapping[str, Any], listed: Mapping[str, Sequence[str]]) -
             for name, odb in asked.stores(repo)
         ]
         removed, faults = {}, []
-        for name, odb, oids in found:
-            try:
-                for count in _remove(odb, oids):
-                    removed[name] = count
-            except Exception as error:
-                faults.append(f"{name}: {describe_dvc_error(error)}")
+        with _removal([(odb, oids) for _, odb, oids in found]) as work:
+            for name, odb, oids in found:
+                try:
+                    for count in _remove(odb, oids, work):
+                        removed[name] = count
+                except Exception as error:
+                    faults.append(f"{name}: {describe_dvc_error(error)}")
         return {"removed": removed, "faults": faults}
+
+
+def _removal(places: Sequence[tuple[Any, Sequence[str]]]) -> Work:
+    """Of so many bytes, where the size of every object is known."""
+    sizes = [_size(odb, oid) for odb, oids in places for oid in oids]
+    known = [size for size in sizes if size is not None]
+    bytes_total = sum(known) if len(known) == len(sizes) else None
+    return Work("removing", "objects", len(sizes), bytes_total, _KEPT)
 
 
 def _elsewhere(stores: Iterable[tuple[str, Any]], lost: set[str]) -> dict[str, str]:
@@ -205,23 +216,31 @@ def _size(odb: Any, oid: str) -> int | None:
         return None
 
 
-def _remove(odb: Any, oids: Sequence[str]) -> Iterator[int]:
+def _remove(odb: Any, oids: Sequence[str], work: Work) -> Iterator[int]:
     """How many are gone, again and again.
 
     Listings first: a folder without all of its files is worse than none.
     """
+    chunk = 1 if odb.fs.protocol == "local" else _CHUNK
     ordered = sorted(oids, key=lambda oid: not oid.endswith(FOLDER))
     if ordered:
         api.get_index(odb).clear()  # what DVC remembers of a remote
-    for start in range(0, len(ordered), _CHUNK):
-        some = ordered[start : start + _CHUNK]
-        for oid in some:
-            if oid.endswith(FOLDER):
-                odb._remove_unpacked_dir(oid)
-        paths = [odb.oid_to_path(oid) for oid in some]
-        try:
-            odb.fs.remove(paths)
-        except FileNotFoundError:  # somebody else removes there too
-            for path in filter(odb.fs.exists, paths):
-                odb.fs.remove(path)
+    for start in range(0, len(ordered), chunk):
+        some = ordered[start : start + chunk]
+        size = sum(_size(odb, oid) or 0 for oid in some)
+        with finish_first():
+            _remove_together(odb, some)
+            work.advance(len(some), size)
         yield start + len(some)
+
+
+def _remove_together(odb: Any, oids: Sequence[str]) -> None:
+    for oid in oids:
+        if oid.endswith(FOLDER):
+            odb._remove_unpacked_dir(oid)
+    paths = [odb.oid_to_path(oid) for oid in oids]
+    try:
+        odb.fs.remove(paths)
+    except FileNotFoundError:  # somebody else removes there too
+        for path in filter(odb.fs.exists, paths):
+            odb.fs.remove(path)

@@ -11,6 +11,7 @@ from mlflow_dvc.capture.committed_project import CommittedProject
 from mlflow_dvc.capture.workspace import read_project
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.git.repository import GitError, Repository
+from mlflow_dvc.progress import Work
 from mlflow_dvc.project import Project, find_project
 from mlflow_dvc.recall.backfill.candidate import commit_of, judge_tags, result_of
 from mlflow_dvc.recall.backfill.reconstruction import Reconstruction
@@ -87,8 +88,15 @@ class Backfill:
         self._dry_run = dry_run
 
     def __iter__(self) -> Iterator[BackfillResult]:
-        with tracking.one_client(self._uri):
-            yield from self._results()
+        doing = "reading commits" if self._dry_run else "writing records"
+        kept = "" if self._dry_run else "what is written stays, and the same command goes on"
+        with (
+            Work(doing, "runs", self.total, kept=kept) as work,
+            tracking.one_client(self._uri),
+        ):
+            for result in self._results():
+                work.advance()
+                yield result
 
     def _results(self) -> Iterator[BackfillResult]:
         """Those first of which tags say all; then commit by commit, each read once."""

@@ -26,7 +26,7 @@ from mlflow_dvc.project import find_dvc_root, find_project
 from mlflow_dvc.recall.gc.kept import find_kept
 from mlflow_dvc.recall.gc.losses import Loss, find_losses, moved_lines, warnings_of
 from mlflow_dvc.recall.gc.needed import find_needed
-from mlflow_dvc.recall.gc.needs import Count, DataUser, find_users
+from mlflow_dvc.recall.gc.needs import DataUser, find_users
 from mlflow_dvc.secrets.urls import public_url
 
 EVERYTHING = CommitScope(all_commits=True, all_experiments=True)
@@ -108,11 +108,11 @@ def gc(  # noqa: PLR0913 - the command has these options
     return GcResult(plan, {}) if dry_run or plan.is_empty else execute_gc(request, plan)
 
 
-def plan_gc(request: GcRequest, count: Count = lambda done, total: None) -> GcPlan:
-    """What would be removed. ``count`` is called with how many runs were read."""
+def plan_gc(request: GcRequest) -> GcPlan:
+    """What would be removed."""
     root = _root(request.project)
     server = public_url(tracking.uri(request.tracking_uri))
-    users, kept = _find_users(request, server, count)
+    users, kept = _find_users(request, server)
     ids = {user.id for user in kept}
     lost = [user for user in users if user.id not in ids]
     stores = _absolute(request.stores)
@@ -134,7 +134,7 @@ def plan_gc(request: GcRequest, count: Count = lambda done, total: None) -> GcPl
 def execute_gc(request: GcRequest, plan: GcPlan) -> GcResult:
     """Remove what ``plan`` lists, less what has come to be needed since."""
     stores = _absolute(request.stores)
-    _, kept = _find_users(request, plan.server, lambda done, total: None)
+    _, kept = _find_users(request, plan.server)
     needed = plan.needed | find_needed((plan.root, *stores.projects), request.commits, kept)
     removed, faults = _asked(
         lambda: remove_unneeded(plan.root, request.commits, stores, needed, plan.stores)
@@ -149,11 +149,9 @@ def _root(project: str | None) -> str:
     return found.dvc_root
 
 
-def _find_users(
-    request: GcRequest, server: str, count: Count
-) -> tuple[list[DataUser], list[DataUser]]:
+def _find_users(request: GcRequest, server: str) -> tuple[list[DataUser], list[DataUser]]:
     """All, and those that keep their data. Raises :class:`NothingRecordedError` for none."""
-    users = find_users(request.tracking_uri, count)
+    users = find_users(request.tracking_uri)
     if not users:
         raise NothingRecordedError(
             f"no run on {server} names any data, so that none would be kept",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc import tracking
 from mlflow_dvc.errors import MlflowDvcError
+from mlflow_dvc.progress import Work
 from mlflow_dvc.recall.run_batches import ask_each
 from mlflow_dvc.recall.stored_record import run_holding_record
 from mlflow_dvc.snapshot import Snapshot
@@ -16,7 +17,6 @@ from mlflow_dvc.snapshot import Snapshot
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-Count = Callable[[int, int | None], None]
 _BATCH_RUNS = 200
 
 
@@ -38,19 +38,22 @@ class DataUser:
     damage: tuple[str, ...] = ()
 
 
-def find_users(tracking_uri: str | None, count: Count) -> list[DataUser]:
+def find_users(tracking_uri: str | None) -> list[DataUser]:
     """All runs and models of the server with a record, the deleted ones too.
 
-    ``count`` is called with how many are known. Raises TrackingUnavailableError where a record
-    cannot be had, and MlflowDvcError where what a run needs cannot be told.
+    Raises TrackingUnavailableError where a record cannot be had, and MlflowDvcError where what a
+    run needs cannot be told.
     """
     found: list[DataUser] = []
-    with tracking.one_client(tracking_uri):
+    with (
+        Work("reading the records of runs", "runs") as work,
+        tracking.one_client(tracking_uri),
+    ):
         runs = tracking.all_runs(tracking_uri)
         users = ask_each(runs, lambda run: _user_of_run(run, tracking_uri), _BATCH_RUNS)
         for _, user in users:
             found.append(user)
-            count(len(found), None)
+            work.advance()
         found += _models({user.id for user in found}, tracking_uri)
     return [user for user in found if user.needs]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.git.repository import GitError, full_sha_or_none
+from mlflow_dvc.progress import Work
 from mlflow_dvc.recall.locate import ProjectLocation, locate_project
 from mlflow_dvc.recall.restore.code import restore_code
 from mlflow_dvc.recall.restore.data import restore_data, restore_dvc_files
@@ -94,9 +95,11 @@ def _refuse_without_commit(run: StoredRecord) -> None:
 
 def _steps(target: RestoreTarget, outputs: bool) -> Iterator[Check]:
     """What is in the tree already from an attempt before is left as it is."""
-    yield from target.run_step("code", lambda: restore_code(target))
+    with Work("bringing the code back", "", kept=target.half_done):
+        yield from target.run_step("code", lambda: restore_code(target))
+        if target.dvc_root is not None:
+            yield from target.run_step("files", lambda: restore_dvc_files(target))
     if target.dvc_root is not None:
-        yield from target.run_step("files", lambda: restore_dvc_files(target))
         yield from restore_data(target, outputs=outputs)
     elif target.run.snapshot.root is not None:
         yield Check("file", target.run.snapshot.root, "TAMPERED", "it leads out of the tree")

@@ -113,7 +113,7 @@ def restore_data(target: RestoreTarget, *, outputs: bool) -> Iterator[Check]:
         else:
             orders.append(_order(target, entry, where))
     here = target.location
-    answer = fetch_all(root, here.dvc_root, here.own_root, orders)
+    answer = fetch_all(root, here.dvc_root, here.own_root, orders, target.half_done)
     for order, tried in zip(orders, answer, strict=True):
         if tried is None:
             yield Check("data", order.path, "PASS")
@@ -124,7 +124,7 @@ def restore_data(target: RestoreTarget, *, outputs: bool) -> Iterator[Check]:
 
 def _order(target: RestoreTarget, entry: DataEntry, where: str) -> FetchOrder:
     origin = import_source(target.run, entry) or _origin_of_today(target, entry)
-    return FetchOrder(entry.path, entry.algorithm, entry.hash or "", where, origin)
+    return FetchOrder(entry.path, entry.algorithm, entry.hash or "", where, origin, entry.size)
 
 
 def _origin_of_today(target: RestoreTarget, entry: DataEntry) -> Origin | None:

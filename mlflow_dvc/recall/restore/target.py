@@ -49,6 +49,11 @@ class RestoreTarget:
         git = self.run.snapshot.git
         return git is not None and (git.sha or "") == self.sha
 
+    @property
+    def half_done(self) -> str:
+        """What is said when it is interrupted."""
+        return f"{self.directory} is half done, and the same command goes on"
+
     @cached_property
     def repository(self) -> Repository:
         return Repository(self.directory, self.location.own)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mlflow_dvc import tracking
 from mlflow_dvc.errors import TrackingUnavailableError, UnreadableRecordError
 from mlflow_dvc.git.run import GitAnswers, keep_answers
+from mlflow_dvc.progress import Work
 from mlflow_dvc.recall.locate import CommitCopies, ProjectLocation, locate_project
 from mlflow_dvc.recall.lock_memory import LockMemory
 from mlflow_dvc.recall.stored_record import StoredRecord, load_record_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # The first answers come soon; later ones wait for the stores, which like to be asked for many.
 _TOGETHER = (20, 200)
 _MAX_AHEAD, _PAGE = 10_000, 1000
+_Loaded = tuple[StoredRecord, ProjectLocation] | VerifyResult
 
 
 class Verification:
@@ -53,16 +55,22 @@ class Verification:
         self._answers = GitAnswers()
 
     def __iter__(self) -> Iterator[VerifyResult]:
-        found = self._results()
-        return self._file.keep(found) if self._file else found
+        kept = "the same command goes on" if self._file else ""
+        with Work("checking runs", "runs", kept=kept) as work:
+            found = self._results()
+            for one in self._file.keep(found) if self._file else found:
+                work.advance()
+                work.expect(self.total)
+                yield one
 
     def _results(self) -> Iterator[VerifyResult]:
         with ExitStack() as stack:
             copies = CommitCopies(stack)
             for some in self._chunks():
                 with keep_answers(self._answers), tracking.one_client(self._tracking_uri):
-                    results = self._judge_all(some, copies)
-                yield from results
+                    loaded = self._load_all(some, copies)
+                for one in loaded:
+                    yield self._judge(one, copies)
 
     def _chunks(self) -> Iterator[list[Run | VerifyResult]]:
         """A few runs each, while the server is asked for more ahead: how many, is soon known."""
@@ -79,18 +87,17 @@ class Verification:
                 return
             yield [ahead.popleft() for _ in range(min(size, len(ahead)))]
 
-    def _judge_all(
-        self, runs: Sequence[Run | VerifyResult], copies: CommitCopies
-    ) -> list[VerifyResult]:
-        found = [self._load(run, copies) for run in runs]
+    def _load_all(self, runs: Sequence[Run | VerifyResult], copies: CommitCopies) -> list[_Loaded]:
+        """What the server has of these runs; the stores are asked for all of their data."""
+        found = []
+        with Work("reading records", "runs", len(runs)) as work:
+            for run in runs:
+                found.append(self._load(run, copies))
+                work.advance()
         self._stores.ask([one for one in found if not isinstance(one, VerifyResult)])
-        return [
-            one if isinstance(one, VerifyResult) else self._judge(*one, copies) for one in found
-        ]
+        return found
 
-    def _load(
-        self, run: Run | VerifyResult, copies: CommitCopies
-    ) -> tuple[StoredRecord, ProjectLocation] | VerifyResult:
+    def _load(self, run: Run | VerifyResult, copies: CommitCopies) -> _Loaded:
         if isinstance(run, VerifyResult):
             return run
         run_id, name = run.info.run_id, run.info.run_name or ""
@@ -107,9 +114,11 @@ class Verification:
             location = copies.clone(record, location)
         return fill_withheld(record, location.repository), location
 
-    def _judge(
-        self, run: StoredRecord, location: ProjectLocation, copies: CommitCopies
-    ) -> VerifyResult:
+    def _judge(self, loaded: _Loaded, copies: CommitCopies) -> VerifyResult:
+        if isinstance(loaded, VerifyResult):
+            return loaded
+        run, location = loaded
         stores = self._stores.answer(location)
-        checks = check_run(run, location, stores, self._memory, copies)
+        with keep_answers(self._answers):
+            checks = tuple(check_run(run, location, stores, self._memory, copies))
         return VerifyResult.of(run.run_id, run.name, *checks)
