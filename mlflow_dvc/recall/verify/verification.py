@@ -57,16 +57,16 @@ class Verification:
     def __iter__(self) -> Iterator[VerifyResult]:
         kept = "the same command goes on" if self._file else ""
         with Work("checking runs", "runs", kept=kept) as work:
-            found = self._results()
+            found = self._results(work)
             for one in self._file.keep(found) if self._file else found:
                 work.advance()
-                work.expect(self.total)
                 yield one
 
-    def _results(self) -> Iterator[VerifyResult]:
+    def _results(self, work: Work) -> Iterator[VerifyResult]:
         with ExitStack() as stack:
             copies = CommitCopies(stack)
             for some in self._chunks():
+                work.expect(self.total)
                 with keep_answers(self._answers), tracking.one_client(self._tracking_uri):
                     loaded = self._load_all(some, copies)
                 for one in loaded:
