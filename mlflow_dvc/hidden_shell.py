@@ -141,11 +141,13 @@ def _run_hidden(command: str) -> None:
     function = ctypes.cast(libc.system, ctypes.c_void_p)
     with mmap.mmap(-1, _STACK_BYTES, flags=mmap.MAP_PRIVATE) as memory:
         stack = ctypes.c_char.from_buffer(memory)
-        top = (ctypes.addressof(stack) + _STACK_BYTES) & ~15
-        with _without_sigchld():
-            address = ctypes.addressof(argument)
-            pid = libc.clone(function, top, _CLONE_VM | _CLONE_VFORK, address)
-        del stack
+        try:
+            top = (ctypes.addressof(stack) + _STACK_BYTES) & ~15
+            with _without_sigchld():
+                address = ctypes.addressof(argument)
+                pid = libc.clone(function, top, _CLONE_VM | _CLONE_VFORK, address)
+        finally:  # Ctrl-C too: the memory is not closed while something points to it
+            del stack
     if pid > 0:
         with suppress(ChildProcessError):
             os.waitpid(pid, _WCLONE)

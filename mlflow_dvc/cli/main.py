@@ -77,6 +77,9 @@ def cli() -> None:
     Nothing needs to be called for runs to be recorded: that happens by itself wherever this package
     is installed beside MLflow. MLFLOW_DVC_ENABLED=0 turns it off.
 
+    On a terminal, long work shows how much of it is done, and the time left. Ctrl-C keeps what is
+    done, and says what that is.
+
     Exit codes: 0 yes, 1 no, 2 could not answer, 3 there was nothing to judge, 130 interrupted.
     """
 

@@ -38,7 +38,7 @@ def restore(  # noqa: PLR0913, PLR0917
 
     Into a work tree of this repository if RUN is of it, else into a clone of RUN's remote. Nothing
     that exists is overwritten, and nothing of RUN is executed. An interrupted restore continues
-    when it is called again. Exits with 1 when what lies there is not what RUN saw, and says where.
+    when it is called again, and downloads nothing twice. Exits with 1 when what lies there is not what RUN saw, and says where.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import restore as render
