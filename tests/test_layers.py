@@ -250,7 +250,7 @@ STARTS = {
     "recall.reproduce": {"run"},
     "cli.demo_story": {"Popen", "run"},
     "scratch_folder": {"mkdtemp"},
-    "dvc_backend.storage.fetch": {"mkdtemp"},  # it stays: the user gets its path
+    "dvc_backend.storage.unfinished": {"mkdtemp"},  # it stays: the user gets its path
 }
 
 

@@ -81,8 +81,8 @@ def gc(  # noqa: PLR0913, PLR0917 - one for each option
     Every hash that a record names is needed, with all files of its folder, whatever became of the
     run's branch. Of git, the work tree, all commits and all experiments are kept, or what the
     options of `dvc gc` say. Lists first what goes, and which of the other runs would lose it; then
-    asks. Where anything that is needed cannot be told, nothing is removed. When interrupted, it says what
-    is gone.
+    asks. Where anything that is needed cannot be told, nothing is removed. When interrupted, it
+    says what is gone.
     Exits with 1 when the answer was no, with 3 when no run would be kept.
     """
     from mlflow_dvc.cli import terminal

@@ -37,8 +37,9 @@ def restore(  # noqa: PLR0913, PLR0917
     """Bring RUN back: its commit and patch, its dvc.lock and parameters, its data by hash.
 
     Into a work tree of this repository if RUN is of it, else into a clone of RUN's remote. Nothing
-    that exists is overwritten, and nothing of RUN is executed. An interrupted restore continues
-    when it is called again, and downloads nothing twice. Exits with 1 when what lies there is not what RUN saw, and says where.
+    that exists is overwritten, and nothing of RUN is executed. An interrupted restore keeps what it
+    has, and continues when it is called again. Exits with 1 when what lies there is not what RUN
+    saw, and says where.
     """
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import restore as render
