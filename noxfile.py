@@ -76,6 +76,12 @@ def libraries(session: nox.Session) -> None:
     steps(session, "libraries")
 
 
+@nox.session
+def slim(session: nox.Session) -> None:
+    """Runs and commands where neither DVC nor all of MLflow is installed."""
+    steps(session, "slim")
+
+
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """The README's first command, in a fresh clone."""

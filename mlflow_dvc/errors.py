@@ -203,6 +203,14 @@ class DvcUnavailableError(MlflowDvcError, OSError):
         self.reason = reason
 
 
+class DvcNotInstalledError(DvcUnavailableError):
+    """This environment has no DVC, as an image that only records runs."""
+
+    def __init__(self) -> None:
+        MlflowDvcError.__init__(self, "DVC is not installed here", "Install it: pip install dvc")
+        self.reason = self.problem
+
+
 class NothingRecordedError(MlflowDvcError):
     """There is no run, or no record, that an answer could be about."""
 

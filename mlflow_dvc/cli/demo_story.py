@@ -11,6 +11,7 @@ import time
 import webbrowser
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -34,6 +35,8 @@ knows of mlflow-dvc. Then both runs are found by the data that they saw.
 _MAX_TAIL_LINES = 15
 _UP_SECONDS = 120  # that MLflow takes to start, at most
 _SHORT_HASH_DIGITS = 8
+# What an image that only records runs has not, in words of `import`.
+_NEEDED = ("dvc", "sqlalchemy", "pandas", "sklearn")
 
 
 def run_demo(directory: str, output: DemoOutput, *, opens: bool = False) -> None:
@@ -43,6 +46,11 @@ def run_demo(directory: str, output: DemoOutput, *, opens: bool = False) -> None
 
     Raises :class:`~mlflow_dvc.MlflowDvcError` with the output of the command that failed.
     """
+    if lacking := [name for name in _NEEDED if find_spec(name) is None]:
+        raise MlflowDvcError(
+            f"{lacking[0]}, which the demo works with, is not installed here",
+            "Install it: pip install mlflow-dvc",
+        )
     stage = _Stage(_empty(directory), output)
     output.say(_OPENING)
     stage.lay_out()

@@ -16,6 +16,9 @@ from mlflow_dvc.cli.options import INTERRUPTED, NO_ANSWER, SECTIONS, common_opti
 from mlflow_dvc.errors import MlflowDvcError
 from mlflow_dvc.visible_text import escape_hidden
 
+# What is installed by another name than it is imported by.
+_PACKAGES = {"detect_secrets": "detect-secrets", "dvc_data": "dvc-data", "yaml": "PyYAML"}
+
 
 class _Refused(click.ClickException):
     exit_code = NO_ANSWER
@@ -30,6 +33,12 @@ def _refusal(message: str) -> _Refused:
     if terminal.is_verbose:
         traceback.print_exc()
     return _Refused(message)
+
+
+def _missing_package(error: ModuleNotFoundError) -> str | None:
+    """The package to install, as an image without all of our requirements lacks one; else None."""
+    top = (error.name or "").partition(".")[0]
+    return None if top in ("", "mlflow_dvc") else _PACKAGES.get(top, top)
 
 
 class _Group(click.Group):
@@ -63,6 +72,9 @@ class _Group(click.Group):
         except OSError as error:  # a file, git or the network
             raise _refusal(f"{error or type(error).__name__}") from error
         except Exception as error:  # a fault of ours is no "no"
+            if isinstance(error, ModuleNotFoundError) and (package := _missing_package(error)):
+                said = f"{package} is not installed here.\nInstall it: pip install {package}"
+                raise _refusal(said) from error
             traceback.print_exc()
             raise _Refused(f"{type(error).__name__}, see above") from error
 

@@ -9,7 +9,13 @@ from contextlib import nullcontext
 from importlib import import_module
 
 from mlflow_dvc.dvc_backend import child_process
-from mlflow_dvc.dvc_backend.api import HOST_CHANGED, HostChangedError, require
+from mlflow_dvc.dvc_backend.api import (
+    HOST_CHANGED,
+    NOT_INSTALLED,
+    HostChangedError,
+    is_installed,
+    require,
+)
 from mlflow_dvc.dvc_backend.child_process import OUT_OF_TIME, TASK_FAILED, describe_dvc_error
 
 
@@ -21,6 +27,8 @@ def main() -> int:
         signal.signal(signal.SIGXCPU, lambda *_: sys.exit(OUT_OF_TIME))
     if "idle" in modes and hasattr(os, "nice"):  # not on Windows
         os.nice(19)
+    if not is_installed():
+        sys.exit(NOT_INSTALLED)
     child_process.asker = child_process.Asker(int(sys.argv[2]))
     if "called" in modes:
         child_process.end_with_asker()

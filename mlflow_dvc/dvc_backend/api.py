@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from dis import get_instructions
 from importlib import import_module
+from importlib.util import find_spec
 from types import CodeType
 from typing import Any, TypeVar
 
@@ -144,7 +145,8 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-HOST_CHANGED = 3  # the exit code of a process whose DVC lacks what its task needs
+# Exit codes: the DVC of a process lacks what its task needs; there is none in its environment.
+HOST_CHANGED, NOT_INSTALLED = 3, 6
 
 
 class HostChangedError(Exception):
@@ -168,6 +170,12 @@ def task(*features: str) -> Callable[[F], F]:
         return work
 
     return mark
+
+
+def is_installed() -> bool:
+    """Whether this environment has DVC; a folder of that name on the path is none."""
+    found = find_spec("dvc")
+    return found is not None and found.origin is not None
 
 
 def require(*features: str) -> None:

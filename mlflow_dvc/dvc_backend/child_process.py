@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from mlflow_dvc.dvc_backend.api import HOST_CHANGED
-from mlflow_dvc.errors import DvcUnavailableError
+from mlflow_dvc.dvc_backend.api import HOST_CHANGED, NOT_INSTALLED
+from mlflow_dvc.errors import DvcNotInstalledError, DvcUnavailableError
 from mlflow_dvc.observe import own_reads
 from mlflow_dvc.process import start_process
 from mlflow_dvc.program import open_memory, python_program
@@ -79,6 +79,8 @@ class DvcProcess:
         own_reads.take(self)
         with self._answer:
             self._answer.seek(self._noted)
+            if code == NOT_INSTALLED:
+                raise DvcNotInstalledError
             if code == OUT_OF_TIME:
                 raise DvcUnavailableError("it needs more time than other people's input may take")
             if code not in (0, HOST_CHANGED, TASK_FAILED):

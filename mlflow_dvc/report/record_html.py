@@ -35,15 +35,7 @@ def _parts(snapshot: Snapshot, texts: Mapping[str, str]) -> Iterator[str]:
     yield from head("Code and data")
     yield "<h1>Code and data of this run</h1>"
     yield facts_table([*code_facts(snapshot.git), *data_facts(snapshot)])
-    drawing = drawing_of(snapshot)
-    if drawing.boxes:
-        yield '<h2 id="pipeline">Pipeline</h2>'
-        yield '<div class="wide" tabindex="0" role="region" aria-labelledby="pipeline">'
-        count = sum(box.kind == "stage" for box, _, _ in drawing.boxes)
-        yield from svg(drawing, f"{count} stages from left to right; the tables say the same")
-        yield "</div>"
-        if drawing.left_out:
-            yield f"<p>{drawing.left_out} more are not drawn.</p>"
+    yield from _pipeline(snapshot)
     makers = maker_names(snapshot)
     yield from _table(deps_title(snapshot), snapshot.deps, makers)
     yield from _table(data_title(snapshot), snapshot.data, makers)
@@ -54,6 +46,22 @@ def _parts(snapshot: Snapshot, texts: Mapping[str, str]) -> Iterator[str]:
         yield from _lines(text, as_patch=name.endswith(".patch"))
         yield "</pre></div>"
     yield FOOT
+
+
+def _pipeline(snapshot: Snapshot) -> Iterator[str]:
+    try:
+        drawing = drawing_of(snapshot)
+    except ModuleNotFoundError as error:  # in an image without it the tables say the same
+        yield f"<p>The pipeline is not drawn: {safe(str(error.name))} was not installed.</p>"
+        return
+    if drawing.boxes:
+        yield '<h2 id="pipeline">Pipeline</h2>'
+        yield '<div class="wide" tabindex="0" role="region" aria-labelledby="pipeline">'
+        count = sum(box.kind == "stage" for box, _, _ in drawing.boxes)
+        yield from svg(drawing, f"{count} stages from left to right; the tables say the same")
+        yield "</div>"
+        if drawing.left_out:
+            yield f"<p>{drawing.left_out} more are not drawn.</p>"
 
 
 def _table(title: str, entries: tuple[DataEntry, ...], makers: Mapping[str, str]) -> Iterator[str]:

@@ -20,12 +20,14 @@ from mlflow_dvc.process import start_process
 from mlflow_dvc.program import open_memory, python_program
 
 MAX_SEARCH_SECONDS = 20.0
+NOT_INSTALLED = 6  # the exit code of the process that searches, where there are no rules
 HIDDEN = "***"
 HOLDS_KEY = "it holds a private key"
 HOLDS_CREDENTIALS = "it holds credentials"
 _KIND = "secrets"  # of what a process keeps for the next: that nothing was found
 _FAILED = "it could not be searched for credentials: {}"
 _TOO_LONG = "it could not be searched for credentials within {:g} s"
+_NOT_INSTALLED = _FAILED.format("detect-secrets is not installed here")
 _ENDED = _FAILED.format("the search ended with the exit code {}")
 _MAX_REMEMBERED = 2000
 # Of this length and kind a value is a secret wherever else it stands.
@@ -135,6 +137,8 @@ def _run(question: IO[bytes], answer: IO[bytes], seconds: float) -> str:
         return _FAILED.format(error)
     try:
         code = process.wait(seconds)
+        if code == NOT_INSTALLED:
+            return _NOT_INSTALLED
         return _TOO_LONG.format(seconds) if code is None else _ENDED.format(code)
     except OSError as error:
         return _FAILED.format(error)

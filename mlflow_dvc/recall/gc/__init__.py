@@ -17,6 +17,7 @@ from mlflow_dvc.dvc_backend.storage.unneeded import (
     remove_unneeded,
 )
 from mlflow_dvc.errors import (
+    DvcNotInstalledError,
     DvcUnavailableError,
     MlflowDvcError,
     NoDvcProjectError,
@@ -180,6 +181,8 @@ def _absolute(stores: StoreScope) -> StoreScope:
 def _asked(ask: Callable[[], T]) -> T:
     try:
         return ask()
+    except DvcNotInstalledError as error:
+        raise MlflowDvcError(f"nothing was removed: {error.reason}", error.remedy) from error
     except DvcUnavailableError as error:
         raise MlflowDvcError(
             f"nothing was removed: {error.reason}", "Mend that, and call it again"
