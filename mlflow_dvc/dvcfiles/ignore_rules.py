@@ -26,6 +26,8 @@ _SIMPLE = re.compile(
 # `!dir/**` includes the content of dir again; pathspec includes dir as well, git does not.
 _CONTENT = re.compile(r"^(!.*[^/*])/\*\*(?= *$)")
 
+_DIR_MARK = "ps_d"  # the group of pathspec's expressions that is the slash behind a directory
+
 
 @dataclass(frozen=True)
 class _Inside:
@@ -56,9 +58,9 @@ class _Rules:
         self._endings: list[tuple[str, bool]] = []
         self._others: list[str] = []
         # Where a line shows again what another one hides, their order counts.
-        ordered = any(line.startswith("!") for line in lines)
+        self._is_ordered = any(line.startswith("!") for line in lines)
         for line in lines:
-            simple = None if ordered else _SIMPLE.fullmatch(line)
+            simple = None if self._is_ordered else _SIMPLE.fullmatch(line)
             if simple is None:
                 self._others.append(_CONTENT.sub(r"\1/**/*", line))
                 continue
@@ -76,6 +78,9 @@ class _Rules:
         if any(is_dir == kind and name.endswith(ending) for ending, kind in self._endings):
             return True
         spec = self._other_spec
+        if spec and is_dir and self._is_ordered:
+            about = (one for one in reversed(list(spec.patterns)) if _is_about(one, path))
+            return next((one.include for one in about if one.include is not None), None)
         return spec.check_file(path + "/" if is_dir else path).include if spec else None
 
     def by_dvc(self, name: str, *, is_dir: bool) -> bool | None:
@@ -224,6 +229,24 @@ def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> _Rules | None:
     lines = [re.sub(r"^(!?)( )", r"\1[\2]", line) for line in lines]
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     return _Rules(lines) if lines else None
+
+
+def _is_about(pattern: pathspec.Pattern, directory: str) -> bool:
+    """Whether a pattern matches the directory itself, and not what it holds or one above it.
+
+    pathspec asks about files: to it ``*`` counts more than a later ``!*/``, and ``data/**`` is
+    about ``data/`` as well.
+    """
+    regex, text = getattr(pattern, "regex", None), str(getattr(pattern, "pattern", ""))
+    if regex is None:
+        return False
+    name = directory + "/" if text.rstrip(" ").endswith("/") else directory
+    if _DIR_MARK not in regex.groupindex:
+        return regex.search(name) is not None
+    # `data/**/` is about every directory below `data`, and its expression ends behind `data/`.
+    is_deep = text.rstrip("/ ").endswith("/**")
+    marks = {found.start(_DIR_MARK) for found in regex.finditer(name)}
+    return -1 in marks or any((mark < len(directory)) is is_deep for mark in marks)
 
 
 def _inside(line: str) -> _Inside | None:

@@ -33,7 +33,7 @@ LINES = st.one_of(
 def test_as_pathspec(lines: list[str], path: str, is_dir: bool):
     """Of a path that lies in no hidden folder, each file of rules says what pathspec says."""
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
-    if is_dir and any(line.startswith("!") and line.rstrip().endswith("/**") for line in lines):
+    if is_dir and any(line.startswith("!") for line in lines):
         return  # there it is git that counts
     spec = ignore_rules._spec(lines)
     folders = path.split("/")[:-1]
@@ -52,6 +52,9 @@ def test_as_pathspec(lines: list[str], path: str, is_dir: bool):
 )
 @example(["*.log", "!b.log/**"], ["b.log/a"])
 @example([" a"], ["a", " a"])
+@example(["*", "!*/", "!*.dvc"], ["data/data.dvc", "data/a"])
+@example(["data/**", "!data/**/", "!data/**/*.dvc"], ["data/deep/data.dvc", "data/data.dvc"])
+@example(["*", "!data", "a"], ["data/a", "data/deep"])
 @given(st.lists(LINES, min_size=1, max_size=4), st.lists(PATHS, min_size=1, max_size=5))
 def test_as_git(directory: Project, lines: list[str], paths: list[str]):
     """What is hidden is what git hides."""

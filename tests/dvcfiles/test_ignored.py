@@ -33,6 +33,11 @@ IGNORED = {
     "star slash": "*/*\n",
     "inner star": "**/deep/*\n!**/deep/*.dvc\n",
     "negated": "sub/\n!sub/\n",
+    "all but folders": "sub/**\n!sub/**/\n!sub/**/*.dvc\n",
+    "all but rooted folders": "/sub/**\n!/sub/**/\n!/sub/**/*.dvc\n",
+    "content but folders": "sub/*\n!sub/*/\n!sub/*.dvc\n",
+    "allowed alone": "*\n!*/\n!*.dvc\n",
+    "allowed rooted": "/*\n!/sub/\n/sub/*\n!/sub/b.dvc\n!/a.dvc\n!/.dvc\n",
 }
 
 
