@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import forkserver.measured
 import pytest
 
-pytest_plugins = ["servers", "remotes", "hunting", "policies"]
+pytest_plugins = ["servers", "remotes", "hunting", "policies", "defects"]
 
 HOST_PREFIXES = ("MLFLOW_", "DVC_", "GIT_", "CI_", "GITHUB_", "AWS_")
 HOSTS = ("mlflow", "dvc", "dvc-data", "PyYAML", "pathspec")

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from shlex import quote
 
@@ -16,6 +17,15 @@ _MAX_SECONDS = 60
 _DVC_FILES = (":(glob)**/dvc.yaml", ":(glob)**/dvc.lock", ":(glob)**/*.dvc")
 # The description is absent where nothing is checked out.
 _SUBMODULE = re.compile(r"(?P<state>.)[0-9a-f]+ (?P<path>.+?)(?: \([^()]*\))?")
+
+
+@dataclass(frozen=True)
+class IgnoreRule:
+    """A line of a file of ignore rules, which is counted from 1. ``file`` is absolute."""
+
+    file: str
+    line: int
+    pattern: str
 
 
 class GitInspection:
@@ -44,10 +54,17 @@ class GitInspection:
 
     def commit_command(self, path: str) -> str:
         """The commands that commit it, wherever one is."""
-        git = "git"
-        if os.path.realpath(os.curdir) != os.path.realpath(self.root):
-            git = f"git -C {quote(self.root)}"
-        return f"{git} add {quote(path)} && {git} commit"
+        return f"{self._git} add {quote(path)} && {self._git} commit"
+
+    def remove_command(self, path: str) -> str:
+        """The command that removes it, wherever one is, with what git knows of it."""
+        return f"{self._git} rm {quote(path)}"
+
+    @property
+    def _git(self) -> str:
+        if os.path.realpath(os.curdir) == os.path.realpath(self.root):
+            return "git"
+        return f"git -C {quote(self.root)}"
 
     @cached_property
     def is_on_branch(self) -> bool:
@@ -84,6 +101,14 @@ class GitInspection:
         given = "".join(f"{name}\n" for name in asked).encode()
         rows = self._answer("cat-file", "--batch-check=%(objecttype)", given=given).splitlines()
         return {name for name, row in zip(asked, rows, strict=False) if row == b"commit"}
+
+    def ignore_rule(self, path: str) -> IgnoreRule | None:
+        """The one that hides the absolute ``path``, whether or not git tracks it."""
+        words = ("check-ignore", "--verbose", "--no-index", "--stdin", "-z")
+        row = os.fsdecode(self._answer(*words, given=os.fsencode(path) + b"\0")).split("\0")
+        if len(row) < 4 or row[2].startswith("!"):
+            return None
+        return IgnoreRule(os.path.join(self.root, row[0]), int(row[1]), row[2])
 
     def submodules(self) -> list[tuple[str, str]]:
         """Each with git's sign for its state: ``-`` not checked out, ``+`` at another commit."""

@@ -13,6 +13,7 @@ from mlflow_dvc.project import relative
 from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.find_files import LOCK_FILE
 from mlflow_dvc.recall.doctor.finding import Violation
+from mlflow_dvc.recall.doctor.ignore_fix import show_file, show_project
 
 # In the reader's words; `lock-ignored` says it in ours.
 _LOCK_IGNORED = ": git ignores it, and DVC refuses that"
@@ -31,7 +32,7 @@ def unreadable(context: DoctorContext) -> Iterator[Violation]:
 def lock_ignored(context: DoctorContext) -> Iterator[Violation]:
     for pipeline in context.pipelines:
         if context.hidden.hidden_by_git(context.absolute(pipeline.lock)):
-            yield Violation(pipeline.lock, "git ignores it", _without_git_rule(pipeline.lock))
+            yield Violation(pipeline.lock, "git ignores it", show_file(context, pipeline.lock))
 
 
 def lock_uncommitted(context: DoctorContext) -> Iterator[Violation]:
@@ -65,8 +66,8 @@ def dvc_file_hidden(context: DoctorContext) -> Iterator[Violation]:
         return
     hidden = context.hidden
     if hidden.hides_project():
-        fix = "`git check-ignore -v` names the rule: remove it"
-        yield Violation(root, "an ignore rule hides the whole DVC project from DVC", fix)
+        what = "an ignore rule hides the whole DVC project from DVC"
+        yield Violation(root, what, show_project(context))
         return
     known = {source.file for source in context.reading.dvc_files}
     for path in context.dvc_files:
@@ -81,12 +82,12 @@ def dvc_file_hidden(context: DoctorContext) -> Iterator[Violation]:
             continue
         elif folder := hidden.hiding_folder(context.absolute(path)):
             if hidden.hides_file(context.absolute(path)):
-                yield Violation(path, "git ignores it, so DVC does too", _without_git_rule(path))
+                what = "git ignores it, so DVC does too"
             else:
                 what = "git ignores what lies in its folder, so DVC does not look there"
-                yield Violation(path, what, _without_folder_rule(relative(folder, root)))
+            yield Violation(path, what, show_file(context, path, relative(folder, root)))
         elif hidden.hides_file(context.absolute(path)):
-            yield Violation(path, "git ignores it, so DVC does too", _without_git_rule(path))
+            yield Violation(path, "git ignores it, so DVC does too", show_file(context, path))
 
 
 def lock_without_pipeline(context: DoctorContext) -> Iterator[Violation]:
@@ -95,21 +96,18 @@ def lock_without_pipeline(context: DoctorContext) -> Iterator[Violation]:
         if posixpath.basename(path) == LOCK_FILE and not os.path.lexists(
             context.absolute(pipeline)
         ):
-            fix = f"git rm {quote(path)}, or bring its dvc.yaml back"
+            fix = f"{_remove_command(context, path)}, or bring its dvc.yaml back"
             yield Violation(path, "there is no dvc.yaml beside it", fix)
+
+
+def _remove_command(context: DoctorContext, path: str) -> str:
+    where, git = context.absolute(path), context.data
+    name = relative(where, git.root) if git else path
+    if git is None or name not in git.dvc_files:
+        return f"rm {quote(os.path.relpath(where))}"
+    return git.remove_command(name)
 
 
 def is_lock_seen(context: DoctorContext, pipeline: str) -> bool:
     """Whether DVC reads the lock of the dvc.yaml, if there is one."""
     return not context.hidden.hides_file(context.absolute(lock_path(pipeline)))
-
-
-def _without_git_rule(path: str) -> str:
-    return f"Remove the rule that `git check-ignore -v --no-index {quote(path)}` names"
-
-
-def _without_folder_rule(folder: str) -> str:
-    return (
-        f"In .gitignore, name the data in {folder}/ in place of the whole folder: a rule that shows"
-        " some of it again does not count for DVC"
-    )
