@@ -325,3 +325,37 @@ def database_in_project(project, monkeypatch):
 @defect("local-store", "MLFLOW_TRACKING_URI")
 def files_in_project(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (project.root / "mlruns").as_uri())
+
+
+@pytest.fixture
+def at_server(sound: Project, tracking_uri: str) -> Project:
+    """The sound project with an MLflow store that answers, outside of it."""
+    return sound
+
+
+def object_of(store: Path, value: str) -> Path:
+    return store / "files" / "md5" / value[:2] / value[2:]
+
+
+def log(  # noqa: PLR0917 - the facts of a run
+    project: Project,
+    stage: str,
+    seal: str,
+    sha: str = "",
+    status: str = "FINISHED",
+    reads: str | None = None,
+) -> None:
+    """A run with the tags of a record, made where the plugin is off."""
+    import mlflow
+
+    tags = {
+        "dvc.stage": stage,
+        "dvc.seal": seal,
+        "git_sha": sha or project.git("rev-parse", "HEAD"),
+    }
+    if reads is not None:
+        tags |= {"dvc.reads": "observed", "dvc.undeclared": reads}
+    with mlflow_dvc.disabled():
+        client = mlflow.MlflowClient()
+        run = client.create_run(os.environ["MLFLOW_EXPERIMENT_ID"], tags=tags)
+        client.set_terminated(run.info.run_id, status)

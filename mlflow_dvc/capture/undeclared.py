@@ -17,7 +17,7 @@ _MAX_NAMED = 3
 
 def remember_undeclared(root: str, stage: str, paths: Iterable[str]) -> None:
     """For a look at the project later, see :func:`undeclared_warnings`."""
-    before, now = _remembered(root), tuple(paths)
+    before, now = remembered_undeclared(root), tuple(paths)
     if before.get(stage, ()) != now:
         content = json.dumps({**before, stage: now}).encode()
         user_cache.write(_KIND, user_cache.folder_key(root), content)
@@ -25,7 +25,7 @@ def remember_undeclared(root: str, stage: str, paths: Iterable[str]) -> None:
 
 def undeclared_warnings(root: str, stages: Iterable[StageNode]) -> Iterator[str]:
     """One line for each of the ``stages`` that does not declare it by now."""
-    remembered = _remembered(root)
+    remembered = remembered_undeclared(root)
     for stage in stages:
         deps = frozenset(stage.deps)
         paths = [one for one in remembered.get(stage.address, ()) if not lies_in(one, deps)]
@@ -37,7 +37,8 @@ def undeclared_warnings(root: str, stages: Iterable[StageNode]) -> Iterator[str]
             )
 
 
-def _remembered(root: str) -> Mapping[str, tuple[str, ...]]:
+def remembered_undeclared(root: str) -> Mapping[str, tuple[str, ...]]:
+    """By the address of a stage, of those that have run here."""
     content = user_cache.read(_KIND, user_cache.folder_key(root))
     try:
         raw = as_mapping(read_json(content or b"{}"))

@@ -12,6 +12,8 @@ from mlflow_dvc.fingerprint import UnreadableError
 from mlflow_dvc.git.config import read_settings
 from mlflow_dvc.secrets.urls import public_url
 
+CACHE = "cache"
+
 
 @dataclass(frozen=True)
 class Remote:
@@ -57,6 +59,18 @@ def read_remotes(root: str) -> Remotes:
                 elif (setting.section, setting.key) == ("remote", "endpointurl"):
                     endpoints[setting.name] = public_url(setting.value)
     return Remotes({name: _remote(url, endpoints.get(name)) for name, url in urls.items()}, default)
+
+
+def storage_folders(root: str) -> dict[str, str]:
+    """The folders of this machine that DVC keeps data in: of the cache, and of remotes by name."""
+    found = {CACHE: os.path.join(root, ".dvc", "cache")}
+    for path in config_paths(root):
+        with suppress(OSError, UnreadableError):
+            for setting in read_settings(path):
+                if (setting.section, setting.key) == ("cache", "dir"):
+                    found[CACHE] = _url(setting.value, os.path.dirname(path))
+    remotes = read_remotes(root).by_name.items()
+    return {name: one.url for name, one in remotes if os.path.isabs(one.url)} | found
 
 
 def _remote(url: str, endpoint: str | None) -> Remote:

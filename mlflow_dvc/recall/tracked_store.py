@@ -28,5 +28,13 @@ def outputs_at(reading: ProjectReading, paths: Iterable[str]) -> Iterator[DataEn
                 yield out
 
 
+def outputs_around(reading: ProjectReading, path: str) -> Iterator[DataEntry]:
+    """The outputs that are the absolute ``path``, or that it lies in."""
+    place = os.path.realpath(path)
+    for out in outputs_at(reading, [path]):
+        if _holds(os.path.realpath(os.path.join(reading.root, out.path)), place):
+            yield out
+
+
 def _holds(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import PYTHON, Project, both_stores
-from defects import LOCAL, SERVER, Defect, edit, found_in, publish, rules_of
+from defects import LOCAL, SERVER, Defect, edit, found_in, log, object_of, publish, rules_of
 
 import mlflow_dvc
 from mlflow_dvc.recall.doctor import diagnose, undeclared
@@ -262,16 +262,6 @@ def test_supported_range_is_documented():
 # --- what a server or a remote must be asked ---------------------------------------------------
 
 
-@pytest.fixture
-def at_server(sound: Project, tracking_uri: str) -> Project:
-    """The sound project with an MLflow store that answers, outside of it."""
-    return sound
-
-
-def object_of(store: Path, value: str) -> Path:
-    return store / "files" / "md5" / value[:2] / value[2:]
-
-
 @pytest.mark.hosts
 def test_not_pushed(at_server: Project):
     """Data that is in the cache and not on the default remote is told, by its path."""
@@ -366,30 +356,6 @@ def test_store_not_made_yet(sound: Project, tmp_path: Path):
     path = tmp_path / "later.db"
     assert found_in(sound, tracking_uri=f"sqlite:///{path}") == []
     assert not path.exists()
-
-
-def log(  # noqa: PLR0917 - the facts of a run
-    project: Project,
-    stage: str,
-    seal: str,
-    sha: str = "",
-    status: str = "FINISHED",
-    reads: str | None = None,
-) -> None:
-    """A run with the tags of a record, made where the plugin is off."""
-    import mlflow
-
-    tags = {
-        "dvc.stage": stage,
-        "dvc.seal": seal,
-        "git_sha": sha or project.git("rev-parse", "HEAD"),
-    }
-    if reads is not None:
-        tags |= {"dvc.reads": "observed", "dvc.undeclared": reads}
-    with mlflow_dvc.disabled():
-        client = mlflow.MlflowClient()
-        run = client.create_run(os.environ["MLFLOW_EXPERIMENT_ID"], tags=tags)
-        client.set_terminated(run.info.run_id, status)
 
 
 @pytest.mark.hosts
@@ -642,3 +608,25 @@ def test_artifacts_are_an_output(at_server: Project):
     edit(at_server, "dvc.yaml", "outs: [report.txt]", "outs: [report.txt, kept]")
     [finding] = [one for one in found_in(at_server) if one.rule == "artifacts-are-output"]
     assert finding.where == "kept"
+
+
+@pytest.mark.parametrize(
+    ("section", "found"),
+    [
+        ("['remote \"more\"']\n    url = ../store/remote\n", ["store"]),
+        ("['remote \"more\"']\n    url = ../store\n", ["store"]),
+        ("[cache]\n    dir = ../store/cache\n", ["store"]),
+        ("['remote \"more\"']\n    url = ../..\n", []),
+        ("['remote \"more\"']\n    url = s3://store/x\n", []),
+        ("[cache]\n    dir = ../stored\n", []),
+    ],
+)
+def test_storage_is_an_output(sound: Project, section: str, found: list[str]):
+    """The cache or the folder of a remote that is, or lies in, an output is an error; not one
+    around the project, or beside the outputs."""
+    config = (sound.root / ".dvc/config").read_text()
+    sound.write(".dvc/config", f"{config}\n{section}")
+    edit(sound, "dvc.yaml", "outs: [report.txt]", "outs: [report.txt, store]")
+    findings = [one for one in found_in(sound, local=True) if one.rule == "storage-is-output"]
+    assert [one.where for one in findings] == found
+    assert all("output of report" in one.what for one in findings)

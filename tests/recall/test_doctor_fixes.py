@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
+from collections.abc import Callable
 
 import pytest
 import yaml
 from conftest import Project
-from defects import LOCAL, Defect, found_in, publish, rules_of
+from defects import LOCAL, Defect, found_in, log, object_of, publish, rules_of
 
 from mlflow_dvc.recall.doctor import Finding
 
@@ -19,7 +21,7 @@ WORDS = {"URL": "../fixed.git", "NAME": "fixed", "BRANCH": "fixed", "https://...
 
 def commands(fix: str) -> str:
     """The first of the commands that are named, as they would be typed."""
-    command = re.split(r", (?:or|once|then|the) ", fix)[0]
+    command = re.split(r", (?:or|once|then|the|where) ", fix)[0]
     for word, meant in WORDS.items():
         command = command.replace(word, meant)
     return command
@@ -68,8 +70,9 @@ def edit_pipeline(project: Project, fix: str, stage: str) -> None:
     path = project.root / "dvc.yaml"
     raw = yaml.safe_load(path.read_text())
     told = raw["stages"][stage]
-    if found := re.fullmatch(r"Add (.+) to its deps in dvc.yaml", fix):
-        told["deps"].append(found[1])
+    dep = re.compile(r"Add (.+) to its deps in dvc.yaml|Under its deps in dvc.yaml: - (.+)")
+    if found := dep.fullmatch(fix):
+        told["deps"].append(found[1] or found[2])
     elif re.fullmatch(r"List the keys that it reads as its params in dvc.yaml", fix):
         told["params"] = ["lr"]
     elif found := re.fullmatch(r"In dvc.yaml, under its metrics: `- (.+)`", fix):
@@ -92,8 +95,11 @@ def apply(project: Project, finding: Finding, monkeypatch: pytest.MonkeyPatch) -
     fix = finding.fix
     if fix.startswith(("unset ", "export ")):
         change_variable(project, fix, monkeypatch)
-    elif fix.startswith(("git ", "dvc ", "rm ")):
+    elif fix.startswith(("git ", "dvc ", "rm ", "mlflow-dvc ")):
         run_in_shell(project, fix)
+    elif found := re.fullmatch(r"Remove (.+) from remote storage, which .+, then: (.+)", fix):
+        (project.root.parent / "storage" / found[1]).unlink()
+        run_in_shell(project, found[2])
     elif finding.rule in HIDES:
         apply_rule(project, finding)
     elif finding.rule == "dead-lock-entry":
@@ -207,3 +213,87 @@ def apply_rule(project: Project, finding: Finding) -> None:
         edit_dvc_rules(project, finding.fix)
     else:
         edit_rules(project, finding.fix)
+
+
+# --- what a server or a remote must be asked ---------------------------------------------------
+
+
+def not_pushed(project: Project) -> None:
+    object_of(project.root.parent / "storage", project.lock()["models/model.txt"]).unlink()
+
+
+def not_pushed_in_a_folder(project: Project) -> None:
+    listing = object_of(project.root / ".dvc/cache", project.lock()["data/parts"])
+    value = json.loads(listing.read_text())[0]["md5"]
+    object_of(project.root.parent / "storage", value).unlink()
+
+
+def lost(project: Project) -> None:
+    for store in (project.root.parent / "storage", project.root / ".dvc/cache"):
+        object_of(store, project.lock()["models/model.txt"]).unlink()
+
+
+def lost_data(project: Project) -> None:
+    for store in (project.root.parent / "storage", project.root / ".dvc/cache"):
+        object_of(store, hash_of_raw(project)).unlink()
+
+
+def hash_of_raw(project: Project) -> str:
+    [out] = yaml.safe_load((project.root / "data/raw.csv.dvc").read_text())["outs"]
+    return str(out["md5"])
+
+
+def undeclared(project: Project) -> None:
+    log(project, "train", "confirmed", reads="labels.json")
+
+
+def unsealed(project: Project) -> None:
+    project.dvc("repro", "--quiet", "--force", "--single-item", "train")
+    publish(project)
+
+
+def artifacts_in_an_output(project: Project) -> None:
+    import mlflow
+
+    place = (project.root / "kept/art").as_uri()
+    mlflow.MlflowClient().create_experiment("kept", artifact_location=place)
+    project.write("kept/art/x", "x")
+    project.dvc("add", "--quiet", "kept")
+    project.dvc("push", "--quiet")
+    publish(project)
+
+
+def storage_in_an_output(project: Project) -> None:
+    project.write("kept/x", "x")
+    project.dvc("add", "--quiet", "kept")
+    project.dvc("push", "--quiet")
+    project.dvc("remote", "add", "--quiet", "more", "kept/remote")
+    publish(project)
+
+
+ASKING = {
+    "not-pushed": [not_pushed, not_pushed_in_a_folder],
+    "lost": [lost, lost_data],
+    "undeclared-read": [undeclared],
+    "unsealed": [unsealed],
+    "artifacts-are-output": [artifacts_in_an_output],
+    "storage-is-output": [storage_in_an_output],
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "spoil"),
+    [pytest.param(rule, one, id=one.__name__) for rule, rows in ASKING.items() for one in rows],
+)
+def test_fix_at_a_server(
+    rule: str, spoil: Callable[[Project], None], at_server: Project, monkeypatch: pytest.MonkeyPatch
+):
+    """So it is with what a server, a remote or real runs tell."""
+    spoil(at_server)
+    monkeypatch.chdir(at_server.root)
+    [finding] = found_in(at_server)
+    assert finding.rule == rule
+    apply(at_server, finding, monkeypatch)
+    assert rule not in rules_of(found_in(at_server)), finding.fix
+    shows_no_data(at_server)
+    assert "kept/" not in at_server.git("status", "--porcelain")

@@ -442,13 +442,20 @@ def test_undeclared(pipeline: Project, runs: Any, attached: Any):
     assert "read data/raw.csv, labels.json, src/helper.py when it last ran" in warnings()
     said = pipeline.cli("doctor", "--fix")
     assert said.returncode == 0, said.stderr
+    assert pipeline.cli("doctor", "--fix", "--local").stdout == said.stdout
+    found = json.loads(pipeline.cli("doctor", "--local", "--json").stdout)["findings"]
+    assert [one["what"] for one in found if one["rule"] == "undeclared-read"] == [
+        f"its last run on this machine read {path}, which is not among its deps"
+        for path in ("data/raw.csv", "labels.json", "src/helper.py")
+    ]
     pipeline.write("fix.patch", said.stdout)
     pipeline.git("apply", "fix.patch")
     assert not warnings()
     pipeline.commit("declared")
     pipeline.dvc("repro", "train")
     assert "dvc.undeclared" not in runs()[-1].data.tags
-    assert pipeline.cli("doctor", "--fix").returncode == 1
+    for words in ((), ("--local",)):
+        assert pipeline.cli("doctor", "--fix", *words).returncode == 1
 
 
 def test_files_that_git_looks_at(pipeline: Project, runs: Any):

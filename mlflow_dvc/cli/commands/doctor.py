@@ -56,7 +56,7 @@ def doctor(
 
     if fix:
         with terminal.waiting("reading the runs"):
-            text = patch(path, tracking_uri=tracking_uri)
+            text = patch(path, local=options["local"], tracking_uri=tracking_uri)
         click.echo(text, nl=False)
         ctx.exit(YES if text else NO)
     with terminal.waiting("reading the project"):

@@ -22,7 +22,8 @@ class UnpushedOutput:
     """Data of which something is not on its remote, or which nobody has any more.
 
     Of ``files`` many (a folder's listing counts as one), ``absent`` are not on ``remote``, and
-    ``lost`` of these not in the cache either. ``remote`` is None where there is none.
+    ``lost`` of these not in the cache either. ``remote`` is None where there is none. ``listing``
+    is where on it the listing of a folder lies: while it is there, DVC pushes nothing of that.
     """
 
     path: str
@@ -31,6 +32,7 @@ class UnpushedOutput:
     files: int
     absent: int
     lost: int
+    listing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,16 @@ def _find_unpushed(
         if lost or (absent and store is not None):
             path = os.path.relpath(out.fs_path, repo.root_dir).replace(os.sep, "/")
             counts = (len(objects), len(absent), len(lost))
-            found.append(UnpushedOutput(path, out.hash_info.value, remote, *counts))
+            value = out.hash_info.value
+            listing = _place_of(algorithm, value) if value in there - absent else None
+            found.append(UnpushedOutput(path, value, remote, *counts, listing))
     return found
+
+
+def _place_of(algorithm: str, value: str) -> str:
+    """The path of an object below the address of a remote."""
+    folder = "" if algorithm == LEGACY else "files/md5/"
+    return f"{folder}{value[:2]}/{value[2:]}"
 
 
 def _objects(repo: Any, algorithm: str, value: str) -> set[str]:

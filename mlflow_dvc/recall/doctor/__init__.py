@@ -66,19 +66,21 @@ def diagnose(
             if near
             else "`mlflow-dvc doctor --json` names those that there are",
         )
-    context = _context(project, tracking_uri)
+    context = _context(project, tracking_uri, is_local=local)
     rules = [rule for rule in RULES if not (local and rule.asks) and rule.name not in skip]
     found = [finding for rule in rules for finding in rule.findings(context)]
     return DoctorReport(tuple(found), tuple(rule.name for rule in rules))
 
 
-def patch(project: str | None = None, *, tracking_uri: str | None = None) -> str:
+def patch(
+    project: str | None = None, *, local: bool = False, tracking_uri: str | None = None
+) -> str:
     """What to change in the dvc.yaml files, so that stages declare what their runs read."""
-    return declaring_patch(_context(project, tracking_uri))
+    return declaring_patch(_context(project, tracking_uri, is_local=local))
 
 
-def _context(project: str | None, tracking_uri: str | None) -> DoctorContext:
+def _context(project: str | None, tracking_uri: str | None, *, is_local: bool) -> DoctorContext:
     here = find_project(project)
     if here.git_root is None and here.dvc_root is None:
         raise NoProjectError(os.path.abspath(project or "."))
-    return DoctorContext(here, tracking_uri)
+    return DoctorContext(here, tracking_uri, is_local=is_local)

@@ -60,10 +60,16 @@ class Pipeline:
 
 
 class DoctorContext:
-    """``tracking_uri`` is the server to ask, None where nobody has named one."""
+    """``tracking_uri`` is the server to ask, None where nobody has named one.
 
-    def __init__(self, project: Project, tracking_uri: str | None) -> None:
+    With ``is_local`` neither the server nor a DVC remote is to be asked.
+    """
+
+    def __init__(
+        self, project: Project, tracking_uri: str | None, *, is_local: bool = False
+    ) -> None:
         self.project = project
+        self.is_local = is_local
         self.tracking_uri = tracking_uri or settings.tracking_uri()
 
     @property

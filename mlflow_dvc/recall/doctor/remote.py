@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from shlex import quote
 
+from mlflow_dvc.dvc_backend.storage.unpushed import UnpushedOutput
 from mlflow_dvc.dvcfiles.remotes import read_remotes
 from mlflow_dvc.recall.doctor.context import DoctorContext
 from mlflow_dvc.recall.doctor.finding import Violation
@@ -43,8 +44,15 @@ def not_pushed(context: DoctorContext) -> Iterator[Violation]:
             yield Violation(
                 one.path,
                 f"{_part(one.absent, one.files, one.hash)} not on remote {one.remote}",
-                "dvc push",
+                _push(one),
             )
+
+
+def _push(one: UnpushedOutput) -> str:
+    """DVC uploads the listing of a folder last, and takes a folder with one for pushed."""
+    if one.listing is None:
+        return "dvc push"
+    return f"Remove {one.listing} from remote {one.remote}, which DVC believes, then: dvc push"
 
 
 def lost(context: DoctorContext) -> Iterator[Violation]:
@@ -52,7 +60,8 @@ def lost(context: DoctorContext) -> Iterator[Violation]:
         if one.lost:
             elsewhere = f"on remote {one.remote}" if one.remote else "on a remote"
             what = f"{_part(one.lost, one.files, one.hash)} neither in the cache nor {elsewhere}"
-            fix = "dvc commit where the data still lies, or dvc repro; then dvc push"
+            commit = f"dvc commit {quote(one.path)} && dvc push"
+            fix = f"{commit}, where it still lies in the project; else dvc repro && dvc push"
             yield Violation(one.path, what, fix)
 
 

@@ -10,6 +10,7 @@ from itertools import groupby
 import yaml
 
 from mlflow_dvc import tags as tag
+from mlflow_dvc.capture.undeclared import remembered_undeclared
 from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.paths import lies_in
 from mlflow_dvc.recall.doctor.context import DoctorContext, Pipeline
@@ -19,11 +20,11 @@ _RUN_DIGITS = 8
 
 
 def undeclared_read(context: DoctorContext) -> Iterator[Violation]:
-    """Of the newest run of each stage."""
-    for stage, path, run_id in _undeclared(context):
-        seen = _seen_from(stage, path)
-        what = f"run {run_id[:_RUN_DIGITS]} read {path}, which is not among its deps"
-        yield Violation(stage.address, what, f"Under its deps in {stage.file}: - {seen}")
+    """Of the newest run of each stage; of its last run on this machine, if no server tells."""
+    for stage, path, run in _undeclared(context):
+        what = f"{run} read {path}, which is not among its deps"
+        fix = f"Under its deps in {stage.file}: - {_seen_from(stage, path)}"
+        yield Violation(stage.address, what, fix)
 
 
 def declaring_patch(context: DoctorContext) -> str:
@@ -44,17 +45,24 @@ def declaring_patch(context: DoctorContext) -> str:
 
 
 def _undeclared(context: DoctorContext) -> Iterator[tuple[Stage, str, str]]:
+    """Stage, path, and in words which run read it."""
     stages = {stage.address: stage for stage, _ in context.stages}
-    told = set()
-    for run in context.finished.runs:
-        address = run.data.tags[tag.STAGE]
-        if address in told or tag.READS not in run.data.tags:
-            continue
-        told.add(address)
-        stage = stages[address]
-        for path in tag.undeclared_in(run.data.tags):
+    told = {} if context.is_local else dict(_told_by_runs(context))
+    here = remembered_undeclared(context.reading.root)
+    for address, stage in stages.items():
+        run, paths = told.get(address) or ("its last run on this machine", here.get(address, ()))
+        for path in paths:
             if not lies_in(path, frozenset(stage.deps)):
-                yield stage, path, str(run.info.run_id)
+                yield stage, path, run
+
+
+def _told_by_runs(context: DoctorContext) -> Iterator[tuple[str, tuple[str, Sequence[str]]]]:
+    """By the address of a stage its newest run, and what that read and was not declared."""
+    for run in reversed(context.finished.runs):
+        tags = run.data.tags
+        if tag.READS in tags:
+            name = f"run {run.info.run_id[:_RUN_DIGITS]}"
+            yield tags[tag.STAGE], (name, tag.undeclared_in(tags))
 
 
 def _seen_from(stage: Stage, path: str) -> str:
