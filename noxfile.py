@@ -94,6 +94,12 @@ def build(session: nox.Session) -> None:
     session.run("bash", ".ci/run", "build", external=True)
 
 
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Known faults of what is installed; it asks a service."""
+    steps(session, "audit")
+
+
 @nox.session(name="all", venv_backend="none")
 def everything(session: nox.Session) -> None:
     """What continuous integration does; it makes .venv anew."""

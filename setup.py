@@ -19,7 +19,8 @@ setup(
     description="Every MLflow run records which code and which DVC data it saw",
     long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
+    license_files=["LICENSE"],
     url=REPOSITORY,
     project_urls={
         "Documentation": f"{REPOSITORY}#readme",
