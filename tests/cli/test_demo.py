@@ -119,6 +119,7 @@ def normal(text: str) -> list[str]:
     text = re.sub(r"[\d.]+ k?B\b", "SIZE", text)
     text = re.sub(r"[+-]?\d\.\d+", "FIGURE", text)
     text = re.sub(r"outputs, (?:clean|unverified)\)", "outputs, STATE)", text)
+    text = re.sub(r"^ +unverified: nobody looked .*\n", "", text, flags=re.M)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
