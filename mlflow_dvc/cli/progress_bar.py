@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlflow_dvc.progress import Progress
 from mlflow_dvc.report.labels import size_in_words
+from mlflow_dvc.visible_text import escape_hidden
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,18 +68,22 @@ class ProgressBar:
         bars = self._bars
         if bars is None:
             return
+        if progress.is_over:
+            if progress.id in self._tasks:
+                bars.remove_task(self._tasks.pop(progress.id))
+            return
         if progress.id not in self._tasks:
             first = bars.add_task(progress.doing, total=None, count="", bytes="", visible=False)
             self._tasks[progress.id] = first
         is_bytes = progress.bytes_total is not None
         bars.update(
             self._tasks[progress.id],
-            description=progress.doing,
+            description=escape_hidden(progress.doing),
             total=progress.bytes_total if is_bytes else progress.total,
             completed=progress.bytes_done if is_bytes else progress.done,
             count=_count(progress),
             bytes=_bytes(progress),
-            visible=not progress.is_over,
+            visible=True,
         )
 
 
@@ -89,7 +94,7 @@ def _bars(console: Console) -> Bars:
     width = max(_MIN_BAR, min(_MAX_BAR, console.width - _BESIDE_BAR))
     return progress.Progress(
         progress.SpinnerColumn(),
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),  # a remote may be called so
         progress.BarColumn(width),
         progress.TextColumn("{task.fields[count]}"),
         progress.TextColumn("{task.fields[bytes]}"),

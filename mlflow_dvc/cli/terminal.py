@@ -133,6 +133,7 @@ def confirm(question: str, refusal: str) -> bool:
     try:
         line = sys.stdin.readline()
     except KeyboardInterrupt:
+        print(file=sys.stderr)
         raise Interruption(f"interrupted: {refusal}") from None
     if not line:
         print(file=sys.stderr)

@@ -284,17 +284,20 @@ def test_stdout_is_no_terminal(pipeline: Project, tmp_path: Path):
 def test_each_warning_has_a_line(pipeline: Project):
     """What is said while work is told of stands above it, on a line of its own."""
     script = (
+        "import time\n"
         "from mlflow_dvc.cli import terminal\n"
         "from mlflow_dvc.progress import Work\n"
-        "console = terminal.console_of()\n"
-        "with terminal.waiting('looking', data=console), Work('counting', 'things', 9) as work:\n"
+        "data = terminal.console_of()\n"
+        "with terminal.waiting('looking', data=data), Work('[red]counting', 'things', 9) as work:\n"
         "    for number in range(9):\n"
         "        work.advance()\n"
+        "        time.sleep(0.15)  # until it was drawn\n"
         "        terminal.warn([f'number {number}'])\n"
-        "        console.print(f'answer {number}')\n"
+        "        data.print(f'answer {number}')\n"
     )
     with Terminal([PYTHON, "-c", script], pipeline.root, {}) as seen:
         assert seen.end() == 0
+    assert "[red]counting" in seen.text
     assert seen.lines == [
         line for number in range(9) for line in (f"warning: number {number}", f"answer {number}")
     ]
