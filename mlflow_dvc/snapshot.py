@@ -30,6 +30,7 @@ from mlflow_dvc.foreign_values import (
 from mlflow_dvc.limits import MAX_STAGE_DEPS
 
 SNAPSHOT_SCHEMA = 1
+_NEWER = "a newer mlflow-dvc wrote it, by schema {}; this one knows {}"
 
 Role = Literal["input", "output", "code"]
 State = Literal["unverified", "clean", "modified", "missing"]
@@ -288,7 +289,7 @@ class Snapshot:
 
     @classmethod
     def from_dict(cls, raw: Any) -> Snapshot:
-        """Read :meth:`to_dict` back. Fields of a newer schema are left out.
+        """Read :meth:`to_dict` back. Fields of a newer schema are left out, and a warning says so.
 
         Raises ValueError, with a short reason, where ``raw`` is no snapshot: it may be anybody's.
         In what is returned each value is of its kind, and of a size and with the characters that
@@ -345,13 +346,34 @@ def _reads_to_dict(reads: Reads) -> dict[str, Any]:
 
 
 def _snapshot(raw: Any) -> Snapshot:
-    values = checked(_OF_SNAPSHOT, raw)
+    newer = _newer_schema(raw)
+    try:
+        values = checked(_OF_SNAPSHOT, raw)
+    except ValueError as error:
+        raise ValueError(f"{newer}: {error}" if newer else str(error)) from None
     if not values.pop("schema", 0):
         raise ValueError("its schema is no number")
     found = Snapshot(**values)
+    if newer:
+        found = replace(
+            found, warnings=(f"{newer}: what is new in it is left out", *found.warnings)
+        )
     if sum(len(stage.deps) for stage in found.stages) > MAX_STAGE_DEPS:
         raise ValueError(f"its stages have more than {MAX_STAGE_DEPS} dependencies")
     return found
+
+
+def _newer_schema(raw: Any) -> str:
+    """In words that a later version wrote ``raw``; empty where this one knows all of it."""
+    number = raw.get("schema") if isinstance(raw, Mapping) else None
+    is_newer = isinstance(number, int) and number > SNAPSHOT_SCHEMA
+    return _NEWER.format(as_count(number), SNAPSHOT_SCHEMA) if is_newer else ""
+
+
+def find_newer(snapshot: Snapshot) -> str:
+    """The warning that a snapshot is of a newer schema, of which a part was left out; or empty."""
+    start = _NEWER.partition("{}")[0]
+    return next((line for line in snapshot.warnings if line.startswith(start)), "")
 
 
 def _items(cls: type[Any], checks: Mapping[str, Check], raw: Any) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from mlflow_dvc.recall.sync.locks import StageLock, StageLocks
 from mlflow_dvc.recall.sync.redraw import redraw_first_page, redraw_pages
 from mlflow_dvc.recall.sync.result import Difference, SyncResult, SyncVerdict
 from mlflow_dvc.recall.tracked_store import outputs_at
-from mlflow_dvc.snapshot import DataEntry, Snapshot
+from mlflow_dvc.snapshot import DataEntry, Snapshot, find_newer
 from mlflow_dvc.snapshot import Seal as SealTag
 
 
@@ -52,6 +52,8 @@ def correct_record(
     result = SyncResult(run.info.run_id, name, address, verdict, reason)
     if before.seal in ("confirmed", "contradicted"):
         return result
+    if newer := find_newer(before):  # which would lose what is new in it
+        return replace(result, verdict="left", reason=newer)
     if kept := _store_output(candidate, reading):  # whatever its lock is
         return replace(result, verdict="left", reason=kept)
     if verdict == "left":

@@ -15,7 +15,7 @@ from mlflow_dvc.git.uncommitted import Patch
 from mlflow_dvc.limits import MAX_PARSED_BYTES
 from mlflow_dvc.recall.stored_record import StoredRecord
 from mlflow_dvc.recall.verdict import Check, Verdict
-from mlflow_dvc.snapshot import DataEntry, Snapshot, inputs, with_data_version
+from mlflow_dvc.snapshot import DataEntry, Snapshot, find_newer, inputs, with_data_version
 
 _OURS = "dvc."
 
@@ -44,10 +44,10 @@ def _judge(run: StoredRecord) -> tuple[Verdict, str]:
 
 
 def find_lack(run: StoredRecord) -> str:
-    """Why tags alone tell of the run; empty where they do not."""
+    """Why tags alone, or a part of the snapshot, tell of the run; empty where all of it does."""
     if "snapshot.json" not in run.files:
         return "it is not attached"
-    return tracking.find_fault(run.snapshot)
+    return tracking.find_fault(run.snapshot) or find_newer(run.snapshot)
 
 
 def _version_fault(snapshot: Snapshot) -> str:
