@@ -24,7 +24,7 @@ from mlflow_dvc.progress import Progress, follow_progress, is_followed, tell_pro
 
 # Exit codes: the answer says what was wrong; the limit that a task has set itself is reached.
 TASK_FAILED, OUT_OF_TIME = 4, 5
-_CLEAN_UP_SECONDS = 0.5
+_CLEAN_UP_SECONDS = 1.0  # an idle one hears late on a busy machine
 _CALLED_CLEAN_UP_SECONDS = 5.0  # of one that somebody waits for, who has asked for it to end
 _ASKED_AGAIN_SECONDS = 1.0
 _LOOK_SECONDS = 0.1  # between two looks at how far it has come
