@@ -7,7 +7,7 @@ import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -199,7 +199,8 @@ def load_record_of(run: Run, tracking_uri: str | None = None) -> StoredRecord:
     named = snapshot.attached or ()
     first = {path: files[path] for path in files if path in named or not path.startswith(apart)}
     first = _less_withheld(first, snapshot)
-    if carrier is not run:  # how its parent went on is not this run's
+    if carrier is not run:  # how its parent went on is not this run's; sync may reach one alone
+        snapshot = replace(snapshot, seal=tag.from_tags(run.data.tags).seal or snapshot.seal)
         return StoredRecord(run, snapshot, first, unread=unread)
     later = tuple(_later(run, files, ordered))
     known = {part.folder for part in later}

@@ -29,6 +29,7 @@ from mlflow_dvc.tracking.attached_record import read_parts as read_parts
 from mlflow_dvc.tracking.attached_record import read_snapshot as read_snapshot
 from mlflow_dvc.tracking.attached_record import require_snapshots as require_snapshots
 from mlflow_dvc.tracking.attached_record import update_record as update_record
+from mlflow_dvc.tracking.attached_record import update_tags as update_tags
 from mlflow_dvc.tracking.leftovers import Leftover as Leftover
 from mlflow_dvc.tracking.leftovers import complete_leftovers as complete_leftovers
 from mlflow_dvc.tracking.leftovers import has_leftovers as has_leftovers

@@ -258,17 +258,25 @@ def update_record(
     ``files`` replace what is attached of it. What the user has put under a name of ours stays.
     Models logged in the run get the same tags.
     """
-    there, after = run.data.tags, part.snapshot
+    attached = {**files, "snapshot.json": dump_snapshot(part.snapshot.to_dict())}
+    with client_for(tracking_uri) as client:
+        attach_files(client.tracking_uri, run.info.run_id, attached, part.folder)
+    return update_tags(run, part, parts, tracking_uri)
+
+
+def update_tags(
+    run: Run, part: RunPart, parts: Sequence[RunPart], tracking_uri: str | None = None
+) -> list[RunPart]:
+    """What :func:`update_record` does to tags: the files of a child run are those of its parent."""
+    there = run.data.tags
     [before] = [one for one in parts if one.folder == part.folder]
     now = [part if one is before else one for one in parts]
     old, new = _tags_of(before, parts), _tags_of(part, now)
     late = {key: new[key] for key in new if there.get(key) in (None, old.get(key))}
     late = {key: value for key, value in late.items() if there.get(key) != value}
     gone = [key for key in old if key not in new and there.get(key) == old[key]]
-    attached = {**files, "snapshot.json": dump_snapshot(after.to_dict())}
     with client_for(tracking_uri) as client:
         where, run_id = client.tracking_uri, run.info.run_id
-        attach_files(where, run_id, attached, part.folder)
         set_run_tags(where, run_id, late)
         for key in gone:
             delete_run_tag(where, run_id, key)

@@ -273,6 +273,61 @@ def test_another_checkout(pipeline: Project, runs, tmp_path):
     row = synced(clone)[run.info.run_id]
     assert (row["verdict"], row["changed"]) == ("left", False)
     assert "checkout" in row["reason"]
+    reproduce(clone, 0.7, MLFLOW_DVC_ENABLED="0")
+    assert "checkout" in synced(clone)[run.info.run_id]["reason"]
+
+
+def test_lock_of_other_inputs(pipeline: Project, runs):
+    """A run that ran again with the same inputs is left for that reason, whatever ran since."""
+    pipeline.write("src/train.py", (pipeline.root / "src/train.py").read_text() + RANDOM)
+    reproduce(pipeline, 0.5)
+    pipeline.commit("first")
+    pipeline.dvc("repro", "--force", "--single-item", "train")
+    reproduce(pipeline, 0.7)
+    again = runs()[1].info.run_id
+    row = synced(pipeline)[again]
+    assert (row["verdict"], row["changed"]) == ("left", False)
+    assert "a committed lock has other outputs for the same inputs" in row["reason"]
+
+
+def with_child(project: Project) -> None:
+    text = (project.root / "src/train.py").read_text()
+    child = "    with mlflow.start_run(nested=True): pass\n    mlflow.log_metric"
+    project.write("src/train.py", text.replace("    mlflow.log_metric", child))
+    project.commit("children")
+
+
+def test_children(pipeline: Project, runs):
+    """Child runs of a stage are confirmed with their parent, whose record is theirs."""
+    with_child(pipeline)
+    reproduce(pipeline, 0.5)
+    rows = synced(pipeline)
+    assert {row["verdict"] for row in rows.values()} == {"confirmed"}, rows
+    assert [seal_of(run) for run in runs()] == ["confirmed"] * 2
+    pipeline.commit("trained")
+    assert pipeline.cli("verify", "--all").returncode == 0
+
+
+def test_parent_alone(pipeline: Project, runs):
+    """Where sync was asked for the parent alone, its child is not confirmed, and not tampered."""
+    with_child(pipeline)
+    reproduce(pipeline, 0.5)
+    pipeline.commit("trained")
+    [child, parent] = sorted(runs(), key=lambda run: "mlflow.parentRunId" not in run.data.tags)
+    assert list(synced(pipeline, parent.info.run_id)) == [parent.info.run_id]
+    assert pipeline.cli("verify", child.info.run_id).returncode == 0
+    assert synced(pipeline)[child.info.run_id]["changed"]
+
+
+def test_children_are_completed(pipeline: Project, runs):
+    """What the lock says of a parent that was not sealed is said of its child, too."""
+    with_child(pipeline)
+    reproduce(pipeline, 0.5, MLFLOW_DVC_SEAL="0")
+    assert {row["verdict"] for row in synced(pipeline).values()} == {"completed"}
+    one, other = (run.data.tags for run in runs())
+    assert one["dvc.out.models/model.txt"] == other["dvc.out.models/model.txt"]
+    pipeline.commit("trained")
+    assert pipeline.cli("verify", "--all").returncode == 0
 
 
 def test_one_run(pipeline: Project, runs):

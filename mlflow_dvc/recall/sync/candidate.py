@@ -16,6 +16,7 @@ from mlflow_dvc.dvcfiles.stages import Stage
 from mlflow_dvc.git.file_history import has_commit
 from mlflow_dvc.guard import warn_once
 from mlflow_dvc.project import Project
+from mlflow_dvc.recall.stored_record import run_holding_record
 from mlflow_dvc.snapshot import Snapshot
 from mlflow_dvc.tracking import RunPart
 
@@ -31,7 +32,8 @@ class Candidate:
     """A run of the stage, or the part of one that was.
 
     ``entry`` is the stage's part of the sealed lock, ``before`` the digest of what the lock said of
-    the stage when the run started. ``parts`` are all of the run, as they are by now.
+    the stage when the run started. ``parts`` are all of the run, as they are by now. ``carrier``
+    has the files: the run itself, or a parent whose record is the same.
     """
 
     run: Run
@@ -41,6 +43,7 @@ class Candidate:
     entry: Mapping[str, Any] | None
     before: str | None
     parts: list[RunPart]
+    carrier: Run
 
     @property
     def snapshot(self) -> Snapshot:
@@ -95,7 +98,7 @@ class Candidate:
         return mine is not None and all(mine.get(part) == entry.get(part) for part in _INPUTS)
 
     def attached(self, path: str) -> bytes | None:
-        return tracking.read_attached(self.run, path, self.tracking_uri, self.part.folder)
+        return tracking.read_attached(self.carrier, path, self.tracking_uri, self.part.folder)
 
     def _params_agree(self, entry: Mapping[str, Any]) -> bool:
         locked = entry.get("params") or {}
@@ -126,10 +129,22 @@ def find_candidates(
                     " `mlflow-dvc sync RUN` looks at an older one"
                 )
             return
-        parts = tracking.load_parts(run, tracking_uri)
+        carrier = run_holding_record(run, tracking_uri)
+        parts = _load_parts(run, carrier, tracking_uri)
         for part in reversed(parts):
             if part.snapshot.stage == stage.address and not _has_failed(run, part):
-                yield _candidate(run, part, parts, stage, tracking_uri)
+                path = lock_path(stage.file)
+                lock = tracking.read_attached(carrier, path, tracking_uri, part.folder)
+                entry, before = _entries(part.snapshot, locked_entry(lock, stage.name))
+                yield Candidate(run, part, stage, tracking_uri, entry, before, parts, carrier)
+
+
+def _load_parts(run: Run, carrier: Run, tracking_uri: str | None) -> list[RunPart]:
+    """Of a child run its parent's record, with what the child's own tags say of it by now."""
+    if carrier is run:
+        return tracking.load_parts(run, tracking_uri)
+    content = tracking.read_attached(carrier, "snapshot.json", tracking_uri)
+    return [RunPart(tracking.FOLDER, tracking.read_snapshot(run, content))]
 
 
 def _has_failed(run: Run, part: RunPart) -> bool:
@@ -139,15 +154,13 @@ def _has_failed(run: Run, part: RunPart) -> bool:
     return run.info.status in ("FAILED", "KILLED") and part.snapshot.seal == "none"
 
 
-def _candidate(
-    run: Run, part: RunPart, parts: list[RunPart], stage: Stage, tracking_uri: str | None
-) -> Candidate:
-    path = lock_path(stage.file)
-    lock = tracking.read_attached(run, path, tracking_uri, part.folder)
-    entry = locked_entry(lock, stage.name)
-    if part.snapshot.seal == "none":  # what is attached is of the start
-        return Candidate(run, part, stage, tracking_uri, None, entry_digest(entry), parts)
-    return Candidate(run, part, stage, tracking_uri, entry, part.snapshot.stage_before, parts)
+def _entries(
+    snapshot: Snapshot, attached: Mapping[str, Any] | None
+) -> tuple[Mapping[str, Any] | None, str | None]:
+    """What the stage was sealed with, and the digest of what its lock said before."""
+    if snapshot.seal == "none":  # what is attached is of the start
+        return None, entry_digest(attached)
+    return attached, snapshot.stage_before
 
 
 def _of_project(project: Project, runs: Iterable[Run]) -> Iterator[Run]:

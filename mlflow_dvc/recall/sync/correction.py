@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from mlflow_dvc.recall.sync.result import Difference, SyncResult, SyncVerdict
 from mlflow_dvc.recall.tracked_store import outputs_at
 from mlflow_dvc.snapshot import DataEntry, Snapshot, find_newer
 from mlflow_dvc.snapshot import Seal as SealTag
+from mlflow_dvc.tracking import RunPart
 
 
 class Judgement(NamedTuple):
@@ -46,7 +47,7 @@ def correct_record(
     candidate: Candidate, judgement: Judgement, locks: StageLocks, reading: ProjectReading
 ) -> SyncResult:
     """Let the record say what was judged, unless it does already."""
-    run, before, uri = candidate.run, candidate.snapshot, candidate.tracking_uri
+    run, before = candidate.run, candidate.snapshot
     verdict, reason, lock = judgement
     name, address = run.info.run_name or "", locks.stage.address
     result = SyncResult(run.info.run_id, name, address, verdict, reason)
@@ -66,13 +67,21 @@ def correct_record(
             files[f"contradicted/{locks.path}"] = wrong  # nothing is lost
     seal: SealTag = "contradicted" if verdict == "contradicted" else "confirmed"
     after = replace(after, seal=seal)
-    part, parts = replace(candidate.part, snapshot=after), candidate.parts
+    part = replace(candidate.part, snapshot=after)
+    _write(candidate, part, files)
+    differences = tuple(_differences(before, after)) if lock is not None else ()
+    return replace(result, changed=True, differences=differences)
+
+
+def _write(candidate: Candidate, part: RunPart, files: Mapping[str, bytes]) -> None:
+    run, parts, uri = candidate.run, candidate.parts, candidate.tracking_uri
+    if candidate.carrier is not run:
+        parts[:] = tracking.update_tags(run, part, parts, uri)
+        return
     pages = redraw_pages(run, part, parts, files, uri)
     parts[:] = tracking.update_record(run, part, parts, {**files, **pages}, uri)
     if not part.is_first:
         redraw_first_page(run, parts, uri)
-    differences = tuple(_differences(before, after)) if lock is not None else ()
-    return replace(result, changed=True, differences=differences)
 
 
 def _take_over(

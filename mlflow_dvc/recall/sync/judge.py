@@ -23,6 +23,7 @@ from mlflow_dvc.recall.sync.result import SyncResult
 # Of the time that a process of the stage took: no other execution is done so soon after it.
 _SAME_EXECUTION_SHARE = 0.5
 _MAX_LOCK_SECONDS = 60.0  # to hash what the stage made, and to ask for what lies elsewhere
+_OTHER_OUTPUTS = "has other outputs for the same inputs: it may be of another execution"
 
 
 @dataclass
@@ -82,8 +83,7 @@ class StageJudge:
         latest = ended + _SAME_EXECUTION_SHARE * (ended - candidate.started)
         if len(outcomes) == 1 and ended <= outcomes[0].saved <= latest:
             return Judgement("contradicted", "", on_disk)
-        why = "the lock has other outputs for the same inputs: it may be of another execution"
-        return Judgement("left", why)
+        return Judgement("left", f"the lock {_OTHER_OUTPUTS}")
 
     def _judge_unsealed(self, candidate: Candidate) -> Judgement:
         """Nobody hashed what it made: only a lock that is of no other execution completes it."""
@@ -192,6 +192,10 @@ class StageJudge:
             return "what it read is not known"
         if self._fits(candidate, lock):
             return "a later run read the same, and the lock may be that one's"
+        if candidate.snapshot.workspace != checkout_id(self.reading.root):
+            return "it ran in another checkout: run `mlflow-dvc sync` there"
+        if any(candidate.ended_like(one.entry) for one in self.locks.committed):
+            return f"a committed lock {_OTHER_OUTPUTS}"
         return "no available dvc.lock matches its inputs and parameters"
 
     def _is_on_disk(self) -> bool:
