@@ -212,6 +212,15 @@ def test_nothing_is_found(pipeline: Project, monkeypatch: pytest.MonkeyPatch, wh
     assert hint in result.output
 
 
+@pytest.mark.parametrize("words", [("sync",), ("verify", "--all")])
+def test_no_run_is_found(
+    pipeline: Project, tracking_uri: str, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+):
+    """Where there is no run, the server that was asked is named: the code may name another."""
+    monkeypatch.chdir(pipeline.root)
+    assert f"found in {tracking_uri}" in call(words, {}).output
+
+
 def test_what_git_and_dvc_say(pipeline: Project, monkeypatch: pytest.MonkeyPatch):
     """What git says is passed on, and a plug-in of DVC's that is not installed has its command."""
     monkeypatch.chdir(pipeline.root)

@@ -19,9 +19,9 @@ def sync_json(results: Sequence[SyncResult]) -> dict[str, Any]:
     return {"schema": terminal.JSON_SCHEMA, "runs": [asdict(result) for result in results]}
 
 
-def print_results(results: Sequence[SyncResult]) -> None:
+def print_results(results: Sequence[SyncResult], server: str) -> None:
     if not results:
-        terminal.say("no run of a stage of this project was found")
+        terminal.say(f"no run of a stage of this project was found in {server}")
         return
     console = terminal.console_of()
     table = Table("run", "name", "stage", "record", "", prose=4, drop=(1,))

@@ -26,7 +26,7 @@ def verify_json(results: Sequence[VerifyResult]) -> dict[str, Any]:
     return {"schema": terminal.JSON_SCHEMA, "runs": [asdict(result) for result in results]}
 
 
-def follow(runs: Verification, *, is_quiet: bool = False) -> list[VerifyResult]:
+def follow(runs: Verification, server: str, *, is_quiet: bool = False) -> list[VerifyResult]:
     """All results; each is printed as soon as it is there."""
     found = []
     console = terminal.console_of()
@@ -38,7 +38,7 @@ def follow(runs: Verification, *, is_quiet: bool = False) -> list[VerifyResult]:
         if not is_quiet:
             _explain(console, found)
     if not found and not is_quiet:
-        terminal.say("nothing to verify: no run with a record was found")
+        terminal.say(f"nothing to verify: no run with a record was found in {server}")
     return found
 
 
