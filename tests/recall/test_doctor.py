@@ -158,6 +158,17 @@ def test_server_in_the_script(sound: Project, monkeypatch: pytest.MonkeyPatch):
     assert found_in(sound, local=True) == []
 
 
+def test_no_server_to_ask(sound: Project, monkeypatch: pytest.MonkeyPatch):
+    """What needs a server is not said to be looked at where none is named."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    examined = diagnose(str(sound.root))
+    assert examined.passed_over == ("server-unreachable", "undeclared-read", "unsealed")
+    assert not set(examined.passed_over) & set(examined.checked)
+    assert diagnose(str(sound.root), local=True).passed_over == ()
+    done = sound.cli("doctor", "--skip", "no-server", MLFLOW_TRACKING_URI="")
+    assert "names no server: server-unreachable, undeclared-read, unsealed" in done.stderr
+
+
 def test_without_dvc(make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch):
     """In a git repository without DVC only the code and the environment are judged."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", SERVER)

@@ -30,6 +30,8 @@ def print_findings(report: DoctorReport) -> None:
     findings = report.findings
     if not findings:
         terminal.say(f"nothing wrong: {len(report.checked)} rules were looked at")
+        if over := ", ".join(report.passed_over):
+            terminal.say(f"not looked at, as MLFLOW_TRACKING_URI names no server: {over}")
         return
     console = terminal.console_of()
     for level, style in _STYLES.items():

@@ -21,10 +21,14 @@ from mlflow_dvc.recall.doctor.undeclared import declaring_patch
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """What was found, and the names of the rules that were looked at."""
+    """What was found, and the names of the rules that were looked at.
+
+    ``passed_over``: those about runs that were not, as no server is named.
+    """
 
     findings: tuple[Finding, ...]
     checked: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
 
 
 def doctor(
@@ -68,8 +72,11 @@ def diagnose(
         )
     context = _context(project, tracking_uri, is_local=local)
     rules = [rule for rule in RULES if not (local and rule.asks) and rule.name not in skip]
+    over = [rule for rule in rules if rule.of_runs and context.tracking_uri is None]
+    rules = [rule for rule in rules if rule not in over]
     found = [finding for rule in rules for finding in rule.findings(context)]
-    return DoctorReport(tuple(found), tuple(rule.name for rule in rules))
+    checked, passed_over = (tuple(rule.name for rule in group) for group in (rules, over))
+    return DoctorReport(tuple(found), checked, passed_over)
 
 
 def patch(

@@ -41,13 +41,17 @@ class Violation:
 
 @dataclass(frozen=True)
 class Rule:
-    """``asks``: whether a server or a DVC remote is asked, which may be slow or not answer."""
+    """``asks``: whether a server or a DVC remote is asked, which may be slow or not answer.
+
+    ``of_runs``: whether it is about what the server says, so that one must be named.
+    """
 
     name: str
     level: Level
     cases: Callable[[DoctorContext], Iterable[Violation]]
     why: str
     asks: bool = False
+    of_runs: bool = False
 
     def findings(self, context: DoctorContext) -> list[Finding]:
         return [

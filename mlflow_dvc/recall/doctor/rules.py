@@ -94,9 +94,10 @@ RULES: tuple[Rule, ...] = (
     Rule("storage-is-output", "error", store.storage_is_output,
          "The next `dvc repro` deletes the data of other runs, and each push changes the lock"),
     Rule("server-unreachable", "error", runs.server_unreachable,
-         "A run that starts here would have no place to go", asks=True),
+         "A run that starts here would have no place to go", asks=True, of_runs=True),
     Rule("undeclared-read", "error", undeclared.undeclared_read,
          "DVC does not run it again when that changes: its lock and metrics are then of old data"),
     Rule("unsealed", "note", runs.unsealed,
-         "Their outputs are as the process left them, which need not be what DVC wrote", asks=True),
+         "Their outputs are as the process left them, which need not be what DVC wrote",
+         asks=True, of_runs=True),
 )  # fmt: skip
