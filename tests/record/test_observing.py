@@ -436,7 +436,7 @@ def test_undeclared(pipeline: Project, runs: Any, attached: Any):
     assert tags["dvc.data_status"] == "clean"
     assert tags["dvc.reads"] == "observed"
     page = attached(runs()[-1].info.run_id)["record.md"].decode()
-    assert "| read, not declared | data/raw.csv, labels.json, src/helper.py |" in page
+    assert "- **read, not declared**: data/raw.csv, labels.json, src/helper.py" in page
     found = json.loads(pipeline.cli("verify", runs()[-1].info.run_id, "--json").stdout)
     assert not [one for one in found["runs"][0]["items"] if one["part"] == "read"]
     assert "read data/raw.csv, labels.json, src/helper.py when it last ran" in warnings()
