@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mlflow_dvc import tags as tag
 from mlflow_dvc.enumeration import first_of
 from mlflow_dvc.report.labels import short_hash
 from mlflow_dvc.report.markdown import escape
 from mlflow_dvc.report.run_links import artifact_link, runs_link
-from mlflow_dvc.snapshot import DataEntry, GitState, Snapshot, inputs
+from mlflow_dvc.snapshot import GitState, Snapshot, inputs
 
 _MAX_PATHS = 3
 _MAX_NAME_CHARACTERS = 300
+_UNUSUAL = ("modified", "missing")
 
 
 def describe_run(snapshot: Snapshot, experiment_id: str, run_id: str) -> str:
@@ -29,23 +30,22 @@ def describe_run(snapshot: Snapshot, experiment_id: str, run_id: str) -> str:
 def _data(snapshot: Snapshot) -> Iterator[str]:
     if snapshot.root is None:
         return
-    seen, entries = snapshot.reads, inputs(snapshot)
-    is_seen = seen is not None and seen.status == "observed"
-    if seen is not None and is_seen:
-        entries = tuple(entry for entry in entries if entry.path in seen.read_paths)
-    names = first_of([_name(entry) for entry in entries], _MAX_PATHS)
-    if is_seen:
-        yield f"Read {names or 'nothing that DVC tracks'}."
+    if (seen := snapshot.reads) and seen.status == "observed":
+        read = [one.path for one in seen.data if one.by != "another"]
+        yield f"Read {_names(snapshot, read) or 'nothing that DVC tracks'}."
     elif snapshot.has_stage:
         stage = escape(_short(snapshot.stage or snapshot.script_stage or ""))
-        yield f"Stage {stage} declares {names or 'no data'}."
+        declared = [entry.path for entry in inputs(snapshot)]
+        yield f"Stage {stage} declares {_names(snapshot, declared) or 'no data'}."
     else:
         yield "Which of the data that DVC tracks it read is not known."
 
 
-def _name(entry: DataEntry) -> str:
-    state = "" if entry.state in ("clean", "unverified") else f" ({entry.state})"
-    return escape(_short(entry.path)) + state
+def _names(snapshot: Snapshot, paths: Sequence[str]) -> str:
+    """The first ones, each with its state where it was not as DVC's files say."""
+    states = {entry.path: entry.state for entry in (*snapshot.data, *snapshot.deps)}
+    unusual = {path: f" ({state})" for path, state in states.items() if state in _UNUSUAL}
+    return first_of([escape(_short(path)) + unusual.get(path, "") for path in paths], _MAX_PATHS)
 
 
 def _code(git: GitState | None) -> Iterator[str]:

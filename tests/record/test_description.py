@@ -132,6 +132,17 @@ def test_other_data_and_code(pipeline: Project, described: Any):
     assert "[Runs of the same commit]" in text
 
 
+def test_undeclared(pipeline: Project, runs: Any):
+    """What a stage read without declaring it is named as read, too."""
+    train = (pipeline.root / "src/train.py").read_text()
+    pipeline.write("src/train.py", f"import mlflow\nopen('data/raw.csv').read()\n{train}")
+    pipeline.commit("another read")
+    pipeline.dvc("repro", "train")
+    run = runs()[-1]
+    if run.data.tags["dvc.reads"] == "observed":
+        assert "data/raw.csv" in run.data.tags["mlflow.note.content"].partition("Code:")[0]
+
+
 @pytest.mark.parametrize("name", ["a|b`c`[x](y)*_~#.csv", "<b>x</b>.csv"])
 def test_hostile_names(name: str):
     """Nothing in a path means anything to Markdown."""
