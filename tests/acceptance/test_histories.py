@@ -381,7 +381,7 @@ def test_killed(before: Path, tmp_path: Path):
         script = str(tmp_path / "killed.py")
         done = Project(before / "project").call(sys.executable, script, name, str(number))
         assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL, 130), done.stderr
-        said = "interrupted, records written: 1. Call it again to go on"
+        said = "what is written stays, and the same command goes on"
         assert (said in done.stderr) == (name == "SIGINT")
         there, _ = state(before)
         assert not rows <= there
