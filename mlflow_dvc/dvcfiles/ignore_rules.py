@@ -15,6 +15,7 @@ import pathspec
 from mlflow_dvc.fingerprint import UnreadableError, read_bytes
 from mlflow_dvc.git import head
 from mlflow_dvc.git.config import last_value
+from mlflow_dvc.paths import parents
 from mlflow_dvc.project import relative
 
 # A name or a path, or an ending behind a star; of directories alone with a slash at the end.
@@ -77,10 +78,10 @@ class _Rules:
             return True
         if any(is_dir == kind and name.endswith(ending) for ending, kind in self._endings):
             return True
-        spec = self._other_spec
-        if spec and is_dir and self._is_ordered:
-            about = (one for one in reversed(list(spec.patterns)) if _is_about(one, path))
+        if is_dir and self._is_ordered:
+            about = (one for text, one in self._last_first if _is_about(text, one, path))
             return next((one.include for one in about if one.include is not None), None)
+        spec = self._other_spec
         return spec.check_file(path + "/" if is_dir else path).include if spec else None
 
     def by_dvc(self, name: str, *, is_dir: bool) -> bool | None:
@@ -107,6 +108,12 @@ class _Rules:
     @cached_property
     def _other_spec(self) -> pathspec.GitIgnoreSpec | None:
         return _spec(self._others)
+
+    @cached_property
+    def _last_first(self) -> list[tuple[str, pathspec.Pattern]]:
+        """Each line with its pattern, which itself does not tell it in pathspec 0.12."""
+        specs = [(line, _spec([line])) for line in reversed(self._others)]
+        return [(line, one) for line, spec in specs if spec for one in spec.patterns]
 
 
 class IgnoreRules:
@@ -231,22 +238,23 @@ def _parsed(path: str, mtime_ns: int, size: int, inode: int) -> _Rules | None:
     return _Rules(lines) if lines else None
 
 
-def _is_about(pattern: pathspec.Pattern, directory: str) -> bool:
-    """Whether a pattern matches the directory itself, and not what it holds or one above it.
+def _is_about(text: str, pattern: pathspec.Pattern, directory: str) -> bool:
+    """Whether a pattern, which was written as ``text``, matches the directory itself.
 
     pathspec asks about files: to it ``*`` counts more than a later ``!*/``, and ``data/**`` is
     about ``data/`` as well.
     """
-    regex, text = getattr(pattern, "regex", None), str(getattr(pattern, "pattern", ""))
+    regex = getattr(pattern, "regex", None)
     if regex is None:
         return False
-    name = directory + "/" if text.rstrip(" ").endswith("/") else directory
+    is_of_folders = text.rstrip(" ").endswith("/")
+    if is_of_folders and text.rstrip("/ ").endswith("/**"):  # every directory below another
+        return any(regex.search(f"{folder}/") for folder in parents(directory))
     if _DIR_MARK not in regex.groupindex:
-        return regex.search(name) is not None
-    # `data/**/` is about every directory below `data`, and its expression ends behind `data/`.
-    is_deep = text.rstrip("/ ").endswith("/**")
-    marks = {found.start(_DIR_MARK) for found in regex.finditer(name)}
-    return -1 in marks or any((mark < len(directory)) is is_deep for mark in marks)
+        return regex.search(directory) is not None
+    name = f"{directory}/" if is_of_folders else directory
+    marks = [found.start(_DIR_MARK) for found in regex.finditer(name)]
+    return any(mark in (-1, len(directory)) for mark in marks)
 
 
 def _inside(line: str) -> _Inside | None:
