@@ -49,15 +49,11 @@ def tag_model(
 
 def description_tag(record: RunRecordState) -> dict[str, str]:
     """The tag with the description that a run is to have; none before its end has told all."""
-    is_first = record.folder == tracking.FOLDER and record.later is None
-    if (
-        not (is_first and record.capture.data.reads and settings.description_enabled())
-        or record.is_model
-    ):
+    is_first = record.folder == tracking.FOLDER and record.later is None and not record.is_model
+    if not (is_first and record.capture.data.reads and settings.description_enabled()):
         return {}
-    return {
-        tag.MLFLOW_NOTE: describe_run(record.capture.snapshot, record.experiment_id, record.run_id)
-    }
+    text = describe_run(record.capture.snapshot, record.experiment_id, record.run_id)
+    return {tag.MLFLOW_NOTE: text}
 
 
 def _new_description(record: RunRecordState) -> dict[str, str]:

@@ -8,7 +8,7 @@ from mlflow_dvc import tags as tag
 from mlflow_dvc.enumeration import first_of
 from mlflow_dvc.report.labels import short_hash
 from mlflow_dvc.report.markdown import escape
-from mlflow_dvc.report.run_links import artifact_link, runs_link
+from mlflow_dvc.report.run_links import artifact_link, runs_link, tag_is
 from mlflow_dvc.snapshot import GitState, Snapshot, inputs
 
 _MAX_PATHS = 3
@@ -65,17 +65,13 @@ def _links(snapshot: Snapshot, experiment_id: str, run_id: str) -> Iterator[tupl
     yield "Record", artifact_link(experiment_id, run_id, "dvc/record.md")
     yield "Report", artifact_link(experiment_id, run_id, "dvc/report.html")
     if version := snapshot.data_version:
-        yield "Runs on the same data", runs_link(experiment_id, _is(tag.DATA_VERSION, version))
+        yield "Runs on the same data", runs_link(experiment_id, tag_is(tag.DATA_VERSION, version))
     git = snapshot.git
     if git and git.sha and git.dirty is False:
-        same = f"{_is(tag.GIT_SHA, git.sha)} AND {_is(tag.GIT_DIRTY, 'false')}"
+        same = f"{tag_is(tag.GIT_SHA, git.sha)} AND {tag_is(tag.GIT_DIRTY, 'false')}"
         yield "Runs of the same code", runs_link(experiment_id, same)
     elif git and git.sha:
-        yield "Runs of the same commit", runs_link(experiment_id, _is(tag.GIT_SHA, git.sha))
-
-
-def _is(key: str, value: str) -> str:
-    return f"tags.`{key}` = '{value}'"
+        yield "Runs of the same commit", runs_link(experiment_id, tag_is(tag.GIT_SHA, git.sha))
 
 
 def _short(name: str) -> str:

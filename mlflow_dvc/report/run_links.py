@@ -40,7 +40,7 @@ class RunLinks:
         if value is None or _UNSAFE & set(value):
             return []
         if entry.role == "code" or value not in self._key_of:
-            return [("", self._link(f"tags.`{key}` = '{value}'")) for key in self._own_keys(entry)]
+            return [("", self._link(tag_is(key, value))) for key in self._own_keys(entry)]
         likeliest = self._key_of[value]
         keys = [likeliest, *(key for key in self._keys if key != likeliest)]
         return [
@@ -62,6 +62,11 @@ def runs_link(experiment_id: str, filter_string: str) -> str:
     # A quote would end the link in MLflow's viewer: `quote` makes %27 of it.
     query = quote(filter_string, safe="")
     return f"#/experiments/{quote(experiment_id, safe='')}/runs?searchFilter={query}"
+
+
+def tag_is(key: str, value: str) -> str:
+    """As a filter of MLflow's search. A quote in ``value`` would end it."""
+    return f"tags.`{key}` = '{value}'"
 
 
 def artifact_link(experiment_id: str, run_id: str, path: str) -> str:

@@ -77,6 +77,7 @@ from mlflow_dvc.tracking.server import is_local as is_local
 from mlflow_dvc.tracking.server import no_progress_bar as no_progress_bar
 from mlflow_dvc.tracking.server import one_client as one_client
 from mlflow_dvc.tracking.server import short_timeouts as short_timeouts
+from mlflow_dvc.tracking.server import shown_uri as shown_uri
 from mlflow_dvc.tracking.server import store_path as store_path
 from mlflow_dvc.tracking.server import uri as uri
 from mlflow_dvc.tracking.server import written_places as written_places

@@ -14,6 +14,7 @@ from mlflow_dvc.errors import TrackingUnavailableError
 from mlflow_dvc.guard import first_line
 from mlflow_dvc.limits import MAX_ARTIFACT_BYTES
 from mlflow_dvc.scratch_folder import scratch_folder
+from mlflow_dvc.secrets.urls import public_url
 from mlflow_dvc.tracking.health import require_answer
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def uri(tracking_uri: str | None = None) -> str:
     import mlflow
 
     return tracking_uri or mlflow.get_tracking_uri()
+
+
+def shown_uri(tracking_uri: str | None = None) -> str:
+    """That server, as it may be shown: without a user and a password."""
+    return public_url(uri(tracking_uri))
 
 
 def absolute_uri(tracking_uri: str) -> str:

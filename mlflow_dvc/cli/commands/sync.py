@@ -39,14 +39,13 @@ def sync(ctx: click.Context, runs: tuple[str, ...], json_: bool, tracking_uri: s
     from mlflow_dvc.cli import terminal
     from mlflow_dvc.cli.render import sync as render
     from mlflow_dvc.recall.sync import sync as hold
-    from mlflow_dvc.secrets.urls import public_url
-    from mlflow_dvc.tracking import uri
+    from mlflow_dvc.tracking import shown_uri
 
     with terminal.waiting("asking for the runs"):
         results = hold(*runs, tracking_uri=tracking_uri)
     if json_:
         print_json(render.sync_json(results))
     else:
-        render.print_results(results, public_url(uri(tracking_uri)))
+        render.print_results(results, shown_uri(tracking_uri))
     wrong = any(result.changed and result.verdict == "contradicted" for result in results)
     ctx.exit(NO if wrong else YES)

@@ -57,15 +57,14 @@ def verify(  # noqa: PLR0913, PLR0917 - one for each option
     """
     from mlflow_dvc.cli.render import verify as render
     from mlflow_dvc.recall.verify import start_verification
-    from mlflow_dvc.secrets.urls import public_url
-    from mlflow_dvc.tracking import uri
+    from mlflow_dvc.tracking import shown_uri
 
     if not (runs or all_runs or registered):
         raise click.UsageError("Name a RUN, or say --all or --registered.")
     started = start_verification(
         *runs, all_runs=all_runs, registered=registered, tracking_uri=tracking_uri, resume=resume
     )
-    found = render.follow(started, public_url(uri(tracking_uri)), is_quiet=json_)
+    found = render.follow(started, shown_uri(tracking_uri), is_quiet=json_)
     if json_:
         print_json(render.verify_json(found))
     codes = {VERDICT_CODES[one.verdict] for one in found}

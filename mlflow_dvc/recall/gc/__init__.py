@@ -28,7 +28,6 @@ from mlflow_dvc.recall.gc.kept import find_kept
 from mlflow_dvc.recall.gc.losses import Loss, find_losses, moved_lines, warnings_of
 from mlflow_dvc.recall.gc.needed import find_needed
 from mlflow_dvc.recall.gc.needs import DataUser, find_users
-from mlflow_dvc.secrets.urls import public_url
 
 EVERYTHING = CommitScope(all_commits=True, all_experiments=True)
 T = TypeVar("T")
@@ -112,7 +111,7 @@ def gc(  # noqa: PLR0913 - the command has these options
 def plan_gc(request: GcRequest) -> GcPlan:
     """What would be removed."""
     root = _root(request.project)
-    server = public_url(tracking.uri(request.tracking_uri))
+    server = tracking.shown_uri(request.tracking_uri)
     users, kept = _find_users(request, server)
     ids = {user.id for user in kept}
     lost = [user for user in users if user.id not in ids]
